@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The TLVs behind the address block of a v2 header: type u8, length u16 in network order, value.
+ * Specification: section 2.2.1 to 2.2.9. Values are untrusted bytes.
+ */
+#ifndef MMPROXY_WIRE_PROXY_TLV_H
+#define MMPROXY_WIRE_PROXY_TLV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum proxy_tlv_type {
+	PROXY_TLV_ALPN = 0x01,
+	PROXY_TLV_AUTHORITY = 0x02,
+	PROXY_TLV_CRC32C = 0x03,
+	PROXY_TLV_NOOP = 0x04,
+	PROXY_TLV_UNIQUE_ID = 0x05,
+	PROXY_TLV_SSL = 0x20,
+	PROXY_TLV_NETNS = 0x30,
+};
+
+struct proxy_tlv {
+	uint8_t type;
+	uint16_t length;
+	const uint8_t *value; /* points into the bytes that are walked */
+};
+
+/*
+ * Walks the TLVs: start with *offset = 0, call until it returns false. Never reads past `length`.
+ * After the last call *offset == length when the walk ended in order; less when a TLV overran, and
+ * that one and what follows it was not handed out.
+ */
+bool proxy_tlv_next(const uint8_t *tlvs, size_t length, size_t *offset, struct proxy_tlv *tlv);
+
+#endif
