@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* RLIMIT_NOFILE, and a count of what is open. */
+#include "os/descriptors.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <stddef.h>
+#include <sys/resource.h>
+
+unsigned descriptors_raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 1024;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur < INT_MAX ? (unsigned)limit.rlim_cur : INT_MAX;
+}
+
+unsigned descriptors_open(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	/* Standard streams and a few of our own: a fair guess where /proc is not mounted. */
+	if (folder == NULL)
+		return 16;
+	for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
+		count += entry->d_name[0] != '.';
+	closedir(folder);
+	return count - 1; /* the folder itself */
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The transparent dial: a TCP connection to the upstream from an address and port that belong to
+ * somebody else. Needs CAP_NET_ADMIN, and routes that bring the replies back (doc/routing.md).
+ */
+#ifndef MMPROXY_OS_DIAL_H
+#define MMPROXY_OS_DIAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/close_reason.h"
+
+struct sys;
+
+struct dial_request {
+	struct address source;   /* the client; port 0: the kernel picks one */
+	struct address upstream; /* of the same family */
+	uint32_t mark;           /* SO_MARK; 0: none */
+	bool keep_port;          /* refuse rather than take another port of the client's address */
+	uint32_t user_timeout;   /* milliseconds, as for socket_set_liveness() */
+	uint32_t keepalive;
+};
+
+struct dial_result {
+	int fd; /* connecting, or connected; -1 on failure */
+	enum close_reason reason;
+	const char *step;     /* the call that failed, for the log */
+	int error;            /* its -errno */
+	bool repair_bind;     /* the port was taken, and kept by a bind in repair mode */
+	bool port_conflict;   /* the port could not be kept: somebody has it */
+	bool port_privileged; /* the port could not be kept: binding below 1024 is not ours */
+};
+
+/* Returns 0 with result->fd owned by the caller, or -1 with a reason. */
+int dial_tcp(const struct sys *sys, const struct dial_request *request, struct dial_result *result);
+
+#endif

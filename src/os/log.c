@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The log's front: levels, the decision where a line goes, and the one write that carries it.
+ * How a line looks is in log_text.c and log_json.c.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "os/log.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os/log_line.h"
+
+static atomic_int current_level = LOG_LEVEL_INFO;
+static atomic_uint_fast64_t dropped;
+static enum log_format current_format = LOG_FORMAT_TEXT;
+static bool under_service_manager;
+static pthread_mutex_t write_lock = PTHREAD_MUTEX_INITIALIZER;
+
+const char *log_level_name(enum log_level level)
+{
+	static const char *const names[] = {"error", "warning", "info", "debug"};
+
+	return names[level];
+}
+
+/* systemd sets JOURNAL_STREAM to the device and inode of the stream that it reads: sd-daemon(3). */
+static bool stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat status;
+
+	return stream != NULL && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device &&
+	       status.st_ino == inode;
+}
+
+void log_configure(const struct log_options *options)
+{
+	current_format = options->format;
+	under_service_manager = stderr_is_journal();
+	log_set_level(options->level);
+}
+
+void log_set_level(enum log_level level)
+{
+	atomic_store_explicit(&current_level, (int)level, memory_order_relaxed);
+}
+
+bool log_wants(enum log_level level)
+{
+	return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
+}
+
+bool log_format_supported(enum log_format format)
+{
+#ifdef HAVE_JANSSON
+	(void)format;
+	return true;
+#else
+	return format == LOG_FORMAT_TEXT;
+#endif
+}
+
+uint64_t log_lines_dropped(void)
+{
+	return atomic_load_explicit(&dropped, memory_order_relaxed);
+}
+
+/*
+ * A pipe that polls writable takes PIPE_BUF bytes without blocking, which is more than a line. With
+ * the lock held no other thread of ours can fill it in between.
+ */
+static void write_line(const char *line, size_t length)
+{
+	struct pollfd poll_stderr = {.fd = STDERR_FILENO, .events = POLLOUT};
+	bool written = false;
+
+	pthread_mutex_lock(&write_lock);
+	if (poll(&poll_stderr, 1, 0) == 1)
+		written = write(STDERR_FILENO, line, length) == (ssize_t)length;
+	pthread_mutex_unlock(&write_lock);
+	if (!written)
+		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
+}
+
+void log_event(enum log_level level, const char *subsystem, const char *event,
+	       const struct log_field *fields, size_t count)
+{
+	const struct log_line_head head = {
+		.level = level,
+		.subsystem = subsystem,
+		.event = event,
+		.priority_prefix = under_service_manager,
+	};
+	char line[LOG_LINE_SIZE];
+	size_t length;
+
+#ifdef HAVE_JANSSON
+	if (current_format == LOG_FORMAT_JSON)
+		length = log_line_json(line, &head, fields, count);
+	else
+#endif
+		length = log_line_text(line, &head, fields, count);
+	if (length > 0)
+		write_line(line, length);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* The event loop's rounds: wait, events, timers, deferred work. */
+#include "os/loop.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "os/sys.h"
+
+/* Events taken from the kernel at once: enough to spare calls under load, small enough that timers
+ * and new connections are not kept waiting. */
+#define EVENTS_PER_ROUND 128
+
+static uint64_t monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+int loop_init(struct loop *loop, const struct sys *sys)
+{
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	if (epoll < 0)
+		return -errno;
+	*loop = (struct loop){.sys = sys, .epoll = epoll, .now = monotonic_ms()};
+	timer_wheel_init(&loop->wheel, loop->now);
+	list_init(&loop->deferred);
+	return 0;
+}
+
+void loop_finish(struct loop *loop)
+{
+	close(loop->epoll);
+	loop->epoll = -1;
+}
+
+int loop_watch(struct loop *loop, int fd, uint32_t events, struct loop_source *source)
+{
+	return loop->sys->watch(loop->epoll, fd, events, source, false);
+}
+
+int loop_rewatch(struct loop *loop, int fd, uint32_t events, struct loop_source *source)
+{
+	return loop->sys->watch(loop->epoll, fd, events, source, true);
+}
+
+void loop_ignore(struct loop_source *source, uint32_t events)
+{
+	(void)source;
+	(void)events;
+}
+
+void loop_timer_set(struct loop *loop, struct timer *timer, uint64_t milliseconds)
+{
+	/* The round's clock may lag behind by less than a millisecond: never fire early. */
+	timer_set(&loop->wheel, timer, loop->now + milliseconds + 1);
+}
+
+void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task))
+{
+	list_init(&task->link);
+	task->run = run;
+}
+
+void loop_defer(struct loop *loop, struct loop_task *task)
+{
+	if (list_empty(&task->link))
+		list_append(&loop->deferred, &task->link);
+}
+
+void loop_task_drop(struct loop_task *task)
+{
+	list_remove(&task->link);
+}
+
+static void run_deferred(struct loop *loop)
+{
+	struct list round;
+
+	list_init(&round);
+	list_splice(&round, &loop->deferred);
+	while (!list_empty(&round)) {
+		struct loop_task *task = container_of(round.next, struct loop_task, link);
+
+		list_remove(&task->link);
+		task->run(task);
+	}
+}
+
+static int wait_ms(const struct loop *loop, int timeout)
+{
+	int64_t until_timer;
+
+	if (!list_empty(&loop->deferred))
+		return 0;
+	until_timer = timer_wheel_wait(&loop->wheel);
+	if (until_timer >= 0 && (timeout < 0 || until_timer < timeout))
+		return until_timer < INT_MAX ? (int)until_timer : INT_MAX;
+	return timeout;
+}
+
+void loop_run_once(struct loop *loop, int timeout)
+{
+	struct epoll_event events[EVENTS_PER_ROUND];
+	int count = epoll_wait(loop->epoll, events, EVENTS_PER_ROUND, wait_ms(loop, timeout));
+
+	loop->now = monotonic_ms();
+	for (int i = 0; i < count; i++) {
+		struct loop_source *source = events[i].data.ptr;
+
+		source->ready(source, events[i].events);
+	}
+	timer_wheel_advance(&loop->wheel, loop->now);
+	run_deferred(loop);
+}
+
+void loop_run(struct loop *loop)
+{
+	while (!loop->stopping)
+		loop_run_once(loop, -1);
+	/* Whoever was closed in the last round is freed now. */
+	run_deferred(loop);
+}
+
+void loop_stop(struct loop *loop)
+{
+	loop->stopping = true;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread's event loop: epoll, a timer wheel, and work put off to the end of a round. One thread
+ * owns it; nothing here is locked.
+ */
+#ifndef MMPROXY_OS_LOOP_H
+#define MMPROXY_OS_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/timer_wheel.h"
+
+struct sys;
+
+/*
+ * Whoever is watched embeds one for each descriptor. Before it closes the descriptor it points
+ * `ready` at loop_ignore, and it frees the memory only through loop_defer(): the round may still
+ * hold an event for it.
+ */
+struct loop_source {
+	void (*ready)(struct loop_source *source, uint32_t events); /* EPOLL* bits */
+};
+
+struct loop_task {
+	struct list link;
+	void (*run)(struct loop_task *task);
+};
+
+struct loop {
+	const struct sys *sys;
+	int epoll;
+	uint64_t now; /* milliseconds, CLOCK_MONOTONIC, as of the round's start */
+	struct timer_wheel wheel;
+	struct list deferred;
+	bool stopping;
+};
+
+int loop_init(struct loop *loop, const struct sys *sys); /* 0 or -errno */
+void loop_finish(struct loop *loop);
+
+/* 0 or -errno. A closed descriptor leaves by itself. */
+int loop_watch(struct loop *loop, int fd, uint32_t events, struct loop_source *source);
+int loop_rewatch(struct loop *loop, int fd, uint32_t events, struct loop_source *source);
+void loop_ignore(struct loop_source *source, uint32_t events);
+
+/* Sets a timer `milliseconds` from now. */
+void loop_timer_set(struct loop *loop, struct timer *timer, uint64_t milliseconds);
+
+/*
+ * Runs the task once, after the events of this round. A task may defer itself again; it then runs
+ * in the next round, which does not wait. Deferring a task that is deferred already changes
+ * nothing.
+ */
+void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task));
+void loop_defer(struct loop *loop, struct loop_task *task);
+void loop_task_drop(struct loop_task *task);
+
+void loop_run(struct loop *loop); /* until loop_stop() */
+void loop_stop(struct loop *loop);
+
+/* One round that does not wait longer than `timeout` milliseconds (-1: as the timers say). */
+void loop_run_once(struct loop *loop, int timeout);
+
+#endif

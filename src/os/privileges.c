@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Dropping privileges. The bounding set and the securebits need CAP_SETPCAP, which a start as root
+ * has and one with file or ambient capabilities has not; no_new_privs makes up for them there,
+ * since nothing can be gained by an exec any more.
+ */
+#include "os/privileges.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <linux/securebits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "os/log.h"
+
+#define NET_ADMIN_BIT (UINT64_C(1) << CAP_NET_ADMIN)
+
+/* All that a root without rights needs, and none of it to be taken back. */
+#define LOCKED_SECUREBITS                                                                          \
+	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                           \
+	 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |   \
+	 SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
+
+/* Set by privileges_drop() where it could, and demanded by privileges_verify() then. */
+static bool bounding_set_dropped;
+
+struct identity {
+	uid_t uid;
+	gid_t gid;
+};
+
+static int fail(const char *step)
+{
+	log_error("privileges", "cannot drop privileges", LOG_TEXT("step", step),
+		  LOG_TEXT("error", strerror(errno)));
+	return -1;
+}
+
+static bool holds(cap_value_t capability)
+{
+	cap_t capabilities = cap_get_proc();
+	cap_flag_value_t value = CAP_CLEAR;
+
+	if (capabilities == NULL)
+		return false;
+	cap_get_flag(capabilities, capability, CAP_PERMITTED, &value);
+	cap_free(capabilities);
+	return value == CAP_SET;
+}
+
+bool privileges_hold_net_admin(void)
+{
+	return holds(CAP_NET_ADMIN);
+}
+
+static int drop_bounding_set(void)
+{
+	for (cap_value_t capability = 0; CAP_IS_SUPPORTED(capability); capability++) {
+		if (capability != CAP_NET_ADMIN && cap_drop_bound(capability) < 0)
+			return fail("bounding set");
+	}
+	if (cap_set_secbits(LOCKED_SECUREBITS) < 0)
+		return fail("securebits");
+	bounding_set_dropped = true;
+	return 0;
+}
+
+static int find_identity(const char *user, const char *group, struct identity *identity)
+{
+	const struct passwd *password_entry;
+	const struct group *group_entry;
+
+	errno = 0;
+	password_entry = getpwnam(user);
+	if (password_entry == NULL) {
+		log_error("privileges", "no such user: create it, or name another in `user`",
+			  LOG_TEXT("user", user));
+		return -1;
+	}
+	*identity = (struct identity){password_entry->pw_uid, password_entry->pw_gid};
+	if (identity->uid == 0) {
+		log_error("privileges", "refusing to run as root: name another user in `user`",
+			  LOG_TEXT("user", user));
+		return -1;
+	}
+	if (group == NULL)
+		return 0;
+	group_entry = getgrnam(group);
+	if (group_entry == NULL) {
+		log_error("privileges", "no such group: create it, or name another in `group`",
+			  LOG_TEXT("group", group));
+		return -1;
+	}
+	identity->gid = group_entry->gr_gid;
+	return 0;
+}
+
+/* Capabilities survive this: SECBIT_NO_SETUID_FIXUP, or PR_SET_KEEPCAPS where that was refused. */
+static int change_identity(const struct identity *identity)
+{
+	if (!bounding_set_dropped && prctl(PR_SET_KEEPCAPS, 1) < 0)
+		return fail("keepcaps");
+	if (setgroups(0, NULL) < 0)
+		return fail("setgroups");
+	if (setresgid(identity->gid, identity->gid, identity->gid) < 0)
+		return fail("setgid");
+	if (setresuid(identity->uid, identity->uid, identity->uid) < 0)
+		return fail("setuid");
+	return 0;
+}
+
+static int keep_net_admin_alone(void)
+{
+	static const cap_value_t kept[] = {CAP_NET_ADMIN};
+	cap_t capabilities = cap_init();
+	int status = -1;
+
+	if (capabilities != NULL &&
+	    cap_set_flag(capabilities, CAP_PERMITTED, 1, kept, CAP_SET) == 0 &&
+	    cap_set_flag(capabilities, CAP_EFFECTIVE, 1, kept, CAP_SET) == 0)
+		status = cap_set_proc(capabilities);
+	cap_free(capabilities);
+	return status < 0 ? fail("capabilities") : 0;
+}
+
+int privileges_drop(const char *user, const char *group)
+{
+	struct identity identity = {0};
+
+	if (geteuid() == 0 && find_identity(user, group, &identity) < 0)
+		return -1;
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+		return fail("ambient set");
+	if (!holds(CAP_SETPCAP))
+		log_info("privileges",
+			 "bounding set left as it is: CAP_SETPCAP was not held at start");
+	else if (drop_bounding_set() < 0)
+		return -1;
+	if (geteuid() == 0 && change_identity(&identity) < 0)
+		return -1;
+	if (keep_net_admin_alone() < 0)
+		return -1;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return fail("no_new_privs");
+#ifdef __SANITIZE_ADDRESS__
+	/* The leak check at exit inspects this process from a thread of its own. */
+	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+#endif
+	return 0;
+}
+
+static int mismatch(const char *what, uint64_t seen)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%016" PRIx64, seen);
+	log_error("privileges", "refusing to run: /proc/self/status shows more than CAP_NET_ADMIN",
+		  LOG_TEXT("field", what), LOG_TEXT("value", text));
+	return -1;
+}
+
+static int judge_status_line(const char *line, unsigned *judged)
+{
+	static const struct {
+		const char *name;
+		enum { EXACTLY, WITHIN, ONE } rule;
+		bool only_if_dropped;
+	} fields[] = {
+		{"CapPrm", EXACTLY, false}, {"CapEff", EXACTLY, false}, {"CapInh", WITHIN, false},
+		{"CapAmb", WITHIN, false},  {"NoNewPrivs", ONE, false}, {"CapBnd", WITHIN, true},
+	};
+
+	for (unsigned i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		size_t length = strlen(fields[i].name);
+		uint64_t value;
+
+		if (strncmp(line, fields[i].name, length) != 0 || line[length] != ':')
+			continue;
+		*judged |= 1U << i;
+		value = strtoull(line + length + 1, NULL, 16);
+		if (fields[i].only_if_dropped && !bounding_set_dropped)
+			return 0;
+		if ((fields[i].rule == EXACTLY && value != NET_ADMIN_BIT) ||
+		    (fields[i].rule == WITHIN && (value & ~NET_ADMIN_BIT) != 0) ||
+		    (fields[i].rule == ONE && value != 1))
+			return mismatch(fields[i].name, value);
+	}
+	return 0;
+}
+
+#define ALL_FIELDS_JUDGED 0x3fU
+
+int privileges_verify(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	unsigned judged = 0;
+	char line[256];
+	int result = 0;
+
+	if (status == NULL)
+		return fail("/proc/self/status");
+	while (result == 0 && fgets(line, sizeof(line), status) != NULL)
+		result = judge_status_line(line, &judged);
+	fclose(status);
+	if (result < 0)
+		return -1;
+	if (judged != ALL_FIELDS_JUDGED)
+		return mismatch("a field is missing; judged", judged);
+	if (bounding_set_dropped && cap_get_secbits() != LOCKED_SECUREBITS)
+		return mismatch("securebits", cap_get_secbits());
+	if (geteuid() == 0)
+		return mismatch("euid", 0);
+	return 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From whatever the process was started with down to CAP_NET_ADMIN alone, which the transparent
+ * dial needs, and the proof that it is so. Call both before the first thread is started.
+ */
+#ifndef MMPROXY_OS_PRIVILEGES_H
+#define MMPROXY_OS_PRIVILEGES_H
+
+#include <stdbool.h>
+
+/* Is CAP_NET_ADMIN there to be kept? */
+bool privileges_hold_net_admin(void);
+
+/*
+ * Empties the bounding and ambient sets, locks the securebits, changes to `user` and `group` (NULL:
+ * the user's own) when started as root, keeps CAP_NET_ADMIN alone, sets no_new_privs.
+ * Returns 0, or -1 after an error line in the log.
+ */
+int privileges_drop(const char *user, const char *group);
+
+/* Reads /proc/self/status again. Returns 0, or -1 after an error line that names the difference. */
+int privileges_verify(void);
+
+#endif

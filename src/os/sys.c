@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* The table's real side: Linux. */
+#include "os/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define OR_ERRNO(call)                                                                             \
+	({                                                                                         \
+		__auto_type result_ = (call);                                                      \
+		result_ < 0 ? -errno : result_;                                                    \
+	})
+
+static int linux_socket(int domain)
+{
+	return OR_ERRNO(socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+}
+
+static int linux_accept(int fd, struct sockaddr_storage *peer)
+{
+	socklen_t length = sizeof(*peer);
+
+	return OR_ERRNO(
+		accept4(fd, (struct sockaddr *)peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+}
+
+static int linux_bind(int fd, const struct sockaddr_storage *address, socklen_t length)
+{
+	return OR_ERRNO(bind(fd, (const struct sockaddr *)address, length));
+}
+
+static int linux_connect(int fd, const struct sockaddr_storage *address, socklen_t length)
+{
+	return OR_ERRNO(connect(fd, (const struct sockaddr *)address, length));
+}
+
+static int linux_set_option(int fd, int level, int name, int value)
+{
+	return OR_ERRNO(setsockopt(fd, level, name, &value, sizeof(value)));
+}
+
+static int linux_socket_error(int fd)
+{
+	int error = 0;
+	socklen_t length = sizeof(error);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
+		return -errno;
+	return -error;
+}
+
+static int linux_local_address(int fd, struct sockaddr_storage *address)
+{
+	socklen_t length = sizeof(*address);
+
+	return OR_ERRNO(getsockname(fd, (struct sockaddr *)address, &length));
+}
+
+static int linux_tcp_info(int fd, struct tcp_info *info)
+{
+	socklen_t length = sizeof(*info);
+
+	*info = (struct tcp_info){0};
+	return OR_ERRNO(getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &length));
+}
+
+static ssize_t linux_recv(int fd, void *bytes, size_t size)
+{
+	return OR_ERRNO(recv(fd, bytes, size, MSG_DONTWAIT));
+}
+
+static ssize_t linux_send(int fd, const void *bytes, size_t size)
+{
+	return OR_ERRNO(send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+static ssize_t linux_splice(int from, int to, size_t size)
+{
+	/* splice() has no MSG_NOSIGNAL: the process ignores SIGPIPE. */
+	return OR_ERRNO(splice(from, NULL, to, NULL, size, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
+}
+
+static int linux_pipe(int fds[2], int size)
+{
+	int error, given;
+
+	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0)
+		return -errno;
+	/* Refused past the user's page limit: the pipe keeps the size it has. */
+	given = fcntl(fds[0], F_SETPIPE_SZ, size);
+	if (given < 0)
+		given = fcntl(fds[0], F_GETPIPE_SZ);
+	if (given < 0) {
+		error = -errno;
+		close(fds[0]);
+		close(fds[1]);
+		return error;
+	}
+	return given;
+}
+
+static int linux_unsent(int fd)
+{
+	int bytes = 0;
+
+	if (ioctl(fd, SIOCOUTQ, &bytes) < 0)
+		return -errno;
+	return bytes;
+}
+
+static int linux_shutdown_write(int fd)
+{
+	return OR_ERRNO(shutdown(fd, SHUT_WR));
+}
+
+static int linux_reset_on_close(int fd)
+{
+	const struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+	return OR_ERRNO(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
+}
+
+static void linux_close(int fd)
+{
+	close(fd);
+}
+
+static int linux_watch(int epoll, int fd, uint32_t events, void *source, bool modify)
+{
+	struct epoll_event event = {.events = events, .data.ptr = source};
+
+	return OR_ERRNO(epoll_ctl(epoll, modify ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event));
+}
+
+const struct sys sys_linux = {
+	.socket = linux_socket,
+	.accept = linux_accept,
+	.bind = linux_bind,
+	.connect = linux_connect,
+	.set_option = linux_set_option,
+	.socket_error = linux_socket_error,
+	.local_address = linux_local_address,
+	.tcp_info = linux_tcp_info,
+	.recv = linux_recv,
+	.send = linux_send,
+	.splice = linux_splice,
+	.pipe = linux_pipe,
+	.unsent = linux_unsent,
+	.shutdown_write = linux_shutdown_write,
+	.reset_on_close = linux_reset_on_close,
+	.close = linux_close,
+	.watch = linux_watch,
+};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The operating system as the relay sees it: one small table of calls. Tests put another table in
+ * its place, to drive the session machine without sockets and to make any call fail.
+ *
+ * Descriptors are non-blocking. A call returns what its system call does, or -errno.
+ */
+#ifndef MMPROXY_OS_SYS_H
+#define MMPROXY_OS_SYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+struct tcp_info;
+
+struct sys {
+	int (*socket)(int domain); /* TCP, close-on-exec */
+	int (*accept)(int fd, struct sockaddr_storage *peer);
+	int (*bind)(int fd, const struct sockaddr_storage *address, socklen_t length);
+	int (*connect)(int fd, const struct sockaddr_storage *address, socklen_t length);
+	int (*set_option)(int fd, int level, int name, int value);
+	int (*socket_error)(int fd); /* SO_ERROR as -errno, 0 for none */
+	int (*local_address)(int fd, struct sockaddr_storage *address);
+	int (*tcp_info)(int fd, struct tcp_info *info);
+	ssize_t (*recv)(int fd, void *bytes, size_t size);
+	ssize_t (*send)(int fd, const void *bytes, size_t size);
+	ssize_t (*splice)(int from, int to, size_t size);
+	int (*pipe)(int fds[2], int size); /* asks for `size` bytes; returns what the pipe has */
+	int (*unsent)(int fd); /* bytes in the socket that the peer has not acknowledged */
+	int (*shutdown_write)(int fd);
+	int (*reset_on_close)(int fd); /* SO_LINGER with zero: close() sends RST */
+	void (*close)(int fd);
+	/* epoll: `modify` for a descriptor that is watched already. */
+	int (*watch)(int epoll, int fd, uint32_t events, void *source, bool modify);
+};
+
+extern const struct sys sys_linux;
+
+#endif
