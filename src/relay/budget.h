@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How many sessions may live at once, shared by all workers: one for the process, so that no
+ * session is accepted whose second descriptor would be missing at the dial, and one for each
+ * listener.
+ */
+#ifndef MMPROXY_RELAY_BUDGET_H
+#define MMPROXY_RELAY_BUDGET_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct budget {
+	atomic_uint used;
+	atomic_uint limit; /* 0: none */
+};
+
+static inline bool budget_take(struct budget *budget)
+{
+	unsigned limit = atomic_load_explicit(&budget->limit, memory_order_relaxed);
+
+	if (atomic_fetch_add_explicit(&budget->used, 1, memory_order_relaxed) < limit || limit == 0)
+		return true;
+	atomic_fetch_sub_explicit(&budget->used, 1, memory_order_relaxed);
+	return false;
+}
+
+static inline void budget_give_back(struct budget *budget)
+{
+	atomic_fetch_sub_explicit(&budget->used, 1, memory_order_relaxed);
+}
+
+#endif

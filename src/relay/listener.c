@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* Accepting connections, and judging the balancers that make them. */
+#include "relay/listener.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "os/log.h"
+#include "os/socket.h"
+#include "os/sys.h"
+#include "relay/budget.h"
+#include "relay/relay.h"
+#include "relay/settings.h"
+#include "relay/tcp.h"
+
+/* Connections taken in one go, before sessions that are alive get their turn. */
+#define ACCEPTS_PER_TURN 64
+
+/* While paused: the next look, in milliseconds, for descriptors that others have freed. */
+#define RETRY_INTERVAL 25
+
+static void pause_accepting(struct relay_listener *listener, const char *why)
+{
+	struct relay *relay = listener->relay;
+	const struct address nobody = {.family = ADDRESS_NONE};
+	uint64_t suppressed;
+
+	loop_timer_set(&relay->loop, &listener->retry, RETRY_INTERVAL);
+	if (listener->paused)
+		return;
+	listener->paused = true;
+	relay->paused++;
+	loop_rewatch(&relay->loop, listener->fd, 0, &listener->source);
+	counter_add(&relay->counters, COUNTER_ACCEPT_PAUSED, 1);
+	if (log_limiter_admit(&relay->log_limiter, &nobody, COUNTER_ACCEPT_PAUSED, relay->loop.now,
+			      &suppressed))
+		log_warning("listener", "accepting paused",
+			    LOG_TEXT("name", listener->settings->listener_name),
+			    LOG_TEXT("why", why), LOG_NUMBER("sessions", relay->session_count),
+			    suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
+}
+
+static void resume_accepting(struct relay_listener *listener)
+{
+	if (!listener->paused)
+		return;
+	listener->paused = false;
+	listener->relay->paused--;
+	timer_drop(&listener->retry);
+	/* Level-triggered: whoever waits is reported in the next round. */
+	loop_rewatch(&listener->relay->loop, listener->fd, EPOLLIN, &listener->source);
+}
+
+static void retry_expired(struct timer *timer)
+{
+	resume_accepting(container_of(timer, struct relay_listener, retry));
+}
+
+void relay_listeners_resume(struct relay *relay)
+{
+	if (relay->paused == 0)
+		return;
+	for (struct list *link = relay->listeners.next; link != &relay->listeners;
+	     link = link->next)
+		resume_accepting(container_of(link, struct relay_listener, link));
+}
+
+/* Room for one more session, or NULL and the reason why there is none. */
+static const char *take_budgets(struct relay_listener *listener)
+{
+	if (!budget_take(listener->budget))
+		return "max_sessions of this listener is reached";
+	if (!budget_take(listener->relay->descriptors)) {
+		budget_give_back(listener->budget);
+		return "every descriptor that RLIMIT_NOFILE allows is in use";
+	}
+	return NULL;
+}
+
+static void give_budgets_back(struct relay_listener *listener)
+{
+	budget_give_back(listener->budget);
+	budget_give_back(listener->relay->descriptors);
+}
+
+static void refuse_balancer(struct relay_listener *listener, int fd, const struct address *balancer)
+{
+	struct relay *relay = listener->relay;
+	uint64_t suppressed;
+
+	relay->sys->close(fd);
+	give_budgets_back(listener);
+	counter_add(&relay->counters, counter_of_close(CLOSE_BALANCER_NOT_ALLOWED), 1);
+	if (!log_limiter_admit(&relay->log_limiter, balancer, CLOSE_BALANCER_NOT_ALLOWED,
+			       relay->loop.now, &suppressed)) {
+		counter_add(&relay->counters, COUNTER_LOG_SUPPRESSED, 1);
+		return;
+	}
+	log_warning(
+		"session", "refused", LOG_TEXT("listener", listener->settings->listener_name),
+		LOG_TEXT("reason", close_reason_name(CLOSE_BALANCER_NOT_ALLOWED)),
+		LOG_ADDRESS("balancer", balancer),
+		LOG_TEXT("hint", "add the balancer's address to subnets, if it is one of yours"),
+		suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
+}
+
+static void connection_accepted(struct relay_listener *listener, int fd,
+				const struct sockaddr_storage *peer)
+{
+	const struct relay_settings *settings = listener->settings;
+	const struct tcp_start start = {
+		.fd = fd,
+		.balancer = address_from_sockaddr(peer),
+		.settings = settings,
+		.listener_budget = listener->budget,
+	};
+
+	if (settings->subnets != NULL && !prefix_set_contains(settings->subnets, &start.balancer))
+		refuse_balancer(listener, fd, &start.balancer);
+	else
+		tcp_start(listener->relay, &start);
+}
+
+/* Takes one connection. Returns false when there is none to be had now. */
+static bool accept_one(struct relay_listener *listener)
+{
+	struct relay *relay = listener->relay;
+	const char *why = take_budgets(listener);
+	struct sockaddr_storage peer;
+	int fd;
+
+	if (why != NULL) {
+		pause_accepting(listener, why);
+		return false;
+	}
+	fd = relay->sys->accept(listener->fd, &peer);
+	if (fd >= 0) {
+		connection_accepted(listener, fd, &peer);
+		return true;
+	}
+	give_budgets_back(listener);
+	switch (fd) {
+	case -EAGAIN:
+		return false;
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOBUFS:
+	case -ENOMEM:
+		pause_accepting(listener, "the system has no descriptor or memory left");
+		return false;
+	default:
+		/* accept(2): errors of the connection that was waiting, not of the listener. */
+		counter_add(&relay->counters, COUNTER_ACCEPT_ERRORS, 1);
+		return true;
+	}
+}
+
+static void listener_ready(struct loop_source *source, uint32_t events)
+{
+	struct relay_listener *listener = container_of(source, struct relay_listener, source);
+
+	(void)events;
+	for (unsigned i = 0; i < ACCEPTS_PER_TURN && !listener->paused; i++) {
+		if (!accept_one(listener))
+			break;
+	}
+}
+
+static void use_settings(struct relay_listener *listener, const struct relay_settings *settings)
+{
+	refcount_take(settings->owner);
+	listener->settings = settings;
+	/* What it accepts inherits these. */
+	socket_set_liveness(listener->relay->sys, listener->fd, settings->user_timeout,
+			    settings->keepalive);
+}
+
+struct relay_listener *relay_listener_create(struct relay *relay, int fd,
+					     const struct relay_settings *settings,
+					     struct budget *budget)
+{
+	struct relay_listener *listener = calloc(1, sizeof(*listener));
+
+	if (listener == NULL) {
+		relay->sys->close(fd);
+		return NULL;
+	}
+	listener->source.ready = listener_ready;
+	listener->relay = relay;
+	listener->budget = budget;
+	listener->fd = fd;
+	timer_init(&listener->retry, retry_expired);
+	use_settings(listener, settings);
+	list_append(&relay->listeners, &listener->link);
+	if (loop_watch(&relay->loop, fd, EPOLLIN, &listener->source) < 0) {
+		relay_listener_destroy(listener);
+		return NULL;
+	}
+	return listener;
+}
+
+void relay_listener_set_settings(struct relay_listener *listener,
+				 const struct relay_settings *settings)
+{
+	const struct relay_settings *old = listener->settings;
+
+	use_settings(listener, settings);
+	refcount_drop(old->owner);
+}
+
+void relay_listener_destroy(struct relay_listener *listener)
+{
+	resume_accepting(listener);
+	while (!listener->paused && accept_one(listener))
+		continue;
+	if (listener->paused)
+		listener->relay->paused--;
+	timer_drop(&listener->retry);
+	listener->relay->sys->close(listener->fd);
+	list_remove(&listener->link);
+	refcount_drop(listener->settings->owner);
+	/* Only ever called from outside the loop's round of events. */
+	free(listener);
+}

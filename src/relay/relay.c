@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* A worker's relay: made, kept up to date, taken down. */
+#include "relay/relay.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "os/sys.h"
+
+int relay_init(struct relay *relay, const struct relay_options *options)
+{
+	int error;
+
+	*relay = (struct relay){
+		.sys = options->sys,
+		.descriptors = options->descriptors,
+		.worker_count = options->worker_count,
+		.last_session = (uint64_t)options->worker + 1 - options->worker_count,
+	};
+	list_init(&relay->sessions);
+	list_init(&relay->listeners);
+	pipe_pool_init(&relay->pipes, options->sys, options->pipe_limit);
+	relay->own_addresses = options->own_addresses;
+	relay->hot = malloc(RELAY_HOT_SIZE);
+	error = relay->hot != NULL ? loop_init(&relay->loop, options->sys) : -ENOMEM;
+	if (error < 0) {
+		free(relay->hot);
+		refcount_drop(&relay->own_addresses->refcount);
+	}
+	return error;
+}
+
+void relay_finish(struct relay *relay)
+{
+	assert(list_empty(&relay->sessions) && list_empty(&relay->listeners));
+	pipe_pool_finish(&relay->pipes);
+	loop_finish(&relay->loop);
+	free(relay->hot);
+	refcount_drop(&relay->own_addresses->refcount);
+}
+
+void relay_set_own_addresses(struct relay *relay, struct own_addresses *own)
+{
+	refcount_drop(&relay->own_addresses->refcount);
+	relay->own_addresses = own;
+}
+
+uint64_t relay_new_session_id(struct relay *relay)
+{
+	relay->last_session += relay->worker_count;
+	return relay->last_session;
+}

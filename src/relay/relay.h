@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One worker's relay: what its sessions share and only its thread touches. Everything that a
+ * session would otherwise have to own while it is idle is borrowed from here.
+ */
+#ifndef MMPROXY_RELAY_RELAY_H
+#define MMPROXY_RELAY_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/counter.h"
+#include "base/list.h"
+#include "base/log_limiter.h"
+#include "os/loop.h"
+#include "os/own_addresses.h"
+#include "relay/budget.h"
+#include "relay/pipe_pool.h"
+
+/*
+ * The hot buffer: what one read takes at most, and so the most that a direction of a session holds
+ * while its writer is blocked. 64 KiB fits a second-level cache beside everything else.
+ */
+#define RELAY_HOT_SIZE 65536
+
+struct relay {
+	struct loop loop;
+	const struct sys *sys;
+	uint8_t *hot; /* RELAY_HOT_SIZE bytes, borrowed for the length of a call */
+	struct pipe_pool pipes;
+	struct counter_set counters;
+	struct log_limiter log_limiter;
+	struct own_addresses *own_addresses; /* one holder of it */
+	struct budget *descriptors;          /* the process's sessions */
+	struct list sessions;
+	struct list listeners;
+	unsigned session_count;
+	unsigned worker_count;
+	uint64_t last_session; /* the newest session's id */
+	unsigned paused;       /* listeners that wait for a descriptor */
+};
+
+struct relay_options {
+	const struct sys *sys;
+	unsigned worker; /* 0 to worker_count - 1 */
+	unsigned worker_count;
+	unsigned pipe_limit; /* pipes this worker may hold at once */
+	struct budget *descriptors;
+	struct own_addresses *own_addresses; /* taken over, also when relay_init() fails */
+};
+
+/* 0 or -errno. */
+int relay_init(struct relay *relay, const struct relay_options *options);
+/* Every session and listener is closed by then. */
+void relay_finish(struct relay *relay);
+
+/* Takes over one holder of `own`. */
+void relay_set_own_addresses(struct relay *relay, struct own_addresses *own);
+
+/* Unique in this process: each worker counts in steps of their number, from a place of its own. */
+uint64_t relay_new_session_id(struct relay *relay);
+
+#endif

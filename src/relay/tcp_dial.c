@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * DIAL: the connection to the upstream is on its way. What stood behind the header is sent as soon
+ * as the socket takes it, which on the same host is at once.
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "os/dial.h"
+#include "os/sys.h"
+#include "relay/tcp_session.h"
+
+static void count_dial(struct tcp_session *session, const struct dial_result *result)
+{
+	struct counter_set *counters = &session->relay->counters;
+
+	if (result->repair_bind)
+		counter_add(counters, COUNTER_DIAL_REPAIR_BINDS, 1);
+	if (result->port_conflict)
+		counter_add(counters, COUNTER_PORT_CONFLICTS, 1);
+	if (result->port_privileged)
+		counter_add(counters, COUNTER_CLIENT_PORT_PRIVILEGED, 1);
+}
+
+static void dial_failed(struct tcp_session *session, enum close_reason reason, const char *step,
+			int error)
+{
+	session->failed_step = step;
+	session->error = error;
+	tcp_session_close(session, reason);
+}
+
+/* What a connection that was under way came to. */
+static void connect_failed(struct tcp_session *session, int error)
+{
+	enum close_reason reason = CLOSE_CONNECT_FAILED;
+
+	if (error == -ECONNREFUSED || error == -ECONNRESET || error == -EPIPE)
+		reason = CLOSE_CONNECT_REFUSED;
+	else if (error == -ETIMEDOUT)
+		reason = CLOSE_CONNECT_TIMEOUT;
+	dial_failed(session, reason, "connect", error);
+}
+
+static void connected(struct tcp_session *session)
+{
+	session->upstream.writable = session->up.held == NULL || session->upstream.writable;
+	timer_drop(&session->timer);
+	tcp_relay_start(session);
+}
+
+/* Sends the payload at once if it can. Returns false when the session is over. */
+static bool send_payload(struct tcp_session *session, const uint8_t *payload, size_t length)
+{
+	int error;
+
+	if (length == 0)
+		return true;
+	error = stream_send(session->relay, &session->up, &session->upstream, payload, length);
+	if (error == -ENOMEM)
+		tcp_session_close(session, CLOSE_NO_MEMORY);
+	else if (error < 0)
+		connect_failed(session, session->upstream.error);
+	return error == 0;
+}
+
+/* Returns false when the session is over. */
+static bool watch_both(struct tcp_session *session, bool until_writable)
+{
+	struct tcp_end *client = &session->client;
+
+	if ((client->watched || tcp_session_watch(session, client, 0) == 0) &&
+	    tcp_session_watch(session, &session->upstream, until_writable ? EPOLLOUT : 0) == 0)
+		return true;
+	dial_failed(session, CLOSE_SYSTEM_ERROR, "epoll_ctl", -ENOSPC);
+	return false;
+}
+
+void tcp_dial_start(struct tcp_session *session, const uint8_t *payload, size_t length)
+{
+	const struct relay_settings *settings = session->settings;
+	struct relay *relay = session->relay;
+	const struct dial_request request = {
+		.source = session->client_address,
+		.upstream = *tcp_session_upstream_address(session),
+		.mark = settings->mark,
+		.keep_port = settings->port_conflict == RELAY_PORT_CONFLICT_REFUSE,
+		.user_timeout = settings->user_timeout,
+		.keepalive = settings->keepalive,
+	};
+	struct dial_result result;
+	bool sent;
+
+	session->state = TCP_DIAL;
+	dial_tcp(relay->sys, &request, &result);
+	count_dial(session, &result);
+	if (result.fd < 0) {
+		dial_failed(session, result.reason, result.step, result.error);
+		return;
+	}
+	session->port_replaced = result.port_conflict || result.port_privileged;
+	session->upstream.fd = result.fd;
+	if (!send_payload(session, payload, length))
+		return;
+	/* A socket that took bytes is connected; one that took none tells when it is. */
+	sent = session->up.bytes > 0;
+	if (!watch_both(session, !sent || session->up.held != NULL))
+		return;
+	if (sent) {
+		connected(session);
+		return;
+	}
+	loop_timer_set(&relay->loop, &session->timer, settings->connect_timeout);
+}
+
+/* Has the balancer reset its connection? One that only finished sending still wants the answer. */
+static bool client_left(struct tcp_session *session)
+{
+	return session->client.broken && session->relay->sys->socket_error(session->client.fd) < 0;
+}
+
+void tcp_dial_ready(struct tcp_session *session)
+{
+	int error;
+
+	if (client_left(session)) {
+		tcp_session_close(session, CLOSE_CLIENT_LEFT);
+		return;
+	}
+	if (!session->upstream.writable)
+		return;
+	error = session->relay->sys->socket_error(session->upstream.fd);
+	if (error < 0)
+		connect_failed(session, error);
+	else
+		connected(session);
+}
+
+void tcp_dial_expired(struct tcp_session *session)
+{
+	dial_failed(session, CLOSE_CONNECT_TIMEOUT, "connect", -ETIMEDOUT);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * HEADER: the balancer speaks first. Its bytes are read through the hot buffer; only a header that
+ * comes in pieces makes the session hold memory.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/source_policy.h"
+#include "os/log.h"
+#include "os/sys.h"
+#include "relay/chunk.h"
+#include "relay/tcp_session.h"
+#include "wire/header_guess.h"
+#include "wire/proxy_header.h"
+
+/* Bytes of a refused header that its log line shows. */
+#define FIRST_BYTES_SHOWN 48
+
+/* Room for any v1 line and most v2 headers. */
+#define FIRST_CHUNK_SIZE 256
+
+void tcp_header_start(struct tcp_session *session)
+{
+	loop_timer_set(&session->relay->loop, &session->timer, session->settings->header_timeout);
+	tcp_header_client_ready(session);
+}
+
+static bool source_was_refused(enum close_reason reason)
+{
+	return reason >= CLOSE_SOURCE_UNSPECIFIED && reason <= CLOSE_SOURCE_OWN;
+}
+
+static const char *refusal_hint(enum close_reason reason, const uint8_t *bytes, size_t length)
+{
+	if (reason == CLOSE_HEADER_TIMEOUT_EMPTY)
+		return "an AWS NLB holds the header until the client speaks; others send no PROXY "
+		       "header";
+	if (reason == CLOSE_HEADER_TOO_LONG)
+		return "raise max_header if this sender's headers are that long";
+	if (reason == CLOSE_SOURCE_UNSPECIFIED || reason == CLOSE_SOURCE_MULTICAST ||
+	    reason == CLOSE_SOURCE_BROADCAST)
+		return "no socket can send from this address";
+	if (source_was_refused(reason))
+		return "permit_sources opens it";
+	return header_guess(bytes, length);
+}
+
+/* `client` is NULL where the header did not get as far as naming one. */
+static void refuse(struct tcp_session *session, enum close_reason reason,
+		   const struct address *client, const uint8_t *bytes, size_t length)
+{
+	struct relay *relay = session->relay;
+	const char *hint = refusal_hint(reason, bytes, length);
+	uint64_t suppressed;
+
+	if (log_limiter_admit(&relay->log_limiter, &session->balancer, reason, relay->loop.now,
+			      &suppressed)) {
+		log_warning("session", "refused",
+			    LOG_TEXT("listener", session->settings->listener_name),
+			    LOG_TEXT("reason", close_reason_name(reason)),
+			    LOG_ADDRESS("balancer", &session->balancer),
+			    client != NULL ? LOG_ADDRESS("client", client) : LOG_NOTHING,
+			    LOG_BYTES("first_bytes", bytes,
+				      length < FIRST_BYTES_SHOWN ? length : FIRST_BYTES_SHOWN),
+			    hint != NULL ? LOG_TEXT("hint", hint) : LOG_NOTHING,
+			    suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
+	} else {
+		counter_add(&relay->counters, COUNTER_LOG_SUPPRESSED, 1);
+	}
+	tcp_session_close(session, reason);
+}
+
+static int keep_tlvs(struct tcp_session *session, const struct proxy_header *header)
+{
+	if (header->tlvs_length == 0)
+		return 0;
+	session->tlvs = malloc(header->tlvs_length);
+	if (session->tlvs == NULL)
+		return -ENOMEM;
+	memcpy(session->tlvs, header->tlvs, header->tlvs_length);
+	session->tlvs_length = (uint16_t)header->tlvs_length;
+	return 0;
+}
+
+static void count_header(struct tcp_session *session, const struct proxy_header *header)
+{
+	struct counter_set *counters = &session->relay->counters;
+
+	counter_add(counters, header->version == 1 ? COUNTER_HEADERS_V1 : COUNTER_HEADERS_V2, 1);
+	if (header->local)
+		counter_add(counters, COUNTER_HEADERS_LOCAL, 1);
+	else if (header->source.port == 0)
+		counter_add(counters, COUNTER_CLIENT_PORT_ZERO, 1);
+}
+
+/* The header is whole and sound: is its client, and what follows? */
+static void header_complete(struct tcp_session *session, const struct proxy_header *header,
+			    const uint8_t *bytes, size_t length)
+{
+	const struct relay_settings *settings = session->settings;
+	enum close_reason reason;
+
+	count_header(session, header);
+	session->header_version = header->version;
+	session->header_local = header->local;
+	if (!header->local) {
+		if (!source_policy_permits(&header->source, settings->permit_sources,
+					   &session->relay->own_addresses->own, &reason)) {
+			refuse(session, reason, &header->source, bytes, length);
+			return;
+		}
+		session->client_address = header->source;
+		session->destination_address = header->destination;
+		if (keep_tlvs(session, header) < 0) {
+			tcp_session_close(session, CLOSE_NO_MEMORY);
+			return;
+		}
+	}
+	if (tcp_session_upstream_address(session)->family == ADDRESS_NONE) {
+		tcp_session_close(session, session->client_address.family == ADDRESS_IPV4
+						   ? CLOSE_NO_FORWARD_IPV4
+						   : CLOSE_NO_FORWARD_IPV6);
+		return;
+	}
+	timer_drop(&session->timer);
+	tcp_dial_start(session, bytes + header->length, length - header->length);
+}
+
+/* The room that the rest of this header may need: `length` bytes of it are known. */
+static size_t wanted_capacity(const uint8_t *bytes, size_t length)
+{
+	if (bytes[0] == 'P' || length < PROXY_V2_FIXED_LENGTH)
+		return FIRST_CHUNK_SIZE;
+	return PROXY_V2_FIXED_LENGTH + ((size_t)bytes[14] << 8 | bytes[15]);
+}
+
+/* Keeps the start of a header until the rest comes. Returns 0 or -ENOMEM. */
+static int keep_header_bytes(struct stream *stream, const uint8_t *bytes, size_t length)
+{
+	size_t capacity = wanted_capacity(bytes, length);
+
+	if (stream->held != NULL)
+		return chunk_grow(&stream->held, capacity);
+	if (capacity < length)
+		capacity = length;
+	stream->held = chunk_create(bytes, length, capacity);
+	return stream->held != NULL ? 0 : -ENOMEM;
+}
+
+static void judge_bytes(struct tcp_session *session, const uint8_t *bytes, size_t length)
+{
+	/* Taken out of the stream for the call: from here on its bytes are payload, or nothing. */
+	struct proxy_header header;
+	enum close_reason reason;
+
+	switch (proxy_header_parse(bytes, length, session->settings->max_header,
+				   PROXY_TRANSPORT_STREAM, &header, &reason)) {
+	case PROXY_PARSE_MORE:
+		if (keep_header_bytes(&session->up, bytes, length) < 0)
+			tcp_session_close(session, CLOSE_NO_MEMORY);
+		break;
+	case PROXY_PARSE_BAD:
+		refuse(session, reason, NULL, bytes, length);
+		break;
+	case PROXY_PARSE_OK: {
+		struct chunk *held = session->up.held;
+
+		/* The stream starts empty: what stands behind the header is handed on as payload.
+		 */
+		session->up.held = NULL;
+		header_complete(session, &header, bytes, length);
+		free(held);
+		break;
+	}
+	}
+}
+
+/* The balancer left, or its connection broke, before the header was whole. */
+static void balancer_left(struct tcp_session *session)
+{
+	const struct chunk *held = session->up.held;
+
+	if (held == NULL)
+		tcp_session_close(session, CLOSE_EMPTY);
+	else
+		refuse(session, CLOSE_HEADER_TRUNCATED, NULL, held->bytes, held->end);
+}
+
+void tcp_header_client_ready(struct tcp_session *session)
+{
+	struct tcp_end *client = &session->client;
+	struct relay *relay = session->relay;
+
+	while (session->state == TCP_HEADER) {
+		struct chunk *held = session->up.held;
+		uint8_t *to = held != NULL ? held->bytes + held->end : relay->hot;
+		size_t room = held != NULL ? held->capacity - held->end : RELAY_HOT_SIZE;
+		ssize_t length = relay->sys->recv(client->fd, to, room);
+
+		if (length == -EINTR)
+			continue;
+		if (length == -EAGAIN) {
+			client->readable = client->probe = false;
+			if (!client->watched && tcp_session_watch(session, client, 0) < 0)
+				tcp_session_close(session, CLOSE_SYSTEM_ERROR);
+			return;
+		}
+		if (length <= 0) {
+			balancer_left(session);
+			return;
+		}
+		/* Remembered for the relay, which reads on where this ends. */
+		client->readable = (size_t)length == room || client->probe;
+		if (held == NULL) {
+			judge_bytes(session, relay->hot, (size_t)length);
+		} else {
+			held->end += (size_t)length;
+			judge_bytes(session, held->bytes, held->end);
+		}
+	}
+}
+
+void tcp_header_expired(struct tcp_session *session)
+{
+	const struct chunk *held = session->up.held;
+
+	if (held == NULL)
+		refuse(session, CLOSE_HEADER_TIMEOUT_EMPTY, NULL, NULL, 0);
+	else
+		refuse(session, CLOSE_HEADER_TIMEOUT, NULL, held->bytes, held->end);
+}

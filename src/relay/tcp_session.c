@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/* How a TCP session begins and ends, and where its events go in between. */
+#include "relay/tcp_session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "os/log.h"
+#include "os/sys.h"
+#include "relay/listener.h"
+#include "relay/tcp.h"
+
+static void client_ready(struct loop_source *source, uint32_t events);
+static void upstream_ready(struct loop_source *source, uint32_t events);
+static void timer_expired(struct timer *timer);
+static void task_run(struct loop_task *task);
+
+static void end_init(struct tcp_end *end, int fd,
+		     void (*ready)(struct loop_source *source, uint32_t events))
+{
+	*end = (struct tcp_end){.source = {ready}, .fd = fd};
+}
+
+static struct tcp_session *session_create(struct relay *relay, const struct tcp_start *start)
+{
+	struct tcp_session *session = calloc(1, sizeof(*session));
+
+	if (session == NULL)
+		return NULL;
+	end_init(&session->client, start->fd, client_ready);
+	end_init(&session->upstream, -1, upstream_ready);
+	session->client.readable = session->client.writable = true;
+	session->relay = relay;
+	session->settings = start->settings;
+	session->listener_budget = start->listener_budget;
+	timer_init(&session->timer, timer_expired);
+	loop_task_init(&session->task, task_run);
+	session->id = relay_new_session_id(relay);
+	session->started = session->last_active = relay->loop.now;
+	session->balancer = session->client_address = start->balancer;
+	session->state = TCP_HEADER;
+	refcount_take(start->settings->owner);
+	list_append(&relay->sessions, &session->link);
+	relay->session_count++;
+	return session;
+}
+
+void tcp_start(struct relay *relay, const struct tcp_start *start)
+{
+	struct tcp_session *session;
+
+	counter_add(&relay->counters, COUNTER_SESSIONS_ACCEPTED, 1);
+	session = session_create(relay, start);
+	if (session == NULL) {
+		log_error("session", "no memory for a session",
+			  LOG_ADDRESS("balancer", &start->balancer));
+		counter_add(&relay->counters, counter_of_close(CLOSE_NO_MEMORY), 1);
+		relay->sys->close(start->fd);
+		budget_give_back(start->listener_budget);
+		budget_give_back(relay->descriptors);
+		return;
+	}
+	tcp_header_start(session);
+}
+
+int tcp_session_watch(struct tcp_session *session, struct tcp_end *end, uint32_t more_events)
+{
+	int error =
+		loop_watch(&session->relay->loop, end->fd,
+			   EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET | more_events, &end->source);
+
+	end->watched = error == 0;
+	end->watches_out = (more_events & EPOLLOUT) != 0;
+	return error;
+}
+
+const struct address *tcp_session_upstream_address(const struct tcp_session *session)
+{
+	return session->client_address.family == ADDRESS_IPV4 ? &session->settings->forward_ipv4
+							      : &session->settings->forward_ipv6;
+}
+
+static void client_ready(struct loop_source *source, uint32_t events)
+{
+	struct tcp_session *session = container_of(source, struct tcp_session, client.source);
+
+	tcp_end_note_events(&session->client, events);
+	switch ((enum tcp_state)session->state) {
+	case TCP_HEADER:
+		tcp_header_client_ready(session);
+		break;
+	case TCP_DIAL:
+		tcp_dial_ready(session);
+		break;
+	case TCP_RELAY:
+	case TCP_RESETTING:
+		tcp_relay_advance(session);
+		break;
+	case TCP_CLOSED:
+		break;
+	}
+}
+
+static void upstream_ready(struct loop_source *source, uint32_t events)
+{
+	struct tcp_session *session = container_of(source, struct tcp_session, upstream.source);
+
+	tcp_end_note_events(&session->upstream, events);
+	if (session->state == TCP_DIAL)
+		tcp_dial_ready(session);
+	else
+		tcp_relay_advance(session);
+}
+
+static void timer_expired(struct timer *timer)
+{
+	struct tcp_session *session = container_of(timer, struct tcp_session, timer);
+
+	switch ((enum tcp_state)session->state) {
+	case TCP_HEADER:
+		tcp_header_expired(session);
+		break;
+	case TCP_DIAL:
+		tcp_dial_expired(session);
+		break;
+	case TCP_RELAY:
+	case TCP_RESETTING:
+		tcp_relay_expired(session);
+		break;
+	case TCP_CLOSED:
+		break;
+	}
+}
+
+static void task_run(struct loop_task *task)
+{
+	struct tcp_session *session = container_of(task, struct tcp_session, task);
+
+	if (session->state == TCP_CLOSED)
+		free(session);
+	else
+		tcp_relay_advance(session);
+}
+
+static const char *header_text(const struct tcp_session *session)
+{
+	if (session->header_local)
+		return "local";
+	return session->header_version == 1 ? "v1" : "v2";
+}
+
+/* A session that reached its upstream, or should have: one line with all that is known of it. */
+static void log_end(const struct tcp_session *session, enum close_reason reason)
+{
+	struct relay *relay = session->relay;
+	bool failed = close_reason_kind(reason) == CLOSE_KIND_FAIL;
+	uint64_t suppressed = 0;
+
+	if (failed && !log_limiter_admit(&relay->log_limiter, &session->balancer, reason,
+					 relay->loop.now, &suppressed)) {
+		counter_add(&relay->counters, COUNTER_LOG_SUPPRESSED, 1);
+		return;
+	}
+	LOG_EVENT(failed ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "session",
+		  failed ? "failed" : "closed", LOG_NUMBER("id", session->id),
+		  LOG_TEXT("listener", session->settings->listener_name),
+		  LOG_TEXT("reason", close_reason_name(reason)),
+		  LOG_ADDRESS("client", &session->client_address),
+		  LOG_ADDRESS("balancer", &session->balancer),
+		  LOG_ADDRESS("upstream", tcp_session_upstream_address(session)),
+		  LOG_TEXT("header", header_text(session)),
+		  session->port_replaced ? LOG_TEXT("client_port", "replaced") : LOG_NOTHING,
+		  session->failed_step != NULL ? LOG_TEXT("step", session->failed_step)
+					       : LOG_NOTHING,
+		  session->error != 0 ? LOG_TEXT("error", strerrordesc_np(-session->error))
+				      : LOG_NOTHING,
+		  LOG_NUMBER("bytes_from_client", session->up.bytes),
+		  LOG_NUMBER("bytes_from_upstream", session->down.bytes),
+		  LOG_SECONDS("duration", relay->loop.now - session->started),
+		  suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
+}
+
+static void log_close(const struct tcp_session *session, enum close_reason reason)
+{
+	switch (close_reason_kind(reason)) {
+	case CLOSE_KIND_END:
+	case CLOSE_KIND_FAIL:
+		log_end(session, reason);
+		break;
+	case CLOSE_KIND_QUIET:
+		log_debug("session", "closed", LOG_NUMBER("id", session->id),
+			  LOG_TEXT("listener", session->settings->listener_name),
+			  LOG_TEXT("reason", close_reason_name(reason)),
+			  LOG_ADDRESS("balancer", &session->balancer));
+		break;
+	case CLOSE_KIND_REFUSE:
+		/* Logged where the bytes that were refused are still at hand. */
+		break;
+	}
+}
+
+static void count_close(struct tcp_session *session, enum close_reason reason)
+{
+	struct counter_set *counters = &session->relay->counters;
+
+	counter_add(counters, counter_of_close(reason), 1);
+	counter_add(counters, COUNTER_BYTES_FROM_CLIENT, session->up.bytes);
+	counter_add(counters, COUNTER_BYTES_FROM_UPSTREAM, session->down.bytes);
+}
+
+static void close_end(struct tcp_session *session, struct tcp_end *end, bool reset)
+{
+	end->source.ready = loop_ignore;
+	if (end->fd < 0)
+		return;
+	if (reset)
+		session->relay->sys->reset_on_close(end->fd);
+	session->relay->sys->close(end->fd);
+	end->fd = -1;
+}
+
+/* A reset says "not finished": it goes to whoever might take the end for an orderly one. */
+static bool ends_with_reset(enum close_reason reason)
+{
+	switch (close_reason_kind(reason)) {
+	case CLOSE_KIND_FAIL:
+		return true;
+	case CLOSE_KIND_QUIET:
+	case CLOSE_KIND_REFUSE:
+		return false;
+	case CLOSE_KIND_END:
+		break;
+	}
+	return reason != CLOSE_FINISHED && reason != CLOSE_IDLE_TIMEOUT;
+}
+
+void tcp_session_close(struct tcp_session *session, enum close_reason reason)
+{
+	struct relay *relay = session->relay;
+	bool reset = ends_with_reset(reason);
+
+	log_close(session, reason);
+	count_close(session, reason);
+	stream_discard(relay, &session->up);
+	stream_discard(relay, &session->down);
+	close_end(session, &session->client, reset);
+	close_end(session, &session->upstream, reset);
+	timer_drop(&session->timer);
+	list_remove(&session->link);
+	relay->session_count--;
+	free(session->tlvs);
+	session->tlvs = NULL;
+	session->state = TCP_CLOSED;
+
+	refcount_drop(session->settings->owner);
+	budget_give_back(session->listener_budget);
+	budget_give_back(relay->descriptors);
+	relay_listeners_resume(relay);
+	/* This round's events may still name the session. */
+	loop_task_drop(&session->task);
+	loop_defer(&relay->loop, &session->task);
+}
+
+void tcp_close_all(struct relay *relay)
+{
+	while (!list_empty(&relay->sessions))
+		tcp_session_close(container_of(relay->sessions.next, struct tcp_session, link),
+				  CLOSE_SHUTDOWN);
+}

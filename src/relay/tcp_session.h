@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A TCP session: the balancer's connection, the dialled one, and the state between them. Follow a
+ * session through the files in this order:
+ *
+ *   tcp_session.c  accepted; and, in the end, closed: by one function, for one reason
+ *   tcp_header.c   HEADER: reading the PROXY header, judging the client
+ *   tcp_dial.c     DIAL: connecting to the upstream as the client
+ *   tcp_relay.c    RELAY: bytes both ways; RESETTING: the last bytes before a reset is passed on
+ */
+#ifndef MMPROXY_RELAY_TCP_SESSION_H
+#define MMPROXY_RELAY_TCP_SESSION_H
+
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/close_reason.h"
+#include "base/list.h"
+#include "base/timer_wheel.h"
+#include "os/loop.h"
+#include "relay/relay.h"
+#include "relay/settings.h"
+#include "relay/stream.h"
+
+struct proxy_header;
+struct budget;
+
+enum tcp_state {
+	TCP_HEADER,
+	TCP_DIAL,
+	TCP_RELAY,
+	TCP_RESETTING,
+	TCP_CLOSED, /* only until the end of the loop's round */
+};
+
+struct tcp_session {
+	struct tcp_end client;   /* the balancer's connection, which stands for the client */
+	struct tcp_end upstream; /* the dialled one */
+	struct stream up;        /* client to upstream; holds the header's bytes before that */
+	struct stream down;      /* upstream to client */
+	struct relay *relay;
+	const struct relay_settings *settings; /* holds settings->owner */
+	struct budget *listener_budget;
+	struct list link;      /* relay->sessions */
+	struct timer timer;    /* the one deadline that the state has */
+	struct loop_task task; /* another turn; after closing: the release of this memory */
+	uint64_t id;
+	uint64_t started;     /* milliseconds, the loop's clock, as all times here */
+	uint64_t last_active; /* when bytes last moved */
+	struct address balancer;
+	struct address client_address;      /* from the header; the balancer's own for LOCAL */
+	struct address destination_address; /* what the client asked for; none for LOCAL */
+	uint8_t *tlvs;                      /* a copy of the header's, or NULL */
+	const char *failed_step;            /* the call that made the dial fail, or NULL */
+	int error;                          /* its -errno */
+	uint16_t tlvs_length;
+	uint16_t reset_wait;    /* RESETTING: milliseconds until the next look */
+	uint8_t header_version; /* 0: none read yet */
+	uint8_t state;          /* enum tcp_state */
+	bool header_local : 1;
+	bool port_replaced : 1; /* the upstream sees another port than the client's */
+	bool client_died : 1;   /* RESETTING: it was the client, not the upstream */
+};
+
+/* tcp_session.c */
+
+/* The only way a session ends. Logs, counts, closes both ends, and frees at the end of the round.
+ */
+void tcp_session_close(struct tcp_session *session, enum close_reason reason);
+
+/* The upstream for this client's family; ADDRESS_NONE when there is none. */
+const struct address *tcp_session_upstream_address(const struct tcp_session *session);
+
+/* Starts watching an end. Returns 0 or -errno. */
+int tcp_session_watch(struct tcp_session *session, struct tcp_end *end, uint32_t more_events);
+
+/* tcp_header.c */
+
+void tcp_header_start(struct tcp_session *session);
+void tcp_header_client_ready(struct tcp_session *session);
+void tcp_header_expired(struct tcp_session *session);
+
+/* tcp_dial.c */
+
+/* `payload`: what stood behind the header; valid for the length of the call. */
+void tcp_dial_start(struct tcp_session *session, const uint8_t *payload, size_t length);
+void tcp_dial_ready(struct tcp_session *session);
+void tcp_dial_expired(struct tcp_session *session);
+
+/* tcp_relay.c */
+
+void tcp_relay_start(struct tcp_session *session);
+void tcp_relay_advance(struct tcp_session *session);
+void tcp_relay_expired(struct tcp_session *session);
+
+#endif
