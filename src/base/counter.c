@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 static const char *const names[COUNTER_FIRST_CLOSED] = {
-#define COUNTER(id, name, sentence) [COUNTER_##id] = name,
+#define COUNTER(id, name, sentence) [COUNTER_##id] = (name),
 #include "base/counter.def"
 #undef COUNTER
 };

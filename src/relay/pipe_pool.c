@@ -15,7 +15,6 @@
 void pipe_pool_init(struct pipe_pool *pool, const struct sys *sys, unsigned limit)
 {
 	*pool = (struct pipe_pool){.sys = sys, .limit = limit};
-	list_init(&pool->spare);
 }
 
 static void pipe_destroy(struct pipe_pool *pool, struct pipe *pipe)
@@ -28,10 +27,10 @@ static void pipe_destroy(struct pipe_pool *pool, struct pipe *pipe)
 
 void pipe_pool_finish(struct pipe_pool *pool)
 {
-	while (!list_empty(&pool->spare)) {
-		struct pipe *pipe = container_of(pool->spare.next, struct pipe, link);
+	while (pool->spare != NULL) {
+		struct pipe *pipe = pool->spare;
 
-		list_remove(&pipe->link);
+		pool->spare = pipe->next;
 		pipe_destroy(pool, pipe);
 	}
 }
@@ -49,7 +48,6 @@ static struct pipe *pipe_create(struct pipe_pool *pool)
 		return NULL;
 	}
 	*pipe = (struct pipe){.read_end = fds[0], .write_end = fds[1], .size = (size_t)size};
-	list_init(&pipe->link);
 	pool->alive++;
 	if (size < PIPE_SIZE_MIN) {
 		pipe_destroy(pool, pipe);
@@ -60,19 +58,20 @@ static struct pipe *pipe_create(struct pipe_pool *pool)
 
 struct pipe *pipe_pool_take(struct pipe_pool *pool)
 {
-	struct pipe *pipe;
+	struct pipe *pipe = pool->spare;
 
-	if (list_empty(&pool->spare))
+	if (pipe == NULL)
 		return pool->alive < pool->limit ? pipe_create(pool) : NULL;
-	pipe = container_of(pool->spare.next, struct pipe, link);
-	list_remove(&pipe->link);
+	pool->spare = pipe->next;
 	return pipe;
 }
 
 void pipe_pool_give_back(struct pipe_pool *pool, struct pipe *pipe)
 {
-	if (pipe->length > 0)
+	if (pipe->length > 0) {
 		pipe_destroy(pool, pipe);
-	else
-		list_append(&pool->spare, &pipe->link);
+		return;
+	}
+	pipe->next = pool->spare;
+	pool->spare = pipe;
 }

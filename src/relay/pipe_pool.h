@@ -11,12 +11,10 @@
 
 #include <stddef.h>
 
-#include "base/list.h"
-
 struct sys;
 
 struct pipe {
-	struct list link;
+	struct pipe *next; /* while it is spare */
 	int read_end;
 	int write_end;
 	size_t size;   /* bytes it was made for */
@@ -25,8 +23,8 @@ struct pipe {
 
 struct pipe_pool {
 	const struct sys *sys;
-	struct list spare;
-	unsigned alive; /* spare ones and borrowed ones */
+	struct pipe *spare; /* the one that came back last is on top, and still in the cache */
+	unsigned alive;     /* spare ones and borrowed ones */
 	unsigned limit;
 };
 

@@ -14,7 +14,7 @@
 #include "relay/relay.h"
 
 /* Bytes a stream may move before it lets others have a turn. */
-#define TURN_BYTES (512 * 1024)
+#define TURN_BYTES ((size_t)512 * 1024)
 
 /* Full reads in a row after which a stream is spliced, and small moves after which it is not. */
 #define SPLICE_AFTER_FULL_READS 3
