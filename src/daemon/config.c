@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The configuration in memory: what a setting is when nobody sets it, and who owns what. The
+ * defaults stand in settings.def too, for people; a unit test compares the two.
+ */
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* More CPUs than Linux can be built for (NR_CPUS is at most 8192). */
+#define CONFIG_CPUS_MAX 8192
+
+unsigned config_count_cpus(void)
+{
+	size_t size = CPU_ALLOC_SIZE(CONFIG_CPUS_MAX);
+	cpu_set_t *allowed = CPU_ALLOC(CONFIG_CPUS_MAX);
+	int count = 1;
+
+	if (allowed != NULL && sched_getaffinity(0, size, allowed) == 0)
+		count = CPU_COUNT_S(size, allowed);
+	CPU_FREE(allowed);
+	if (count < 1)
+		count = 1;
+	return count > CONFIG_WORKERS_MAX ? CONFIG_WORKERS_MAX : (unsigned)count;
+}
+
+int config_begin(struct config *config)
+{
+	*config = (struct config){
+		.workers = config_count_cpus(),
+		.user = strdup("nobody"),
+		.drain_timeout = 10 * 1000,
+		.log = {.level = LOG_LEVEL_INFO, .format = LOG_FORMAT_TEXT},
+	};
+	return config->user != NULL ? 0 : -ENOMEM;
+}
+
+static void listener_finish(struct config_listener *listener)
+{
+	free(listener->name);
+	free(listener->where);
+	free(listener->listen);
+	free(listener->device);
+	prefix_set_destroy(listener->subnets);
+	prefix_set_destroy(listener->permit_sources);
+}
+
+void config_finish(struct config *config)
+{
+	for (size_t i = 0; i < config->listener_count; i++)
+		listener_finish(&config->listeners[i]);
+	free(config->listeners);
+	free(config->user);
+	free(config->group);
+	memset(config, 0, sizeof(*config));
+}
+
+struct config_listener *config_add_listener(struct config *config)
+{
+	struct config_listener *listeners =
+		reallocarray(config->listeners, config->listener_count + 1, sizeof(*listeners));
+
+	if (listeners == NULL)
+		return NULL;
+	config->listeners = listeners;
+	listeners[config->listener_count] = (struct config_listener){
+		.socket = {.backlog = 4096},
+		.relay =
+			{
+				.port_conflict = RELAY_PORT_CONFLICT_ANY_PORT,
+				.header_timeout = 5 * 1000,
+				.connect_timeout = 5 * 1000,
+				.user_timeout = 30 * 1000,
+				.keepalive = 60 * 1000,
+				.max_header = 4096,
+			},
+	};
+	return &listeners[config->listener_count++];
+}
+
+int config_add_endpoint(struct config_listener *listener, const struct listen_endpoint *endpoint)
+{
+	struct listen_endpoint *listen =
+		reallocarray(listener->listen, listener->listen_count + 1, sizeof(*listen));
+
+	if (listen == NULL)
+		return -ENOMEM;
+	listener->listen = listen;
+	listen[listener->listen_count++] = *endpoint;
+	return 0;
+}
+
+void config_seal_listener(struct config_listener *listener)
+{
+	if (listener->subnets != NULL)
+		prefix_set_seal(listener->subnets);
+	if (listener->permit_sources != NULL)
+		prefix_set_seal(listener->permit_sources);
+	listener->socket.device = listener->device;
+	listener->relay.listener_name = listener->name;
+	listener->relay.subnets = listener->subnets;
+	listener->relay.permit_sources = listener->permit_sources;
+}

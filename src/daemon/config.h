@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The configuration: every setting with its value, checked, and immutable once loaded. Made from a
+ * libconfig file (config_file.c) or from the short command line (options.c); both end here.
+ */
+#ifndef MMPROXY_DAEMON_CONFIG_H
+#define MMPROXY_DAEMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/prefix_set.h"
+#include "os/listen.h"
+#include "os/log.h"
+#include "relay/settings.h"
+
+struct report;
+
+#define CONFIG_WORKERS_MAX 256
+
+struct config_listener {
+	char *name;
+	char *where; /* "file:line" of its group, or "command line": for errors found later */
+	struct listen_endpoint *listen;
+	size_t listen_count;
+	struct listen_options socket; /* .device points to `device` */
+	char *device;
+	struct prefix_set *subnets;        /* NULL: any */
+	bool any_by_default;               /* any, and nobody said so: the short form without -a */
+	struct prefix_set *permit_sources; /* NULL: none */
+	struct relay_settings relay; /* points to the above; .owner is set by the generation */
+};
+
+struct config {
+	unsigned workers; /* never 0: "one a CPU" is resolved when loaded */
+	char *user;
+	char *group;            /* NULL: the user's own */
+	uint32_t drain_timeout; /* milliseconds */
+	struct log_options log;
+	struct config_listener *listeners;
+	size_t listener_count;
+};
+
+/*
+ * The defaults, and no listener. Returns 0 or -ENOMEM. (Not "init": libconfig has a config_init,
+ * and calls it by that name.)
+ */
+int config_begin(struct config *config);
+void config_finish(struct config *config); /* leaves it empty; may be called again */
+
+/*
+ * A listener with the defaults, at the end of the list; NULL when out of memory. Moves the earlier
+ * ones: pointers to them are invalid, pointers inside them stay good.
+ */
+struct config_listener *config_add_listener(struct config *config);
+
+/* Returns 0 or -ENOMEM. */
+int config_add_endpoint(struct config_listener *listener, const struct listen_endpoint *endpoint);
+
+/* To be called when a listener is filled: lets .relay and .socket point to its name and lists. */
+void config_seal_listener(struct config_listener *listener);
+
+/* The CPUs that this process may run on, 1 to CONFIG_WORKERS_MAX. */
+unsigned config_count_cpus(void);
+
+/*
+ * Reads a libconfig file and everything it includes. Each mistake becomes one line of the report,
+ * "file:line: setting: what is wrong, what would be right". Returns 0, or -EINVAL with at least one
+ * line in the report and `config` finished.
+ */
+int config_load_file(const char *path, struct config *config, struct report *report);
+
+/*
+ * Adds an allow-list file to `set`, which is not sealed: one prefix a line, '#' comments, blank
+ * lines. A file that cannot be read, or holds no prefix at all, is a mistake; `named_by` says in
+ * the report who asked for it ("mmproxy.conf:12: listeners[0].subnets_files[0]", "mmproxy: -a").
+ * Returns 0, or -EINVAL with lines reported.
+ */
+int config_read_prefix_file(const char *path, const char *named_by, struct prefix_set *set,
+			    struct report *report);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A libconfig file becomes a struct config: the file as a whole, the settings at its top and in
+ * `log`. Listeners are read in config_listener.c, plain values in config_value.c.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/config_loader.h"
+#include "daemon/report.h"
+
+/* 0 is "one a CPU", which config_begin() has counted already. */
+static void read_workers(struct config_loader *loader, config_setting_t *setting,
+			 const struct setting *known, void *field)
+{
+	uint32_t workers = 0;
+
+	config_read_uint32(loader, setting, known, &workers);
+	if (workers > 0)
+		*(unsigned *)field = workers;
+}
+
+static void read_log_level(struct config_loader *loader, config_setting_t *setting,
+			   const struct setting *known, void *field)
+{
+	int choice = config_get_choice(loader, setting, known);
+
+	if (choice >= 0)
+		*(enum log_level *)field = (enum log_level)choice;
+}
+
+static void read_log_format(struct config_loader *loader, config_setting_t *setting,
+			    const struct setting *known, void *field)
+{
+	int choice = config_get_choice(loader, setting, known);
+
+	if (choice < 0)
+		return;
+	if (log_format_supported((enum log_format)choice))
+		*(enum log_format *)field = (enum log_format)choice;
+	else
+		config_mistake(loader, setting,
+			       "\"%s\" needs jansson, which this program was built without; write "
+			       "\"text\"",
+			       config_setting_get_string(setting));
+}
+
+/* There is one target so far, so there is nothing to keep. */
+static void read_log_target(struct config_loader *loader, config_setting_t *setting,
+			    const struct setting *known, void *field)
+{
+	(void)field;
+	if (config_setting_type(setting) == CONFIG_TYPE_STRING &&
+	    strcmp(config_setting_get_string(setting), "journal") == 0)
+		config_mistake(loader, setting, "\"journal\" is not built yet; write \"stderr\"");
+	else
+		config_get_choice(loader, setting, known);
+}
+
+static const struct config_rule log_rules[SETTING_COUNT] = {
+	[SETTING_log_level] = {read_log_level, offsetof(struct log_options, level)},
+	[SETTING_log_format] = {read_log_format, offsetof(struct log_options, format)},
+	[SETTING_log_target] = {read_log_target, 0},
+};
+
+static void read_log(struct config_loader *loader, config_setting_t *setting,
+		     const struct setting *known, void *field)
+{
+	(void)known;
+	if (config_setting_is_group(setting))
+		config_read_group(loader, setting, SETTING_SCOPE_log, log_rules, field);
+	else
+		config_mistake(loader, setting, "wrong type; write log = { level = \"info\"; }");
+}
+
+static const struct config_rule top_rules[SETTING_COUNT] = {
+	[SETTING_top_workers] = {read_workers, offsetof(struct config, workers)},
+	[SETTING_top_user] = {config_read_text, offsetof(struct config, user)},
+	[SETTING_top_group] = {config_read_text, offsetof(struct config, group)},
+	[SETTING_top_drain_timeout] = {config_read_seconds, offsetof(struct config, drain_timeout)},
+	[SETTING_top_log] = {read_log, offsetof(struct config, log)},
+	[SETTING_top_listeners] = {config_read_listeners, 0},
+};
+
+static void read_tree(struct config_loader *loader, const config_t *tree)
+{
+	config_setting_t *root = config_root_setting(tree);
+
+	config_read_group(loader, root, SETTING_SCOPE_top, top_rules, loader->config);
+	if (!config_group_has(root, SETTING_SCOPE_top, "listeners"))
+		config_mistake_missing(loader, root, "listeners",
+				       "write at least one, listeners = ( { ... } );");
+}
+
+/*
+ * What config_scan.c lets pass and libconfig does not: a name that its group has already, and an
+ * array whose values are of more than one type.
+ */
+static void report_parse_error(const struct config_scan *scan, const config_t *tree,
+			       struct report *report)
+{
+	unsigned line = (unsigned)config_error_line(tree);
+	struct config_place place = config_scan_place(scan, line);
+	const char *text = config_error_text(tree) != NULL ? config_error_text(tree) : "no reason";
+	const char *name = "";
+	int length = (int)config_scan_name(scan, line, &name);
+
+	if (strstr(text, "duplicate") != NULL)
+		report_add(report, "%s:%u: %.*s: it is set twice in the same group; keep one",
+			   place.file, place.line, length, name);
+	else if (strstr(text, "element type") != NULL)
+		report_add(
+			report,
+			"%s:%u: %.*s: an array [ ] holds values of one type only; write them all "
+			"alike",
+			place.file, place.line, length, name);
+	else
+		report_add(report, "%s:%u: %.*s: libconfig says: %s", place.file, place.line,
+			   length, name, text);
+}
+
+static int load_text(const struct config_scan *scan, struct config *config, struct report *report)
+{
+	struct config_loader loader = {.scan = scan, .config = config, .report = report};
+	config_t tree;
+
+	config_init(&tree);
+	if (config_read_string(&tree, scan->text) == CONFIG_TRUE) {
+		read_tree(&loader, &tree);
+	} else {
+		report_parse_error(scan, &tree, report);
+		loader.failed = true;
+	}
+	config_destroy(&tree);
+	free(loader.origins);
+	return loader.failed ? -EINVAL : 0;
+}
+
+int config_load_file(const char *path, struct config *config, struct report *report)
+{
+	struct config_scan scan;
+	int result;
+
+	if (config_begin(config) < 0) {
+		report_add(report, "%s: out of memory", path);
+		return -EINVAL;
+	}
+	result = config_scan_file(path, &scan, report);
+	if (result == 0)
+		result = load_text(&scan, config, report);
+	config_scan_finish(&scan);
+	if (result < 0)
+		config_finish(config);
+	return result;
+}

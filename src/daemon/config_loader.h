@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the loader: what config_file.c, config_listener.c and config_value.c share. Here
+ * libconfig's tree meets struct config; nobody else sees libconfig.
+ */
+#ifndef MMPROXY_DAEMON_CONFIG_LOADER_H
+#define MMPROXY_DAEMON_CONFIG_LOADER_H
+
+#include <libconfig.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "daemon/config.h"
+#include "daemon/config_scan.h"
+#include "daemon/setting.h"
+
+/* Where an endpoint was written, until it is known that nobody else listens there. */
+struct config_origin {
+	const config_setting_t *written;
+	size_t listener;
+	size_t endpoint;
+};
+
+struct config_loader {
+	const struct config_scan *scan;
+	struct config *config;
+	struct report *report;
+	bool failed; /* at least one mistake */
+	struct config_origin *origins;
+	size_t origin_count;
+};
+
+/*
+ * How one setting is read: `read` gets it with its row of the table and the field at `offset` of
+ * whatever the scope fills.
+ */
+struct config_rule {
+	void (*read)(struct config_loader *loader, config_setting_t *setting,
+		     const struct setting *known, void *field);
+	size_t offset;
+};
+
+/* Reports the mistake at the setting's place, under its path. */
+void config_mistake(struct config_loader *loader, const config_setting_t *setting,
+		    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The same for a setting that the group lacks. */
+void config_mistake_missing(struct config_loader *loader, const config_setting_t *group,
+			    const char *name, const char *advice);
+
+/*
+ * Whether the group has the setting, or a misspelt one that was told "did you mean" it: then a
+ * second line to say that it is missing would only confuse.
+ */
+bool config_group_has(const config_setting_t *group, enum setting_scope scope, const char *name);
+
+/* Reads each setting of a group by its rule; `rules` is indexed by enum setting_id. */
+void config_read_group(struct config_loader *loader, config_setting_t *group,
+		       enum setting_scope scope, const struct config_rule *rules, void *target);
+
+/* Rules for plain values. The field is a uint32_t; milliseconds in one; a bool; a char *. */
+void config_read_uint32(struct config_loader *loader, config_setting_t *setting,
+			const struct setting *known, void *field);
+void config_read_seconds(struct config_loader *loader, config_setting_t *setting,
+			 const struct setting *known, void *field);
+void config_read_bool(struct config_loader *loader, config_setting_t *setting,
+		      const struct setting *known, void *field);
+void config_read_text(struct config_loader *loader, config_setting_t *setting,
+		      const struct setting *known, void *field);
+
+/* A CHOICE's position in its range, or -1 with the mistake reported. */
+int config_get_choice(struct config_loader *loader, config_setting_t *setting,
+		      const struct setting *known);
+
+/* The text, or NULL with the mistake reported when it is something else. */
+const char *config_get_text(struct config_loader *loader, const config_setting_t *setting);
+
+/* Calls `each` for every text of a list or array; says so when it is something else. */
+void config_each_text(struct config_loader *loader, config_setting_t *setting,
+		      void (*each)(struct config_loader *loader, config_setting_t *element,
+				   const char *text, void *context),
+		      void *context);
+
+void config_out_of_memory(struct config_loader *loader, const config_setting_t *setting);
+
+/* `listeners`, whose field is the struct config. */
+void config_read_listeners(struct config_loader *loader, config_setting_t *setting,
+			   const struct setting *known, void *field);
+
+/* A setting's path, such as listeners[0].forward.ipv4; cut when it does not fit. */
+void config_path(const config_setting_t *setting, char *path, size_t size);
+
+#endif

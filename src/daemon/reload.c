@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reload: load everything anew beside what runs, and put it in place only when it is sound and
+ * needs nothing that was decided at the start. Live sessions keep the generation that accepted
+ * them.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "daemon/report.h"
+#include "daemon/server_state.h"
+#include "os/log.h"
+
+static bool text_equal(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool same_endpoints(const struct config_listener *a, const struct config_listener *b)
+{
+	if (a->listen_count != b->listen_count)
+		return false;
+	for (size_t i = 0; i < a->listen_count; i++) {
+		if (!address_equal(&a->listen[i].address, &b->listen[i].address) ||
+		    a->listen[i].both_families != b->listen[i].both_families)
+			return false;
+	}
+	return true;
+}
+
+static void demand_restart(struct report *report, const char *where, const char *setting)
+{
+	report_add(report, "%s: %s: changed, and this change needs a restart", where, setting);
+}
+
+static void compare_listeners(const struct config_listener *old, const struct config_listener *new,
+			      struct report *report)
+{
+	if (!text_equal(old->name, new->name))
+		demand_restart(report, new->where, "name");
+	if (!same_endpoints(old, new))
+		demand_restart(report, new->where, "listen");
+	if (old->socket.backlog != new->socket.backlog)
+		demand_restart(report, new->where, "backlog");
+	if (old->socket.freebind != new->socket.freebind)
+		demand_restart(report, new->where, "freebind");
+	if (!text_equal(old->device, new->device))
+		demand_restart(report, new->where, "device");
+}
+
+/* What cannot change without new sockets, threads or privileges. */
+static void compare(const struct config *old, const struct config *new, struct report *report)
+{
+	if (old->workers != new->workers)
+		demand_restart(report, "configuration", "workers");
+	if (!text_equal(old->user, new->user))
+		demand_restart(report, "configuration", "user");
+	if (!text_equal(old->group, new->group))
+		demand_restart(report, "configuration", "group");
+	if (old->log.format != new->log.format)
+		demand_restart(report, "configuration", "log.format");
+	if (old->listener_count != new->listener_count) {
+		demand_restart(report, "configuration", "listeners");
+		return;
+	}
+	for (size_t i = 0; i < new->listener_count; i++)
+		compare_listeners(&old->listeners[i], &new->listeners[i], report);
+}
+
+static void put_in_place(struct server *server, struct generation *generation)
+{
+	const struct config *config = &generation->config;
+
+	for (size_t i = 0; i < config->listener_count; i++)
+		atomic_store(&server->listener_budgets[i].limit,
+			     config->listeners[i].relay.max_sessions);
+	for (unsigned i = 0; i < server->worker_count; i++) {
+		/* A worker that cannot be told keeps what it has: old, but whole. */
+		if (worker_send_generation(&server->workers[i], generation) < 0)
+			log_error("config", "a worker could not be told: out of memory",
+				  LOG_NUMBER("worker", i));
+	}
+	log_set_level(config->log.level);
+	generation_drop(server->generation);
+	server->generation = generation;
+	log_info("config", "reloaded", LOG_NUMBER("generation", generation->number));
+}
+
+static void log_report(const struct report *report)
+{
+	for (size_t i = 0; i < report->count; i++)
+		log_error("config", "mistake", LOG_TEXT("line", report->lines[i]));
+	log_error("config", "reload failed, nothing changed",
+		  LOG_NUMBER("mistakes", report->count));
+}
+
+void reload_run(struct server *server)
+{
+	const struct server_options *options = server->options;
+	struct generation *generation = NULL;
+	struct config config = {0};
+	struct report report;
+
+	report_init(&report);
+	if (options->reload_config(options->user_data, &config, &report) == 0) {
+		compare(&server->generation->config, &config, &report);
+		if (report.count == 0)
+			generation = generation_create(&config, server->generation->number + 1);
+	}
+	if (generation != NULL)
+		put_in_place(server, generation);
+	else
+		log_report(&report);
+	config_finish(&config);
+	report_finish(&report);
+}

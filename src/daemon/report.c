@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The list of mistakes. What a line quotes was written by somebody else (a file, a command line),
+ * so control characters are escaped here, once, and a line has an end.
+ */
+#include "daemon/report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Bytes. A mistake needs a path, a setting and two short phrases; more is noise on a terminal. */
+#define REPORT_LINE_MAX 1024
+
+/* Lines. A file of the wrong kind is all mistakes; nobody reads past the first screens. */
+#define REPORT_LINES_MAX 200
+
+void report_init(struct report *report)
+{
+	memset(report, 0, sizeof(*report));
+}
+
+void report_finish(struct report *report)
+{
+	for (size_t i = 0; i < report->count; i++)
+		free(report->lines[i]);
+	free(report->lines);
+	report_init(report);
+}
+
+/* A new string in which each control character is four characters, "\x1b". */
+static char *escape_controls(const char *raw)
+{
+	char *text = malloc(strlen(raw) * 4 + 1);
+	char *end = text;
+
+	if (text == NULL)
+		return NULL;
+	for (; *raw != '\0'; raw++) {
+		unsigned char byte = (unsigned char)*raw;
+
+		if (byte < 0x20 || byte == 0x7f)
+			end += sprintf(end, "\\x%02x", byte);
+		else
+			*end++ = *raw;
+	}
+	*end = '\0';
+	return text;
+}
+
+void report_add(struct report *report, const char *format, ...)
+{
+	char raw[REPORT_LINE_MAX];
+	char **lines;
+	char *line;
+	va_list arguments;
+
+	if (report->count == REPORT_LINES_MAX)
+		return;
+	if (report->count == REPORT_LINES_MAX - 1)
+		format = "there are more mistakes; they are shown once these are gone";
+	va_start(arguments, format);
+	vsnprintf(raw, sizeof(raw), format, arguments);
+	va_end(arguments);
+
+	lines = reallocarray(report->lines, report->count + 1, sizeof(*lines));
+	if (lines == NULL)
+		return;
+	report->lines = lines;
+	line = escape_controls(raw);
+	if (line == NULL)
+		return;
+	lines[report->count++] = line;
+}

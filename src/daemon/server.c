@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/* The main thread's loop: signals, news of the host's addresses, drain and stop. */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "daemon/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "daemon/server_state.h"
+#include "os/log.h"
+#include "os/sys.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unversioned"
+#endif
+
+static uint64_t sum_counter(const struct server *server, enum counter counter)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < server->worker_count; i++)
+		sum += counter_read(&server->workers[i].relay.counters, counter);
+	return sum;
+}
+
+static void log_counters(const struct server *server)
+{
+	static char names[COUNTER_COUNT][COUNTER_NAME_SIZE];
+	struct log_field fields[COUNTER_COUNT + 1];
+	size_t count = 0;
+
+	for (enum counter counter = 0; counter < COUNTER_COUNT; counter++) {
+		uint64_t value = sum_counter(server, counter);
+
+		if (value == 0)
+			continue;
+		counter_name(counter, names[counter]);
+		fields[count++] = LOG_NUMBER(names[counter], value);
+	}
+	if (log_lines_dropped() > 0)
+		fields[count++] = LOG_NUMBER("log_lines_dropped", log_lines_dropped());
+	log_event(LOG_LEVEL_INFO, "daemon", "counters", fields, count);
+}
+
+static void stop_workers(struct server *server)
+{
+	for (unsigned i = 0; i < server->worker_count; i++)
+		worker_send_stop(&server->workers[i]);
+}
+
+/* The first request lets sessions finish, the second ends them. */
+static void stop_requested(struct server *server)
+{
+	uint32_t drain_timeout = server->generation->config.drain_timeout;
+
+	if (server->stopping) {
+		log_info("daemon", "stopping now: asked a second time");
+		stop_workers(server);
+		return;
+	}
+	server->stopping = true;
+	log_info("daemon", "stopping: no new sessions",
+		 LOG_NUMBER("sessions", atomic_load(&server->descriptors.used)),
+		 LOG_SECONDS("drain_timeout", drain_timeout));
+	for (unsigned i = 0; i < server->worker_count; i++)
+		worker_send_drain(&server->workers[i]);
+	loop_timer_set(&server->loop, &server->drain_timer, drain_timeout);
+}
+
+static void drain_expired(struct timer *timer)
+{
+	struct server *server = container_of(timer, struct server, drain_timer);
+
+	log_info("daemon", "drain_timeout is over",
+		 LOG_NUMBER("sessions", atomic_load(&server->descriptors.used)));
+	stop_workers(server);
+}
+
+static void signals_ready(struct loop_source *source, uint32_t events)
+{
+	struct server *server = container_of(source, struct server, signals_source);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(server->signals, &info, sizeof(info)) == sizeof(info)) {
+		switch (info.ssi_signo) {
+		case SIGTERM:
+		case SIGINT:
+			stop_requested(server);
+			break;
+		case SIGHUP:
+			if (server->stopping)
+				log_warning("config", "not reloaded: stopping");
+			else
+				reload_run(server);
+			break;
+		case SIGUSR1:
+			log_counters(server);
+			break;
+		}
+	}
+}
+
+static void done_ready(struct loop_source *source, uint32_t events)
+{
+	struct server *server = container_of(source, struct server, done_source);
+	eventfd_t ended;
+
+	(void)events;
+	if (eventfd_read(server->done, &ended) == 0)
+		server->workers_alive -= (unsigned)ended;
+	if (server->workers_alive == 0)
+		loop_stop(&server->loop);
+}
+
+static void notices_ready(struct loop_source *source, uint32_t events)
+{
+	struct server *server = container_of(source, struct server, notices_source);
+	struct own_addresses *own;
+
+	(void)events;
+	own_addresses_drain_notices(server->notices);
+	own = own_addresses_read();
+	if (own == NULL) {
+		log_error("daemon", "cannot read this host's addresses",
+			  LOG_TEXT("error", strerror(errno)));
+		return;
+	}
+	for (unsigned i = 0; i < server->worker_count; i++)
+		worker_send_own_addresses(&server->workers[i], own);
+	refcount_drop(&own->refcount);
+}
+
+static int watch_all(struct server *server)
+{
+	server->signals_source.ready = signals_ready;
+	server->done_source.ready = done_ready;
+	server->notices_source.ready = notices_ready;
+	if (loop_watch(&server->loop, server->signals, EPOLLIN, &server->signals_source) < 0 ||
+	    loop_watch(&server->loop, server->done, EPOLLIN, &server->done_source) < 0)
+		return -1;
+	if (server->notices >= 0)
+		return loop_watch(&server->loop, server->notices, EPOLLIN, &server->notices_source);
+	return 0;
+}
+
+static void log_listener(const struct server *server, const struct config_listener *listener)
+{
+	for (size_t i = 0; i < listener->listen_count; i++)
+		log_info("listener", "listening", LOG_TEXT("name", listener->name),
+			 LOG_TEXT("protocol", "tcp"),
+			 LOG_ADDRESS("listen", &listener->listen[i].address),
+			 LOG_ADDRESS("forward_ipv4", &listener->relay.forward_ipv4),
+			 LOG_ADDRESS("forward_ipv6", &listener->relay.forward_ipv6),
+			 LOG_NUMBER("workers", server->worker_count));
+	if (listener->any_by_default)
+		log_warning("listener",
+			    "any balancer may connect and name any client: give the balancers' "
+			    "addresses with --allowed-subnets",
+			    LOG_TEXT("name", listener->name));
+}
+
+static void log_ready(const struct server *server)
+{
+	const struct config *config = &server->generation->config;
+
+	for (size_t i = 0; i < config->listener_count; i++)
+		log_listener(server, &config->listeners[i]);
+	log_info("daemon", "ready", LOG_TEXT("version", PACKAGE_VERSION),
+		 LOG_NUMBER("workers", server->worker_count),
+		 LOG_NUMBER("max_sessions", atomic_load(&server->descriptors.limit)));
+}
+
+static void close_if_open(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static void server_finish(struct server *server)
+{
+	for (unsigned i = 0; server->workers != NULL && i < server->worker_count; i++) {
+		if (server->workers[i].started)
+			worker_send_stop(&server->workers[i]);
+		worker_join(&server->workers[i]);
+	}
+	for (size_t i = 0;
+	     server->sockets != NULL && i < server->sockets_per_worker * server->worker_count; i++)
+		close_if_open(server->sockets[i].fd);
+	close_if_open(server->signals);
+	close_if_open(server->done);
+	close_if_open(server->notices);
+	loop_finish(&server->loop);
+	free(server->workers);
+	free(server->sockets);
+	free(server->listener_budgets);
+	generation_drop(server->generation);
+}
+
+static int server_init(struct server *server, const struct server_options *options)
+{
+	*server = (struct server){.options = options, .signals = -1, .done = -1, .notices = -1};
+	server->generation = generation_create(options->config, 1);
+	if (server->generation == NULL)
+		return -1;
+	log_configure(&server->generation->config.log);
+	if (loop_init(&server->loop, &sys_linux) < 0) {
+		generation_drop(server->generation);
+		return -1;
+	}
+	timer_init(&server->drain_timer, drain_expired);
+	return 0;
+}
+
+int server_run(const struct server_options *options)
+{
+	struct server server;
+	int status = EXIT_FAILURE;
+
+	if (server_init(&server, options) < 0) {
+		log_error("daemon", "out of memory or descriptors");
+		return EXIT_FAILURE;
+	}
+	if (startup_run(&server) == 0 && watch_all(&server) == 0) {
+		log_ready(&server);
+		loop_run(&server.loop);
+		log_counters(&server);
+		log_info("daemon", "stopped");
+		status = EXIT_SUCCESS;
+	}
+	server_finish(&server);
+	return status;
+}

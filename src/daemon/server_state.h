@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the main thread owns, shared by the files that make up the server:
+ *
+ *   startup.c  the start sequence, stage by stage
+ *   server.c   the main loop: signals, drain, the end
+ *   reload.c   a new generation in place of the old
+ */
+#ifndef MMPROXY_DAEMON_SERVER_STATE_H
+#define MMPROXY_DAEMON_SERVER_STATE_H
+
+#include <stddef.h>
+
+#include "daemon/generation.h"
+#include "daemon/server.h"
+#include "daemon/worker.h"
+#include "os/loop.h"
+#include "relay/budget.h"
+
+struct server {
+	const struct server_options *options;
+	struct generation *generation;
+	struct loop loop;
+
+	unsigned descriptor_limit;
+	unsigned pipes_per_worker;
+	struct budget descriptors;
+	struct budget *listener_budgets; /* one a listener */
+	struct worker_socket *sockets;   /* opened by the start sequence; then the workers' */
+	size_t sockets_per_worker;
+
+	struct worker *workers;
+	unsigned worker_count;
+	unsigned workers_alive;
+
+	int signals; /* signalfd */
+	int done;    /* eventfd: a worker has ended */
+	int notices; /* netlink: addresses have changed; -1 where there is none */
+	struct loop_source signals_source;
+	struct loop_source done_source;
+	struct loop_source notices_source;
+	struct timer drain_timer;
+	bool stopping;
+};
+
+/* startup.c: 0, or -1 after an error line in the log. */
+int startup_run(struct server *server);
+
+/* reload.c */
+void reload_run(struct server *server);
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The start sequence. Its order is what makes the daemon safe: whatever needs the start's
+ * privileges comes before they are dropped, whatever could misuse them comes after, and no client
+ * is accepted before the last stage has proved that they are gone.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "daemon/server_state.h"
+#include "os/descriptors.h"
+#include "os/log.h"
+#include "os/privileges.h"
+#include "os/sys.h"
+
+/* Pipes of all workers together, below what a user may have (see pipe_pool.h). */
+#define PIPES_IN_ALL 192
+
+/* Descriptors left over for what opens one for a moment: a reload, a log, a name service. */
+#define SPARE_DESCRIPTORS 12
+
+/* Descriptors of a worker's own: its epoll and its inbox. */
+#define DESCRIPTORS_PER_WORKER 2
+
+static int out_of_memory(void)
+{
+	log_error("daemon", "out of memory");
+	return -1;
+}
+
+static int stage_capability(struct server *server)
+{
+	(void)server;
+	if (privileges_hold_net_admin())
+		return 0;
+	log_error(
+		"privileges",
+		"CAP_NET_ADMIN is missing, and dialling from a client's address needs it: start as "
+		"root, or run `setcap cap_net_admin+ep` on the program, or set "
+		"AmbientCapabilities=CAP_NET_ADMIN in the unit");
+	return -1;
+}
+
+static int open_socket(struct server *server, size_t listener_index, size_t endpoint_index,
+		       unsigned worker, struct worker_socket *socket)
+{
+	const struct config *config = &server->generation->config;
+	const struct config_listener *listener = &config->listeners[listener_index];
+	const struct listen_endpoint *endpoint = &listener->listen[endpoint_index];
+	const char *step;
+
+	*socket = (struct worker_socket){
+		.listener = listener_index,
+		.budget = &server->listener_budgets[listener_index],
+	};
+	socket->fd = listen_open_tcp(endpoint, &listener->socket, server->worker_count > 1, &step);
+	if (socket->fd >= 0)
+		return 0;
+	if (worker == 0)
+		log_error("listener", "cannot listen", LOG_TEXT("name", listener->name),
+			  LOG_TEXT("where", listener->where),
+			  LOG_ADDRESS("listen", &endpoint->address), LOG_TEXT("step", step),
+			  LOG_TEXT("error", strerror(-socket->fd)),
+			  socket->fd == -EACCES && endpoint->address.port < 1024
+				  ? LOG_TEXT("hint", "ports below 1024 need a start as root, or a "
+						     "socket unit")
+				  : LOG_NOTHING);
+	return -1;
+}
+
+static int stage_listeners(struct server *server)
+{
+	const struct config *config = &server->generation->config;
+	struct worker_socket *next;
+
+	assert(config->listener_count > 0); /* loading makes sure of it */
+	for (size_t i = 0; i < config->listener_count; i++)
+		server->sockets_per_worker += config->listeners[i].listen_count;
+	server->listener_budgets =
+		calloc(config->listener_count, sizeof(*server->listener_budgets));
+	server->sockets =
+		calloc(server->sockets_per_worker * server->worker_count, sizeof(*server->sockets));
+	if (server->listener_budgets == NULL || server->sockets == NULL)
+		return out_of_memory();
+	for (size_t i = 0; i < server->sockets_per_worker * server->worker_count; i++)
+		server->sockets[i].fd = -1;
+
+	next = server->sockets;
+	for (unsigned worker = 0; worker < server->worker_count; worker++) {
+		for (size_t i = 0; i < config->listener_count; i++) {
+			for (size_t j = 0; j < config->listeners[i].listen_count; j++) {
+				if (open_socket(server, i, j, worker, next++) < 0)
+					return -1;
+			}
+		}
+	}
+	return 0;
+}
+
+/* What the main thread listens to. A host without netlink goes on without notices. */
+static int stage_events(struct server *server)
+{
+	sigset_t handled;
+
+	signal(SIGPIPE, SIG_IGN); /* splice() has no MSG_NOSIGNAL */
+	sigemptyset(&handled);
+	sigaddset(&handled, SIGTERM);
+	sigaddset(&handled, SIGINT);
+	sigaddset(&handled, SIGHUP);
+	sigaddset(&handled, SIGUSR1);
+	/* Blocked before the first thread, so that the signalfd gets all of them. */
+	pthread_sigmask(SIG_BLOCK, &handled, NULL);
+	server->signals = signalfd(-1, &handled, SFD_NONBLOCK | SFD_CLOEXEC);
+	server->done = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (server->signals < 0 || server->done < 0) {
+		log_error("daemon", "cannot start", LOG_TEXT("step", "signalfd"),
+			  LOG_TEXT("error", strerror(errno)));
+		return -1;
+	}
+	server->notices = own_addresses_open_notices();
+	if (server->notices < 0)
+		log_warning("daemon", "changes of this host's addresses will go unnoticed",
+			    LOG_TEXT("step", "netlink"),
+			    LOG_TEXT("error", strerror(-server->notices)));
+	return 0;
+}
+
+/* No session is accepted whose second descriptor would be missing when it dials. */
+static int stage_descriptors(struct server *server)
+{
+	unsigned pipes = PIPES_IN_ALL, fixed, sessions;
+
+	if (pipes > server->descriptor_limit / 32)
+		pipes = server->descriptor_limit / 32;
+	server->pipes_per_worker =
+		pipes / server->worker_count > 0 ? pipes / server->worker_count : 1;
+	fixed = descriptors_open() + SPARE_DESCRIPTORS +
+		server->worker_count * (DESCRIPTORS_PER_WORKER + 2 * server->pipes_per_worker);
+	sessions =
+		server->descriptor_limit > fixed + 2 ? (server->descriptor_limit - fixed) / 2 : 1;
+	atomic_store(&server->descriptors.limit, sessions);
+	for (size_t i = 0; i < server->generation->config.listener_count; i++)
+		atomic_store(&server->listener_budgets[i].limit,
+			     server->generation->config.listeners[i].relay.max_sessions);
+	return 0;
+}
+
+static int stage_privileges(struct server *server)
+{
+	const struct config *config = &server->generation->config;
+
+	return privileges_drop(config->user, config->group);
+}
+
+static int stage_verify(struct server *server)
+{
+	(void)server;
+	return privileges_verify();
+}
+
+static int start_worker(struct server *server, unsigned index)
+{
+	struct worker_socket *sockets = &server->sockets[index * server->sockets_per_worker];
+	struct worker_options options = {
+		.relay =
+			{
+				.sys = &sys_linux,
+				.worker = index,
+				.worker_count = server->worker_count,
+				.pipe_limit = server->pipes_per_worker,
+				.descriptors = &server->descriptors,
+				.own_addresses = own_addresses_read(),
+			},
+		.generation = server->generation,
+		.sockets = sockets,
+		.socket_count = server->sockets_per_worker,
+		.done = server->done,
+	};
+	int error;
+
+	if (options.relay.own_addresses == NULL) {
+		log_error("daemon", "cannot read this host's addresses",
+			  LOG_TEXT("error", strerror(errno)));
+		return -1;
+	}
+	error = worker_start(&server->workers[index], &options);
+	/* Taken over, started or not. */
+	for (size_t i = 0; i < server->sockets_per_worker; i++)
+		sockets[i].fd = -1;
+	if (error < 0) {
+		log_error("daemon", "cannot start a worker", LOG_TEXT("error", strerror(-error)));
+		return -1;
+	}
+	server->workers_alive++;
+	return 0;
+}
+
+static int stage_workers(struct server *server)
+{
+	server->workers = calloc(server->worker_count, sizeof(*server->workers));
+	if (server->workers == NULL)
+		return out_of_memory();
+	for (unsigned i = 0; i < server->worker_count; i++) {
+		if (start_worker(server, i) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * A stage without a function keeps a place for what is to come: the order is decided here, once.
+ */
+static const struct {
+	const char *name;
+	int (*run)(struct server *server);
+} stages[] = {
+	{"capability", stage_capability},
+	{"listeners", stage_listeners},
+	{"events", stage_events},
+	{"descriptors", stage_descriptors},
+	{"privileges", stage_privileges},
+	{"plugins", NULL},  /* loaded without privileges, before the file system closes */
+	{"landlock", NULL}, /* files only: any client port must stay bindable */
+	{"seccomp", NULL},  /* before the first thread, so that all inherit it */
+	{"verify", stage_verify},
+	{"workers", stage_workers},
+};
+
+int startup_run(struct server *server)
+{
+	server->worker_count = server->generation->config.workers;
+	server->descriptor_limit = descriptors_raise_limit();
+	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
+		if (stages[i].run == NULL)
+			continue;
+		log_debug("daemon", "starting", LOG_TEXT("stage", stages[i].name));
+		if (stages[i].run(server) < 0)
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker: one thread with its own loop, relay and listening sockets. The main thread speaks to it
+ * through its inbox and in no other way.
+ */
+#ifndef MMPROXY_DAEMON_WORKER_H
+#define MMPROXY_DAEMON_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "os/loop.h"
+#include "relay/relay.h"
+
+struct budget;
+struct generation;
+struct relay_listener;
+
+/* A socket that a worker is to accept from. */
+struct worker_socket {
+	int fd;
+	size_t listener;       /* its place in the configuration's list */
+	struct budget *budget; /* of that listener, shared by all workers */
+};
+
+enum worker_ending {
+	WORKER_RUNS,
+	WORKER_DRAINS, /* accepts no more, ends with its last session */
+	WORKER_STOPS,  /* ends now */
+};
+
+struct worker {
+	struct relay relay;
+	pthread_t thread;
+	bool started;
+	atomic_int ending; /* enum worker_ending, set by the main thread */
+	int done;          /* eventfd of the main thread: this worker has ended */
+
+	struct worker_listener {
+		struct relay_listener *relay_listener;
+		size_t listener;
+	} * listeners;
+	size_t listener_count;
+
+	int inbox_event; /* eventfd: there is mail */
+	pthread_mutex_t inbox_lock;
+	struct list inbox;
+	struct loop_source inbox_source;
+	struct loop_task inbox_task;
+};
+
+struct worker_options {
+	struct relay_options relay;
+	struct generation *generation;
+	const struct worker_socket *sockets; /* the descriptors are taken over */
+	size_t socket_count;
+	int done;
+};
+
+/*
+ * Prepares and starts a worker on the caller's memory, which must not move. Returns 0 or -errno;
+ * after a failure there is nothing to finish.
+ */
+int worker_start(struct worker *worker, const struct worker_options *options);
+
+/* Each returns 0 or -ENOMEM. The worker takes a hold of its own of what it is handed. */
+int worker_send_generation(struct worker *worker, struct generation *generation);
+int worker_send_own_addresses(struct worker *worker, struct own_addresses *own);
+
+/* Accept no more; end when the last session has. Cannot fail. */
+void worker_send_drain(struct worker *worker);
+/* End now. Cannot fail. */
+void worker_send_stop(struct worker *worker);
+
+/* Waits for the thread, which must have been told to end, and frees what it had. */
+void worker_join(struct worker *worker);
+
+#endif

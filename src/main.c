@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* argv in, exit status out. Everything else is in daemon/. */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/options.h"
+#include "daemon/report.h"
+#include "daemon/server.h"
+#include "os/log.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unversioned"
+#endif
+
+/* What the command line or the configuration is refused with, as distinct from a failed start. */
+#define EXIT_MISTAKE 2
+
+struct arguments {
+	int argc;
+	char **argv;
+};
+
+static int load(void *user_data, struct config *config, struct report *report)
+{
+	const struct arguments *arguments = user_data;
+	struct options options;
+	int error = options_parse(arguments->argc, arguments->argv, &options, config, report);
+
+	if (error == 0 && options.verbose)
+		config->log.level = LOG_LEVEL_DEBUG;
+	return error;
+}
+
+static void print_version(void)
+{
+	printf("mmproxy %s\n%cjansson\n", PACKAGE_VERSION,
+	       log_format_supported(LOG_FORMAT_JSON) ? '+' : '-');
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments arguments = {argc, argv};
+	struct config config = {0};
+	struct options options;
+	struct report report;
+	int status = EXIT_SUCCESS;
+
+	report_init(&report);
+	if (options_parse(argc, argv, &options, &config, &report) < 0) {
+		for (size_t i = 0; i < report.count; i++)
+			fprintf(stderr, "%s\n", report.lines[i]);
+		report_finish(&report);
+		return EXIT_MISTAKE;
+	}
+	report_finish(&report);
+	switch (options.action) {
+	case OPTIONS_HELP:
+		fputs(options_help(), stdout);
+		break;
+	case OPTIONS_VERSION:
+		print_version();
+		break;
+	case OPTIONS_CHECK:
+		printf("configuration is sound: %zu listener%s\n", config.listener_count,
+		       config.listener_count == 1 ? "" : "s");
+		break;
+	case OPTIONS_RUN: {
+		const struct server_options server = {&config, load, &arguments};
+
+		if (options.verbose)
+			config.log.level = LOG_LEVEL_DEBUG;
+		status = server_run(&server);
+		break;
+	}
+	}
+	config_finish(&config);
+	return status;
+}
