@@ -2,8 +2,7 @@
 /*
  * Headers as senders write them, well and badly, each with the verdict it deserves. Written from
  * the specification and from what senders and receivers are known to get wrong, not from the
- * parser, so that the table is a check on it. Bytes and expectations only, no test framework: the
- * fuzz target takes its seeds from the same table.
+ * parser, so that the table is a check on it. Bytes and expectations only, no test framework.
  */
 #ifndef MMPROXY_TESTS_PROXY_VECTORS_H
 #define MMPROXY_TESTS_PROXY_VECTORS_H

@@ -1,0 +1,69 @@
+# The daemon: the pure layers, the rest, and a main of a few lines.
+
+noinst_LIBRARIES += libpure.a libmmproxy.a
+
+# Pure: no I/O, no clock. Unit tests and fuzz targets link this alone, so a file that reaches upward
+# fails to link.
+libpure_a_SOURCES = \
+	src/base/address.c src/base/address.h \
+	src/base/close_reason.c src/base/close_reason.def src/base/close_reason.h \
+	src/base/counter.c src/base/counter.def src/base/counter.h \
+	src/base/escape.c src/base/escape.h \
+	src/base/list.h \
+	src/base/log_limiter.c src/base/log_limiter.h \
+	src/base/prefix_set.c src/base/prefix_set.h \
+	src/base/refcount.h \
+	src/base/source_policy.c src/base/source_policy.h \
+	src/base/timer_wheel.c src/base/timer_wheel.h \
+	src/wire/crc32c.c src/wire/crc32c.h \
+	src/wire/header_guess.c src/wire/header_guess.h \
+	src/wire/proxy_header.c src/wire/proxy_header.h \
+	src/wire/proxy_tlv.c src/wire/proxy_tlv.h \
+	src/wire/proxy_v1.c src/wire/proxy_v2.c src/wire/proxy_version.h
+
+libmmproxy_a_SOURCES = \
+	src/os/descriptors.c src/os/descriptors.h \
+	src/os/dial.c src/os/dial.h \
+	src/os/listen.c src/os/listen.h \
+	src/os/log.c src/os/log.h \
+	src/os/log_line.h src/os/log_text.c \
+	src/os/loop.c src/os/loop.h \
+	src/os/own_addresses.c src/os/own_addresses.h \
+	src/os/privileges.c src/os/privileges.h \
+	src/os/socket.c src/os/socket.h \
+	src/os/sys.c src/os/sys.h \
+	src/relay/budget.h \
+	src/relay/chunk.c src/relay/chunk.h \
+	src/relay/listener.c src/relay/listener.h \
+	src/relay/pipe_pool.c src/relay/pipe_pool.h \
+	src/relay/relay.c src/relay/relay.h \
+	src/relay/settings.h \
+	src/relay/stream.c src/relay/stream.h \
+	src/relay/tcp.h src/relay/tcp_session.h \
+	src/relay/tcp_dial.c src/relay/tcp_header.c src/relay/tcp_relay.c src/relay/tcp_session.c \
+	src/daemon/config.c src/daemon/config.h \
+	src/daemon/config_address.c src/daemon/config_address.h \
+	src/daemon/config_file.c \
+	src/daemon/config_grammar.c src/daemon/config_grammar.h \
+	src/daemon/config_listener.c src/daemon/config_loader.h \
+	src/daemon/config_scan.c src/daemon/config_scan.h \
+	src/daemon/config_token.c src/daemon/config_token.h \
+	src/daemon/config_value.c \
+	src/daemon/file_text.c src/daemon/file_text.h \
+	src/daemon/generation.c src/daemon/generation.h \
+	src/daemon/options.c src/daemon/options.h \
+	src/daemon/prefix_file.c \
+	src/daemon/reload.c \
+	src/daemon/report.c src/daemon/report.h \
+	src/daemon/setting.c src/daemon/setting.h src/daemon/settings.def \
+	src/daemon/server.c src/daemon/server.h src/daemon/server_state.h \
+	src/daemon/startup.c \
+	src/daemon/worker.c src/daemon/worker.h
+libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS)
+if HAVE_JANSSON
+libmmproxy_a_SOURCES += src/os/log_json.c
+endif
+
+sbin_PROGRAMS += mmproxy
+mmproxy_SOURCES = src/main.c
+mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS)

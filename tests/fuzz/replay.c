@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A plain main for fuzz targets: runs each file named on the command line, or each file of a named
+ * folder, through the target once.
+ */
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "fuzz.h"
+
+#define INPUT_SIZE_MAX (1U << 20)
+
+static unsigned replayed;
+
+static int replay_file(const char *path)
+{
+	FILE *file = fopen(path, "rbe");
+	uint8_t *bytes = malloc(INPUT_SIZE_MAX);
+	size_t size;
+
+	if (file == NULL || bytes == NULL) {
+		perror(path);
+		exit(EXIT_FAILURE);
+	}
+	size = fread(bytes, 1, INPUT_SIZE_MAX, file);
+	fclose(file);
+	LLVMFuzzerTestOneInput(bytes, size);
+	free(bytes);
+	replayed++;
+	return 0;
+}
+
+static void replay(const char *path)
+{
+	struct dirent **entries;
+	struct stat status;
+	int count;
+
+	if (stat(path, &status) == 0 && !S_ISDIR(status.st_mode)) {
+		replay_file(path);
+		return;
+	}
+	count = scandir(path, &entries, NULL, alphasort);
+	if (count < 0) {
+		perror(path);
+		exit(EXIT_FAILURE);
+	}
+	for (int i = 0; i < count; i++) {
+		char file[PATH_MAX];
+
+		if (entries[i]->d_name[0] != '.') {
+			snprintf(file, sizeof(file), "%s/%s", path, entries[i]->d_name);
+			replay_file(file);
+		}
+		free(entries[i]);
+	}
+	free(entries);
+}
+
+int main(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		replay(argv[i]);
+	printf("%u inputs replayed\n", replayed);
+	/* A corpus that is not found would pass in silence. */
+	return replayed > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,81 @@
+# Unit tests, corpus replays and the tests' own tools. `make check` needs no root and no network.
+
+unit_tests = \
+	tests/unit/test_address \
+	tests/unit/test_crc32c \
+	tests/unit/test_header_guess \
+	tests/unit/test_prefix_set \
+	tests/unit/test_proxy_header \
+	tests/unit/test_proxy_tlv
+
+if HAVE_CMOCKA
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+else
+TESTS += tests/unit/cmocka-is-missing
+endif
+
+unit_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+
+# The pure layers alone.
+pure_ldadd = libpure.a $(CMOCKA_LIBS)
+
+tests_unit_test_address_SOURCES = tests/unit/test_address.c
+tests_unit_test_address_CFLAGS = $(unit_cflags)
+tests_unit_test_address_LDADD = $(pure_ldadd)
+
+tests_unit_test_crc32c_SOURCES = tests/unit/test_crc32c.c
+tests_unit_test_crc32c_CFLAGS = $(unit_cflags)
+tests_unit_test_crc32c_LDADD = $(pure_ldadd)
+
+tests_unit_test_header_guess_SOURCES = tests/unit/test_header_guess.c
+tests_unit_test_header_guess_CFLAGS = $(unit_cflags)
+tests_unit_test_header_guess_LDADD = $(pure_ldadd)
+
+tests_unit_test_prefix_set_SOURCES = tests/unit/test_prefix_set.c
+tests_unit_test_prefix_set_CFLAGS = $(unit_cflags)
+tests_unit_test_prefix_set_LDADD = $(pure_ldadd)
+
+tests_unit_test_proxy_header_SOURCES = \
+	tests/unit/proxy_vectors.c tests/unit/proxy_vectors.h tests/unit/test_proxy_header.c
+tests_unit_test_proxy_header_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_proxy_header_CFLAGS = $(unit_cflags)
+tests_unit_test_proxy_header_LDADD = $(pure_ldadd)
+
+tests_unit_test_proxy_tlv_SOURCES = tests/unit/test_proxy_tlv.c
+tests_unit_test_proxy_tlv_CFLAGS = $(unit_cflags)
+tests_unit_test_proxy_tlv_LDADD = $(pure_ldadd)
+
+# Fuzz targets, built here with a plain main that replays the kept corpus.
+check_PROGRAMS += tests/fuzz/replay_proxy_header
+tests_fuzz_replay_proxy_header_SOURCES = \
+	tests/fuzz/fuzz.h tests/fuzz/fuzz_proxy_header.c tests/fuzz/replay.c
+tests_fuzz_replay_proxy_header_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz
+tests_fuzz_replay_proxy_header_LDADD = libpure.a
+TESTS += tests/fuzz/replay-corpus
+EXTRA_DIST += tests/fuzz/replay-corpus tests/fuzz/corpus
+
+# Needs root, real balancers (tests/tools/install-packages) and network namespaces, which it makes.
+# What cannot run there fails.
+.PHONY: check-integration
+check-integration: all
+	MMPROXY=$(abs_top_builddir)/mmproxy PYTHONDONTWRITEBYTECODE=1 \
+		/usr/bin/python3 -m pytest -q $(top_srcdir)/tests/integration $(PYTEST_FLAGS)
+
+EXTRA_DIST += \
+	tests/check-settings.py tests/demo.py tests/lint tests/run-all tests/run-demo \
+	tests/tools/build tests/tools/install-packages \
+	tests/unit/cmocka-is-missing \
+	$(integration_files)
+
+integration_files = \
+	tests/integration/pytest.ini \
+	tests/integration/conftest.py tests/integration/daemon.py tests/integration/headers.py \
+	tests/integration/network.py tests/integration/peers.py tests/integration/settings.py \
+	tests/integration/traffic.py tests/integration/upstreams.py tests/integration/waiting.py \
+	tests/integration/test_balancers.py tests/integration/test_dial.py \
+	tests/integration/test_headers.py tests/integration/test_limits.py \
+	tests/integration/test_privileges.py tests/integration/test_relay.py \
+	tests/integration/test_service.py tests/integration/test_source_policy.py \
+	tests/integration/test_start.py
