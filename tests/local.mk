@@ -2,8 +2,12 @@
 
 unit_tests = \
 	tests/unit/test_address \
+	tests/unit/test_config \
+	tests/unit/test_config_mistakes \
+	tests/unit/test_config_scan \
 	tests/unit/test_crc32c \
 	tests/unit/test_header_guess \
+	tests/unit/test_options \
 	tests/unit/test_prefix_set \
 	tests/unit/test_proxy_header \
 	tests/unit/test_proxy_tlv
@@ -46,6 +50,29 @@ tests_unit_test_proxy_header_LDADD = $(pure_ldadd)
 tests_unit_test_proxy_tlv_SOURCES = tests/unit/test_proxy_tlv.c
 tests_unit_test_proxy_tlv_CFLAGS = $(unit_cflags)
 tests_unit_test_proxy_tlv_LDADD = $(pure_ldadd)
+
+# The configuration's loader, with scratch files of the test's own.
+config_ldadd = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
+
+tests_unit_test_config_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config.c
+tests_unit_test_config_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_CFLAGS = $(unit_cflags)
+tests_unit_test_config_LDADD = $(config_ldadd)
+
+tests_unit_test_config_mistakes_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config_mistakes.c
+tests_unit_test_config_mistakes_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_mistakes_CFLAGS = $(unit_cflags)
+tests_unit_test_config_mistakes_LDADD = $(config_ldadd)
+
+tests_unit_test_config_scan_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config_scan.c
+tests_unit_test_config_scan_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_scan_CFLAGS = $(unit_cflags)
+tests_unit_test_config_scan_LDADD = $(config_ldadd)
+
+tests_unit_test_options_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_options.c
+tests_unit_test_options_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_options_CFLAGS = $(unit_cflags)
+tests_unit_test_options_LDADD = $(config_ldadd)
 
 # Fuzz targets, built here with a plain main that replays the kept corpus.
 check_PROGRAMS += tests/fuzz/replay_proxy_header

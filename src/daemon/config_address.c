@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #define LISTEN_FORMS "0.0.0.0:8443, [::]:8443 or *:8443"
@@ -87,17 +88,17 @@ static const char *parse_endpoint(const char *text, const struct phrases *phrase
 
 const char *config_parse_listen(const char *text, struct listen_endpoint *endpoint)
 {
-	char both[16] = "[::]";
+	char both[16];
 
 	memset(endpoint, 0, sizeof(*endpoint));
 	if (text[0] != '*')
 		return parse_endpoint(text, &listen_phrases, &endpoint->address);
 	if (text[1] == '\0')
 		return listen_phrases.no_port;
-	if (text[1] != ':' || strlen(text + 1) + strlen(both) >= sizeof(both))
+	if (text[1] != ':' || snprintf(both, sizeof(both), "[::]%s", text + 1) >= (int)sizeof(both))
 		return listen_phrases.bad;
 	endpoint->both_families = true;
-	return parse_endpoint(strcat(both, text + 1), &listen_phrases, &endpoint->address);
+	return parse_endpoint(both, &listen_phrases, &endpoint->address);
 }
 
 const char *config_parse_forward(const char *text, enum address_family family,

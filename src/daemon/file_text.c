@@ -76,7 +76,7 @@ static int read_all(int fd, size_t limit, struct file_text *text)
 
 int file_text_read(const char *path, size_t limit, struct file_text *text, const char **why)
 {
-	struct stat status;
+	struct stat status = {0};
 	int fd, result;
 
 	memset(text, 0, sizeof(*text));

@@ -85,7 +85,7 @@ const char *options_help(void)
 	       "                                IPv4 and IPv6\n"
 	       "  -4, --ipv4 ADDR:PORT          upstream of IPv4 clients [127.0.0.1:443]\n"
 	       "  -6, --ipv6 [ADDR]:PORT        upstream of IPv6 clients [[::1]:443]\n"
-	       "  -a, --allowed-subnets FILE    balancers that may connect, a prefix a line [any]\n"
+	       "  -a, --allowed-subnets FILE    who may connect, a prefix a line [any balancer]\n"
 	       "  -p, --protocol tcp|udp        what to forward [tcp]; udp is not built yet\n"
 	       "  -m, --mark N                  firewall mark of dialled sockets [0]\n"
 	       "      --listeners N             sockets and threads [one a CPU]\n"
@@ -94,8 +94,7 @@ const char *options_help(void)
 	       "                                example 127.0.0.0/8; may be repeated\n"
 	       "  -v, --verbose                 log at level debug\n"
 	       "  -h, --help, --version         print this, or the version\n"
-	       "Dialling from foreign addresses takes CAP_NET_ADMIN and a routing rule: "
-	       "mmproxy(8)\n";
+	       "It takes CAP_NET_ADMIN and routing rules for the upstream's answers: mmproxy(8)\n";
 }
 
 static void keep_once(const char **kept, const char *option, struct report *report)

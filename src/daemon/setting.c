@@ -13,7 +13,7 @@
 
 const struct setting setting_table[SETTING_COUNT] = {
 #define SETTING(scope, name, type, default_text, range)                                            \
-	{SETTING_SCOPE_##scope, #name, SETTING_TYPE_##type, default_text, range},
+	{#name, default_text, range, SETTING_SCOPE_##scope, SETTING_TYPE_##type},
 #include "daemon/settings.def"
 #undef SETTING
 };
@@ -36,27 +36,33 @@ static unsigned min3(unsigned a, unsigned b, unsigned c)
 	return least < c ? least : c;
 }
 
-/* Insertions, deletions and replacements that make `b` of `a` (Levenshtein), row by row. */
+/*
+ * How many single mistakes make `b` of `a`: a letter too many, too few, wrong, or two letters
+ * swapped. Both have at most SETTING_SUGGEST_MAX letters. Cell [i][j] is the distance of the first
+ * i letters of `a` from the first j of `b`.
+ */
 static unsigned edit_distance(const char *a, const char *b)
 {
-	unsigned row[SETTING_SUGGEST_MAX + 1];
-	size_t width = strlen(b);
+	unsigned cells[SETTING_SUGGEST_MAX + 1][SETTING_SUGGEST_MAX + 1];
+	size_t height = strlen(a), width = strlen(b);
 
+	for (unsigned i = 0; i <= height; i++)
+		cells[i][0] = i;
 	for (unsigned j = 0; j <= width; j++)
-		row[j] = j;
-	for (unsigned i = 1; a[i - 1] != '\0'; i++) {
-		unsigned diagonal = row[0];
-
-		row[0] = i;
+		cells[0][j] = j;
+	for (unsigned i = 1; i <= height; i++) {
 		for (unsigned j = 1; j <= width; j++) {
-			unsigned above = row[j];
+			unsigned changed = a[i - 1] != b[j - 1] ? 1 : 0;
+			bool swapped =
+				i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
 
-			row[j] = min3(above + 1, row[j - 1] + 1,
-				      diagonal + (a[i - 1] != b[j - 1] ? 1 : 0));
-			diagonal = above;
+			cells[i][j] = min3(cells[i - 1][j] + 1, cells[i][j - 1] + 1,
+					   cells[i - 1][j - 1] + changed);
+			if (swapped && cells[i - 2][j - 2] + 1 < cells[i][j])
+				cells[i][j] = cells[i - 2][j - 2] + 1;
 		}
 	}
-	return row[width];
+	return cells[height][width];
 }
 
 const char *setting_suggest(enum setting_scope scope, const char *name)

@@ -31,11 +31,11 @@ enum setting_id {
 };
 
 struct setting {
-	enum setting_scope scope;
 	const char *name;
-	enum setting_type type;
 	const char *default_text;
 	const char *range;
+	enum setting_scope scope;
+	enum setting_type type;
 };
 
 extern const struct setting setting_table[SETTING_COUNT];

@@ -166,14 +166,15 @@ static void relay_advance(struct tcp_session *session)
 	uint64_t moved_before = session->up.bytes + session->down.bytes;
 
 	if (!advance_stream(session, &session->up, &session->client, &session->upstream) ||
-	    !advance_stream(session, &session->down, &session->upstream, &session->client) ||
-	    !notice_late_reset(session, &session->up, &session->client) ||
-	    !notice_late_reset(session, &session->down, &session->upstream))
+	    !advance_stream(session, &session->down, &session->upstream, &session->client))
 		return;
 	if (session->up.finished && session->down.finished) {
 		tcp_session_close(session, CLOSE_FINISHED);
 		return;
 	}
+	if (!notice_late_reset(session, &session->up, &session->client) ||
+	    !notice_late_reset(session, &session->down, &session->upstream))
+		return;
 	if (session->up.bytes + session->down.bytes != moved_before)
 		note_progress(session);
 }

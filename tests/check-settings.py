@@ -1,0 +1,142 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Holds settings.def, mmproxy.conf(5) and the example configuration together.
+
+Usage: check-settings.py [SOURCE_DIRECTORY]
+
+The table is what the loader knows. The manual must describe exactly these settings, each with the
+table's type, range and default and with an example; the example file must show each of them, and a
+commented line must show the default. Prints what differs, and a line "N passed, N failed".
+"""
+
+import pathlib
+import re
+import sys
+
+TABLE = "src/daemon/settings.def"
+MANUAL = "man/mmproxy.conf.5"
+EXAMPLE = "etc/mmproxy.conf"
+
+# Headings of the manual, and what opens a group in the example.
+SCOPE_OF_HEADING = {
+    "Settings at the top": "top",
+    "Settings in log": "log",
+    "Settings of a listener": "listener",
+    "Settings in forward": "forward",
+}
+SCOPE_OF_GROUP = {"log": "log", "listeners": "listener", "forward": "forward"}
+
+TYPE_IN_MANUAL = {
+    "INTEGER": "Integer, {range}",
+    "SECONDS": "Seconds, {range}",
+    "CHOICE": "Choice of {range}",
+    "TEXT": "Text",
+    "BOOLEAN": "Boolean",
+    "TEXTS": ("List of texts", "Text or list of texts"),
+    "GROUP": "Group",
+    "GROUPS": "List of groups",
+}
+
+
+def read_table(text):
+    """{(scope, name): (type, default, range)} in the table's order."""
+    row = re.compile(r'^SETTING\((\w+), (\w+), (\w+), "([^"]*)", "([^"]*)"\)$', re.M)
+    rows = row.findall(text)
+    assert len(rows) == len(re.findall(r"^SETTING\(", text, re.M)), "a row cannot be read"
+    return {(scope, name): (kind, default, limits) for scope, name, kind, default, limits in rows}
+
+
+def read_manual(text):
+    """{(scope, name): (the line behind .It, the lines of its .Dl)} in the manual's order."""
+    entries, scope, entry = {}, None, None
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.startswith((".Ss ", ".Sh ")):
+            scope, entry = SCOPE_OF_HEADING.get(line[4:]), None
+        elif scope and line.startswith(".It Cm "):
+            entry = entries[scope, line.split()[2]] = (next(lines, ""), [])
+        elif entry and line.startswith(".Dl "):
+            entry[1].append(line[4:].replace(r"\(dq", '"'))
+    return entries
+
+
+def read_example(text):
+    """[(scope, name, value or None for a group, commented)] in the file's order."""
+    settings, scopes = [], ["top"]
+    for line in text.splitlines():
+        match = re.match(r"^\s*(# )?([a-z_0-9]+) = (.*)$", line)
+        if match and (match[3] in ("{", "(") or match[3].endswith(";")):
+            group = match[3] in ("{", "(")
+            value = None if group else match[3].rstrip(";")
+            settings.append((scopes[-1], match[2], value, bool(match[1])))
+            if group:
+                scopes.append(SCOPE_OF_GROUP.get(match[2], "unknown"))
+        elif re.match(r"^\s*[})];$", line):
+            scopes.pop()
+    assert scopes == ["top"], "the example's groups cannot be told apart"
+    return settings
+
+
+def first_line_of(kind, default, limits):
+    """How the manual may begin the description of such a setting."""
+    types = TYPE_IN_MANUAL[kind]
+    types = (types,) if isinstance(types, str) else types
+    words = {"none": "no default", "required": "required"}.get(default, f"default {default}")
+    return [f"{t.format(range=limits.replace('|', ', '))}; {words}." for t in types]
+
+
+def as_written(kind, default):
+    """A default in the syntax of the file."""
+    return f'"{default}"' if kind in ("TEXT", "CHOICE") else default
+
+
+def names(keys):
+    return [".".join(key) for key in keys]
+
+
+def check_manual(table, manual):
+    yield "manual: settings the table has not", [], names(manual.keys() - table.keys())
+    yield "manual: settings it lacks", [], names(table.keys() - manual.keys())
+    common = [key for key in table if key in manual]
+    yield "manual: the table's order", names(common), names(k for k in manual if k in table)
+    for key in common:
+        kind, default, limits = table[key]
+        line, examples = manual[key]
+        path = ".".join(key)
+        wanted = first_line_of(kind, default, limits)
+        yield f"manual, {path}", line if line in wanted else wanted, line
+        named = [e for e in examples if e.startswith(f"{key[1]} = ") and e.endswith(";")]
+        yield f"manual, {path}: one example", 1, len(named)
+
+
+def check_example(table, example):
+    shown = [(scope, name) for scope, name, _, _ in example]
+    yield "example: settings the table has not", [], names(set(shown) - table.keys())
+    yield "example: settings it lacks", [], names(table.keys() - set(shown))
+    yield "example: settings it shows twice", [], names(k for k in shown if shown.count(k) > 1)
+    for scope, name, value, commented in example:
+        kind, default, _ = table.get((scope, name), (None, None, None))
+        if commented and default not in (None, "none", "required"):
+            yield f"example, {scope}.{name}: the default", as_written(kind, default), value
+        if default == "required":
+            yield f"example, {scope}.{name}: required, so not commented", False, commented
+
+
+def main():
+    source = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".")
+    table = read_table((source / TABLE).read_text(encoding="utf-8"))
+    manual = read_manual((source / MANUAL).read_text(encoding="utf-8"))
+    example = read_example((source / EXAMPLE).read_text(encoding="utf-8"))
+    passed = failed = 0
+    for what, wanted, found in [*check_manual(table, manual), *check_example(table, example)]:
+        if wanted == found:
+            passed += 1
+            continue
+        failed += 1
+        print(f"{what}: {found!r} should be {wanted!r}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
