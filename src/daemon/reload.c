@@ -77,14 +77,24 @@ static void put_in_place(struct server *server, struct generation *generation)
 			     config->listeners[i].relay.max_sessions);
 	for (unsigned i = 0; i < server->worker_count; i++) {
 		/* A worker that cannot be told keeps what it has: old, but whole. */
-		if (worker_send_generation(&server->workers[i], generation) < 0)
+		if (worker_send_generation(&server->workers[i], generation) == 0)
+			server->adoptions_awaited++;
+		else
 			log_error("config", "a worker could not be told: out of memory",
 				  LOG_NUMBER("worker", i));
 	}
 	log_set_level(config->log.level);
 	generation_drop(server->generation);
 	server->generation = generation;
-	log_info("config", "reloaded", LOG_NUMBER("generation", generation->number));
+}
+
+/* The line comes when it is true: from then on every new session uses the new generation. */
+void reload_adopted(struct server *server, uint64_t workers)
+{
+	server->adoptions_awaited -= workers;
+	if (server->adoptions_awaited == 0)
+		log_info("config", "reloaded",
+			 LOG_NUMBER("generation", server->generation->number));
 }
 
 static void log_report(const struct report *report)

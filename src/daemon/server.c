@@ -122,6 +122,16 @@ static void done_ready(struct loop_source *source, uint32_t events)
 		loop_stop(&server->loop);
 }
 
+static void adopted_ready(struct loop_source *source, uint32_t events)
+{
+	struct server *server = container_of(source, struct server, adopted_source);
+	eventfd_t workers;
+
+	(void)events;
+	if (eventfd_read(server->adopted, &workers) == 0)
+		reload_adopted(server, workers);
+}
+
 static void notices_ready(struct loop_source *source, uint32_t events)
 {
 	struct server *server = container_of(source, struct server, notices_source);
@@ -144,9 +154,11 @@ static int watch_all(struct server *server)
 {
 	server->signals_source.ready = signals_ready;
 	server->done_source.ready = done_ready;
+	server->adopted_source.ready = adopted_ready;
 	server->notices_source.ready = notices_ready;
 	if (loop_watch(&server->loop, server->signals, EPOLLIN, &server->signals_source) < 0 ||
-	    loop_watch(&server->loop, server->done, EPOLLIN, &server->done_source) < 0)
+	    loop_watch(&server->loop, server->done, EPOLLIN, &server->done_source) < 0 ||
+	    loop_watch(&server->loop, server->adopted, EPOLLIN, &server->adopted_source) < 0)
 		return -1;
 	if (server->notices >= 0)
 		return loop_watch(&server->loop, server->notices, EPOLLIN, &server->notices_source);
@@ -198,6 +210,7 @@ static void server_finish(struct server *server)
 		close_if_open(server->sockets[i].fd);
 	close_if_open(server->signals);
 	close_if_open(server->done);
+	close_if_open(server->adopted);
 	close_if_open(server->notices);
 	loop_finish(&server->loop);
 	free(server->workers);
@@ -208,7 +221,13 @@ static void server_finish(struct server *server)
 
 static int server_init(struct server *server, const struct server_options *options)
 {
-	*server = (struct server){.options = options, .signals = -1, .done = -1, .notices = -1};
+	*server = (struct server){
+		.options = options,
+		.signals = -1,
+		.done = -1,
+		.adopted = -1,
+		.notices = -1,
+	};
 	server->generation = generation_create(options->config, 1);
 	if (server->generation == NULL)
 		return -1;

@@ -35,10 +35,13 @@ struct server {
 
 	int signals; /* signalfd */
 	int done;    /* eventfd: a worker has ended */
+	int adopted; /* eventfd: a worker has put a generation in place */
 	int notices; /* netlink: addresses have changed; -1 where there is none */
 	struct loop_source signals_source;
 	struct loop_source done_source;
+	struct loop_source adopted_source;
 	struct loop_source notices_source;
+	uint64_t adoptions_awaited;
 	struct timer drain_timer;
 	bool stopping;
 };
@@ -48,5 +51,7 @@ int startup_run(struct server *server);
 
 /* reload.c */
 void reload_run(struct server *server);
+/* So many workers have put their new generation in place. */
+void reload_adopted(struct server *server, uint64_t workers);
 
 #endif

@@ -67,6 +67,8 @@ static int open_socket(struct server *server, size_t listener_index, size_t endp
 			  LOG_TEXT("where", listener->where),
 			  LOG_ADDRESS("listen", &endpoint->address), LOG_TEXT("step", step),
 			  LOG_TEXT("error", strerror(-socket->fd)),
+			  listener->device != NULL ? LOG_TEXT("device", listener->device)
+						   : LOG_NOTHING,
 			  socket->fd == -EACCES && endpoint->address.port < 1024
 				  ? LOG_TEXT("hint", "ports below 1024 need a start as root, or a "
 						     "socket unit")
@@ -118,7 +120,8 @@ static int stage_events(struct server *server)
 	pthread_sigmask(SIG_BLOCK, &handled, NULL);
 	server->signals = signalfd(-1, &handled, SFD_NONBLOCK | SFD_CLOEXEC);
 	server->done = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (server->signals < 0 || server->done < 0) {
+	server->adopted = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (server->signals < 0 || server->done < 0 || server->adopted < 0) {
 		log_error("daemon", "cannot start", LOG_TEXT("step", "signalfd"),
 			  LOG_TEXT("error", strerror(errno)));
 		return -1;
@@ -181,6 +184,7 @@ static int start_worker(struct server *server, unsigned index)
 		.sockets = sockets,
 		.socket_count = server->sockets_per_worker,
 		.done = server->done,
+		.adopted = server->adopted,
 	};
 	int error;
 

@@ -45,6 +45,7 @@ static void use_generation(struct worker *worker, const struct generation *gener
 			listener->relay_listener,
 			&generation->config.listeners[listener->listener].relay);
 	}
+	eventfd_write(worker->adopted, 1);
 }
 
 /* Frees the message; `worker` may use what is in it, or be NULL at the very end. */
@@ -180,7 +181,11 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 {
 	int error;
 
-	*worker = (struct worker){.done = options->done, .inbox_event = -1};
+	*worker = (struct worker){
+		.done = options->done,
+		.adopted = options->adopted,
+		.inbox_event = -1,
+	};
 	list_init(&worker->inbox);
 	worker->inbox_source.ready = inbox_ready;
 	loop_task_init(&worker->inbox_task, inbox_run);

@@ -167,6 +167,7 @@ static void source_stopped(struct stream *stream, struct tcp_end *source, ssize_
 		source->readable = false;
 		source->probe = false;
 	} else if (result != -EINTR) {
+		stream->broken = true;
 		keep_error(source, result);
 	}
 }
@@ -243,7 +244,7 @@ static enum stream_state pump_turn(struct relay *relay, struct stream *stream,
 			return state;
 		if (stream->eof)
 			return STREAM_END;
-		if (source->error != 0)
+		if (stream->broken)
 			return STREAM_SOURCE_DEAD;
 		if (!source->readable)
 			return STREAM_IDLE;

@@ -42,6 +42,7 @@ struct stream {
 	uint8_t small_moves;
 	bool splicing : 1;
 	bool eof : 1;      /* the source has ended */
+	bool broken : 1;   /* reading the source has failed, after its last byte */
 	bool finished : 1; /* and the sink has been told */
 };
 

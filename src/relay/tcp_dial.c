@@ -30,12 +30,20 @@ static void dial_failed(struct tcp_session *session, enum close_reason reason, c
 	tcp_session_close(session, reason);
 }
 
-/* What a connection that was under way came to. */
+/*
+ * What a connection that was under way came to. A refusal is ECONNREFUSED; a reset means that it
+ * was made, and ended by the upstream before anyone looked: what it said first must still be heard.
+ */
+static bool was_connected(int error)
+{
+	return error == 0 || error == -ECONNRESET || error == -EPIPE;
+}
+
 static void connect_failed(struct tcp_session *session, int error)
 {
 	enum close_reason reason = CLOSE_CONNECT_FAILED;
 
-	if (error == -ECONNREFUSED || error == -ECONNRESET || error == -EPIPE)
+	if (error == -ECONNREFUSED)
 		reason = CLOSE_CONNECT_REFUSED;
 	else if (error == -ETIMEDOUT)
 		reason = CLOSE_CONNECT_TIMEOUT;
@@ -49,19 +57,15 @@ static void connected(struct tcp_session *session)
 	tcp_relay_start(session);
 }
 
-/* Sends the payload at once if it can. Returns false when the session is over. */
-static bool send_payload(struct tcp_session *session, const uint8_t *payload, size_t length)
+/* Sends the payload at once if it can. Returns 0, or what became of the connection instead. */
+static int send_payload(struct tcp_session *session, const uint8_t *payload, size_t length)
 {
 	int error;
 
 	if (length == 0)
-		return true;
+		return 0;
 	error = stream_send(session->relay, &session->up, &session->upstream, payload, length);
-	if (error == -ENOMEM)
-		tcp_session_close(session, CLOSE_NO_MEMORY);
-	else if (error < 0)
-		connect_failed(session, session->upstream.error);
-	return error == 0;
+	return error == -EPIPE ? session->upstream.error : error;
 }
 
 /* Returns false when the session is over. */
@@ -90,6 +94,7 @@ void tcp_dial_start(struct tcp_session *session, const uint8_t *payload, size_t 
 	};
 	struct dial_result result;
 	bool sent;
+	int error;
 
 	session->state = TCP_DIAL;
 	dial_tcp(relay->sys, &request, &result);
@@ -100,13 +105,20 @@ void tcp_dial_start(struct tcp_session *session, const uint8_t *payload, size_t 
 	}
 	session->port_replaced = result.port_conflict || result.port_privileged;
 	session->upstream.fd = result.fd;
-	if (!send_payload(session, payload, length))
+	error = send_payload(session, payload, length);
+	if (error == -ENOMEM) {
+		tcp_session_close(session, CLOSE_NO_MEMORY);
 		return;
+	}
+	if (!was_connected(error)) {
+		connect_failed(session, error);
+		return;
+	}
 	/* A socket that took bytes is connected; one that took none tells when it is. */
 	sent = session->up.bytes > 0;
 	if (!watch_both(session, !sent || session->up.held != NULL))
 		return;
-	if (sent) {
+	if (sent || error < 0) {
 		connected(session);
 		return;
 	}
@@ -130,10 +142,12 @@ void tcp_dial_ready(struct tcp_session *session)
 	if (!session->upstream.writable)
 		return;
 	error = session->relay->sys->socket_error(session->upstream.fd);
-	if (error < 0)
-		connect_failed(session, error);
-	else
+	if (was_connected(error)) {
+		session->upstream.error = error;
 		connected(session);
+	} else {
+		connect_failed(session, error);
+	}
 }
 
 void tcp_dial_expired(struct tcp_session *session)

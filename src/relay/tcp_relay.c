@@ -192,6 +192,10 @@ void tcp_relay_start(struct tcp_session *session)
 	counter_add(&session->relay->counters, COUNTER_SESSIONS_RELAYED, 1);
 	session->state = TCP_RELAY;
 	session->last_active = session->relay->loop.now;
+	if (session->upstream.error != 0) {
+		reset_begin(session, &session->upstream);
+		return;
+	}
 	arm_timer(session, session->up.bytes > 0);
 	relay_advance(session);
 }

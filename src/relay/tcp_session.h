@@ -89,6 +89,7 @@ void tcp_dial_expired(struct tcp_session *session);
 
 /* tcp_relay.c */
 
+/* upstream.error says whether the upstream has ended the connection already. */
 void tcp_relay_start(struct tcp_session *session);
 void tcp_relay_advance(struct tcp_session *session);
 void tcp_relay_expired(struct tcp_session *session);
