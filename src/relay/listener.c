@@ -43,13 +43,18 @@ static void pause_accepting(struct relay_listener *listener, const char *why)
 
 static void resume_accepting(struct relay_listener *listener)
 {
+	struct loop *loop = &listener->relay->loop;
+
 	if (!listener->paused)
 		return;
+	/* Level-triggered: whoever waits is reported in the next round. */
+	if (loop_rewatch(loop, listener->fd, EPOLLIN, &listener->source) < 0) {
+		loop_timer_set(loop, &listener->retry, RETRY_INTERVAL);
+		return;
+	}
 	listener->paused = false;
 	listener->relay->paused--;
 	timer_drop(&listener->retry);
-	/* Level-triggered: whoever waits is reported in the next round. */
-	loop_rewatch(&listener->relay->loop, listener->fd, EPOLLIN, &listener->source);
 }
 
 static void retry_expired(struct timer *timer)

@@ -162,7 +162,9 @@ int stream_send(struct relay *relay, struct stream *stream, struct tcp_end *sink
 static void source_stopped(struct stream *stream, struct tcp_end *source, ssize_t result)
 {
 	if (result == 0) {
-		stream->eof = true;
+		/* An error that another call was told of has left a plain end to this one. */
+		stream->broken = source->error != 0;
+		stream->eof = !stream->broken;
 	} else if (result == -EAGAIN) {
 		source->readable = false;
 		source->probe = false;
@@ -216,10 +218,18 @@ static enum stream_state splice_once(struct relay *relay, struct stream *stream,
 			return STREAM_IDLE;
 		}
 	}
-	/* The pipe is empty here, so EAGAIN can only mean that the socket is. */
 	length = relay->sys->splice(source->fd, stream->pipe->write_end, stream->pipe->size);
-	if (length <= 0) {
+	if (length == -EAGAIN || length == -EINTR) {
+		/* The pipe is empty here, so EAGAIN can only mean that the socket is. */
 		source_stopped(stream, source, length);
+		return STREAM_IDLE;
+	}
+	if (length <= 0) {
+		/* Also what splice() says before urgent data: recv() knows whether it is the end.
+		 */
+		if (length < 0)
+			keep_error(source, length);
+		stream->splicing = false;
 		return STREAM_IDLE;
 	}
 	*moved = (size_t)length;

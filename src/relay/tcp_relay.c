@@ -16,7 +16,7 @@
  */
 #define RESET_WAIT_FIRST 1
 #define RESET_WAIT_MAX   100
-/* The longest that a reset is held back for a reader that has stopped reading. */
+/* A reset is held back no longer than this for a reader that takes nothing; milliseconds. */
 #define RESET_LIMIT 30000
 
 static void reset_advance(struct tcp_session *session);
@@ -44,40 +44,60 @@ static void reset_begin(struct tcp_session *session, struct tcp_end *died)
 	stream_discard(session->relay, session->client_died ? &session->down : &session->up);
 	/* Bytes that came before the reset can still be read. */
 	died->readable = died->probe = true;
-	loop_timer_set(&session->relay->loop, &session->timer, RESET_LIMIT);
 	reset_advance(session);
+}
+
+static void reset_wait_for(struct tcp_session *session, uint64_t milliseconds)
+{
+	loop_timer_set(&session->relay->loop, &session->timer, milliseconds);
+}
+
+/* Everything that was read has been sent: has it been acknowledged? */
+static void reset_await_acknowledgements(struct tcp_session *session, struct tcp_end *survivor,
+					 enum close_reason reason)
+{
+	const struct sys *sys = session->relay->sys;
+	int unsent = sys->unsent(survivor->fd);
+
+	if (unsent <= 0 || (survivor->broken && sys->socket_error(survivor->fd) < 0)) {
+		tcp_session_close(session, reason);
+		return;
+	}
+	if (unsent != session->reset_unsent)
+		session->last_active = session->relay->loop.now;
+	session->reset_unsent = unsent;
+	reset_wait_for(session, session->reset_wait);
+	if (session->reset_wait < RESET_WAIT_MAX)
+		session->reset_wait *= 2;
 }
 
 static void reset_advance(struct tcp_session *session)
 {
-	const struct sys *sys = session->relay->sys;
 	struct tcp_end *died = session->client_died ? &session->client : &session->upstream;
 	struct tcp_end *survivor = session->client_died ? &session->upstream : &session->client;
 	struct stream *stream = session->client_died ? &session->up : &session->down;
 	enum close_reason reason = death_reason(session->client_died, died->error);
+	uint64_t moved_before = stream->bytes;
+	enum stream_state state = stream_pump(session->relay, stream, died, survivor);
 
-	switch (stream_pump(session->relay, stream, died, survivor)) {
+	if (stream->bytes != moved_before)
+		session->last_active = session->relay->loop.now;
+	switch (state) {
 	case STREAM_AGAIN:
 		loop_defer(&session->relay->loop, &session->task);
-		return;
+		break;
 	case STREAM_BLOCKED:
-		return;
+		reset_wait_for(session, RESET_LIMIT);
+		break;
 	case STREAM_SINK_DEAD:
 		tcp_session_close(session, reason);
-		return;
+		break;
 	case STREAM_IDLE:
 	case STREAM_END:
 	case STREAM_SOURCE_DEAD:
+		reset_await_acknowledgements(session, survivor, reason);
 		break;
 	}
-	if (sys->unsent(survivor->fd) <= 0 ||
-	    (survivor->broken && sys->socket_error(survivor->fd) < 0)) {
-		tcp_session_close(session, reason);
-		return;
-	}
-	loop_timer_set(&session->relay->loop, &session->timer, session->reset_wait);
-	if (session->reset_wait < RESET_WAIT_MAX)
-		session->reset_wait *= 2;
 }
 
 /* Returns false when the session has left RELAY. */
@@ -97,8 +117,12 @@ static bool advance_stream(struct tcp_session *session, struct stream *stream,
 		break;
 	case STREAM_END:
 		stream->finished = true;
-		relay->sys->shutdown_write(sink->fd);
-		break;
+		if (relay->sys->shutdown_write(sink->fd) == 0)
+			break;
+		/* A sink that can't be told has been reset since it took the last byte. */
+		sink->error = -ECONNRESET;
+		reset_begin(session, sink);
+		return false;
 	case STREAM_SOURCE_DEAD:
 		reset_begin(session, source);
 		return false;
@@ -110,22 +134,22 @@ static bool advance_stream(struct tcp_session *session, struct stream *stream,
 }
 
 /*
- * An end whose stream has been read to its end is not read any more, so a reset after its FIN would
- * go unseen. Returns false when the session has left RELAY.
+ * A reset shows in the next read, but an end is not read while the other is blocked, nor after its
+ * FIN. Returns false when the session has left RELAY.
  */
-static bool notice_late_reset(struct tcp_session *session, const struct stream *stream,
-			      struct tcp_end *source)
+static bool notice_reset(struct tcp_session *session, struct tcp_end *end)
 {
 	int error;
 
-	if (!stream->finished || !source->broken)
+	if (!end->broken)
 		return true;
-	source->broken = false;
-	error = session->relay->sys->socket_error(source->fd);
+	/* A hang-up alone means that both directions have been shut in order. */
+	end->broken = false;
+	error = session->relay->sys->socket_error(end->fd);
 	if (error == 0)
 		return true;
-	source->error = error;
-	reset_begin(session, source);
+	end->error = error;
+	reset_begin(session, end);
 	return false;
 }
 
@@ -168,13 +192,12 @@ static void relay_advance(struct tcp_session *session)
 	if (!advance_stream(session, &session->up, &session->client, &session->upstream) ||
 	    !advance_stream(session, &session->down, &session->upstream, &session->client))
 		return;
+	if (!notice_reset(session, &session->client) || !notice_reset(session, &session->upstream))
+		return;
 	if (session->up.finished && session->down.finished) {
 		tcp_session_close(session, CLOSE_FINISHED);
 		return;
 	}
-	if (!notice_late_reset(session, &session->up, &session->client) ||
-	    !notice_late_reset(session, &session->down, &session->upstream))
-		return;
 	if (session->up.bytes + session->down.bytes != moved_before)
 		note_progress(session);
 }

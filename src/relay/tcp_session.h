@@ -53,6 +53,7 @@ struct tcp_session {
 	uint8_t *tlvs;                      /* a copy of the header's, or NULL */
 	const char *failed_step;            /* the call that made the dial fail, or NULL */
 	int error;                          /* its -errno */
+	int reset_unsent;                   /* RESETTING: unacknowledged at the last look */
 	uint16_t tlvs_length;
 	uint16_t reset_wait;    /* RESETTING: milliseconds until the next look */
 	uint8_t header_version; /* 0: none read yet */
