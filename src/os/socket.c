@@ -7,10 +7,9 @@
 
 #include "os/sys.h"
 
-/* Between keepalive probes, in seconds; the user timeout ends the wait, or after this many probes.
- */
-#define KEEPALIVE_INTERVAL 10
-#define KEEPALIVE_PROBES   3
+/* Seconds between keepalive probes, unless the idle time is shorter still, and how many of them. */
+#define KEEPALIVE_INTERVAL_MAX 10
+#define KEEPALIVE_PROBES       3
 
 void socket_set_liveness(const struct sys *sys, int fd, uint32_t user_timeout, uint32_t keepalive)
 {
@@ -21,7 +20,8 @@ void socket_set_liveness(const struct sys *sys, int fd, uint32_t user_timeout, u
 	sys->set_option(fd, SOL_SOCKET, SO_KEEPALIVE, idle > 0);
 	if (idle > 0) {
 		sys->set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle);
-		sys->set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL);
+		sys->set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL,
+				idle < KEEPALIVE_INTERVAL_MAX ? idle : KEEPALIVE_INTERVAL_MAX);
 		sys->set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 	}
 }
