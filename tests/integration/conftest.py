@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""What every integration test can ask for by name.
+
+    host          one namespace: the test plays the balancer, mmproxy and upstreams are beside it
+    path          three namespaces in a row: client, balancer, server
+    start_daemon  starts mmproxy; called with settings of the one listener, or with a whole config
+    upstream      a listening socket at 127.0.0.1:443 of `host`, the test accepts by hand
+    upstream6     the same at [::1]:443
+    mmproxy       mmproxy in `host`, listening on 127.0.0.1:8443, with settings.listener()
+    start         starts anything else that has run() and stop(), and stops it at the end
+
+Root is needed, and so are the programs in peers.PROGRAMS. What cannot run fails: it is never
+skipped. A test that takes longer than its deadline (60 s, or @pytest.mark.deadline(seconds)) fails,
+too.
+"""
+
+import faulthandler
+import os
+import signal
+
+import pytest
+
+import daemon
+import network
+import peers
+import settings
+from upstreams import UPSTREAM4, UPSTREAM6, Listener
+
+DEADLINE = 60
+
+
+class DeadlineExceeded(Exception):
+    pass
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "deadline(seconds): how long the test may take, default 60")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """No test hangs: an exception at the deadline, the end of the run if even that is stuck."""
+    marker = item.get_closest_marker("deadline")
+    seconds = marker.args[0] if marker else DEADLINE
+
+    def too_late(*_):
+        signal.alarm(30)  # for the fixtures to clean up
+        raise DeadlineExceeded(f"not finished after {seconds} s")
+
+    signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(seconds)
+    faulthandler.dump_traceback_later(seconds + 90, exit=True)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows what mmproxy logged."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for number, started in enumerate(getattr(item, "mmproxies", []), 1):
+            if started.log_file.exists():
+                report.sections.append((f"log of mmproxy {number}", _last_lines(started)))
+
+
+def _last_lines(mmproxy):
+    """The end of the log, without what the test's own questions have added."""
+    lines = [line for line in mmproxy.log().splitlines() if "daemon: counters" not in line]
+    return "\n".join(lines[-100:])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine():
+    """Everything the tests need from the machine is there."""
+    if os.geteuid() != 0:
+        pytest.fail("the integration tests make network namespaces: run them as root")
+    if peers.missing():
+        pytest.fail(f"not installed: {' '.join(peers.missing())} (Debian packages)")
+    daemon.binary()
+    network.remove_leftovers()
+
+
+@pytest.fixture
+def host():
+    made = network.Namespace("host")
+    try:
+        made.add_return_path()
+        yield made
+    finally:
+        made.destroy()
+
+
+@pytest.fixture
+def path():
+    made = network.Path()
+    yield made
+    made.destroy()
+
+
+@pytest.fixture
+def start():
+    started = []
+
+    def run(peer):
+        started.append(peer)
+        return peer.run()
+
+    yield run
+    for peer in reversed(started):
+        peer.stop()
+
+
+@pytest.fixture
+def start_daemon(request):
+    """start_daemon(host, header_timeout=1.0) or start_daemon(host, config=text) and more.
+
+    Every mmproxy it starts must have ended in good order when the test ends.
+    """
+    started, namespaces = [], []
+    request.node.mmproxies = []
+
+    def run(namespace, config=None, ready=True, arguments=None, top=None, launch=None, **changes):
+        if config is None and arguments is None:
+            config = settings.configuration(settings.listener(**changes), **(top or {}))
+        made = daemon.Daemon(namespace, config, arguments, **(launch or {}))
+        started.append((made, ready))
+        request.node.mmproxies.append(made)
+        namespaces.append(namespace)
+        if ready:
+            made.wait_until_ready()
+        return made
+
+    yield run
+    for namespace in namespaces:
+        namespace.close_sockets()
+    try:
+        for made, was_ready in started:
+            # A start that was meant to fail has ended by itself; its test has judged the status.
+            if was_ready or made.process.poll() is None:
+                made.stop()
+            made.assert_no_sanitizer_report()
+    finally:
+        for made, _ in started:
+            made.discard()
+
+
+@pytest.fixture
+def upstream(host):
+    made = Listener(host, UPSTREAM4)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def upstream6(host):
+    made = Listener(host, UPSTREAM6)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def mmproxy(host, start_daemon):
+    return start_daemon(host)

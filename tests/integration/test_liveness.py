@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Who counts as alive: a peer that is idle or slow does, one that acknowledges nothing does not."""
+
+import os
+import time
+
+from headers import CLIENT4, v2
+from sessions import MMPROXY, either_side, ends, open_session, send
+from traffic import EOF, RESET, Background, read_exactly, read_to_end, send_and_finish
+from traffic import wait_until_ended
+from upstreams import Server, echo
+
+MIB = 1 << 20
+WAYS = ("sport", "dport")
+
+
+def time_until_ended(connection, began):
+    wait_until_ended(connection)
+    return time.monotonic() - began
+
+
+def cut_off(host, *ports):
+    """From now on nothing passes between mmproxy and the other end of these ports."""
+    rules = [f"add rule inet t in tcp {way} {port} drop\n" for port in ports for way in WAYS]
+    host.nft(
+        "add table inet t\nadd chain inet t in { type filter hook input priority 0; }\n"
+        + "".join(rules)
+    )
+
+
+@either_side
+def test_a_side_that_acknowledges_nothing_is_given_up_after_user_timeout(
+    side, host, start_daemon, upstream
+):
+    mmproxy = start_daemon(host, user_timeout=1.0)
+    silent, other = ends(open_session(host, upstream), side)
+    mmproxy.wait_until_idle()
+    cut_off(host, 8443 if side == "client" else 443)
+    began = time.monotonic()
+    other.sendall(b"is anybody there?")
+    assert wait_until_ended(other) == RESET
+    # The kernel looks when it would send again, so it may be late by one such interval.
+    assert 0.9 <= time.monotonic() - began <= 3.5
+    assert mmproxy.wait_for_log("session: closed")["reason"] == f"{side}-unresponsive"
+
+
+def test_keepalive_finds_a_side_that_left_without_a_word(host, start_daemon, upstream):
+    mmproxy = start_daemon(host, keepalive=1.0, user_timeout=2.0)
+    gone_client = open_session(host, upstream)
+    gone_upstream = open_session(host, upstream, (CLIENT4[0], 41001))
+    mmproxy.wait_until_idle()
+    cut_off(host, gone_client[0].getsockname()[1], 41001)
+    assert wait_until_ended(gone_client[1], timeout=30) == RESET
+    assert wait_until_ended(gone_upstream[0], timeout=30) == RESET
+    mmproxy.wait_for_log("session: closed .*reason=client-unresponsive client=203.0.113.9:41000")
+    mmproxy.wait_for_log("session: closed .*reason=upstream-unresponsive client=203.0.113.9:41001")
+
+
+@either_side
+def test_a_reader_that_pauses_longer_than_user_timeout_is_left_alone(
+    side, host, start_daemon, upstream
+):
+    """It still acknowledges: user_timeout is for peers that have gone silent."""
+    mmproxy = start_daemon(host, user_timeout=1.0)
+    host.shrink_buffers(65536)
+    reader, writer = ends(open_session(host, upstream), side)
+    data = os.urandom(4 * MIB)
+    sender = Background(send_and_finish, writer, data)
+    mmproxy.wait_until_idle()
+    time.sleep(3.5)  # the pause is what is tested, not a wait for something
+    assert sender.running()
+    received, end = read_to_end(reader)
+    assert (len(received), end) == (len(data), EOF)
+    assert received == data
+    sender.result()
+
+
+def test_an_idle_session_ends_after_idle_timeout_and_a_busy_one_does_not(host, start_daemon):
+    server = Server(host, echo)
+    mmproxy = start_daemon(host, idle_timeout=1.0)
+    idle, busy = host.connect(MMPROXY), host.connect(MMPROXY)
+    idle.sendall(v2(CLIENT4) + b"x")
+    busy.sendall(v2((CLIENT4[0], 41001)))
+    assert read_exactly(idle, 1) == b"x"
+    began = time.monotonic()
+    end = Background(time_until_ended, idle, began)
+    while time.monotonic() - began < 2.5:
+        busy.sendall(b"y")
+        assert read_exactly(busy, 1) == b"y"
+        time.sleep(0.2)
+    assert 0.8 <= end.result() <= 1.6
+    assert mmproxy.wait_for_log("session: closed")["reason"] == "idle-timeout"
+    mmproxy.assert_closed("idle-timeout")
+    server.close()
+
+
+@either_side
+def test_traffic_one_way_is_enough_to_be_busy(side, host, start_daemon, upstream):
+    start_daemon(host, idle_timeout=1.0)
+    talker, listener = ends(open_session(host, upstream), side)
+    began = time.monotonic()
+    while time.monotonic() - began < 2.0:
+        talker.sendall(b"y")
+        assert read_exactly(listener, 1) == b"y"
+        time.sleep(0.2)
+
+
+def test_a_session_without_idle_timeout_stays(host, start_daemon, upstream):
+    start_daemon(host, header_timeout=0.3, connect_timeout=0.3, user_timeout=0.3)
+    connection = send(host, v2(CLIENT4))
+    accepted, _ = upstream.accept()
+    time.sleep(1.5)  # longer than every other timeout
+    connection.sendall(b"still here")
+    assert read_exactly(accepted, 10) == b"still here"
