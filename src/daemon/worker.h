@@ -36,8 +36,8 @@ struct worker {
 	pthread_t thread;
 	bool started;
 	atomic_int ending; /* enum worker_ending, set by the main thread */
-	int done;    /* eventfd of the main thread: this worker has ended */
-	int adopted; /* the same: it has put a generation in place */
+	int done;          /* eventfd of the main thread: this worker has ended */
+	int adopted;       /* the same: it has put a generation in place */
 
 	struct worker_listener {
 		struct relay_listener *relay_listener;

@@ -25,13 +25,6 @@ static enum log_format current_format = LOG_FORMAT_TEXT;
 static bool under_service_manager;
 static pthread_mutex_t write_lock = PTHREAD_MUTEX_INITIALIZER;
 
-const char *log_level_name(enum log_level level)
-{
-	static const char *const names[] = {"error", "warning", "info", "debug"};
-
-	return names[level];
-}
-
 /* systemd sets JOURNAL_STREAM to the device and inode of the stream that it reads: sd-daemon(3). */
 static bool stderr_is_journal(void)
 {

@@ -95,6 +95,13 @@ void log_line_time(char text[static LOG_TIME_SIZE])
 		 (unsigned)(now.tv_nsec / 1000000) % 1000);
 }
 
+const char *log_level_name(enum log_level level)
+{
+	static const char *const names[] = {"error", "warning", "info", "debug"};
+
+	return names[level];
+}
+
 int log_line_priority(enum log_level level)
 {
 	static const int priorities[] = {3, 4, 6, 7};
