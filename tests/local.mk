@@ -5,15 +5,32 @@ unit_tests = \
 	tests/unit/test_config \
 	tests/unit/test_config_mistakes \
 	tests/unit/test_config_scan \
+	tests/unit/test_counter \
 	tests/unit/test_crc32c \
+	tests/unit/test_escape \
 	tests/unit/test_header_guess \
+	tests/unit/test_listener \
+	tests/unit/test_log_limiter \
 	tests/unit/test_options \
 	tests/unit/test_prefix_set \
 	tests/unit/test_proxy_header \
-	tests/unit/test_proxy_tlv
+	tests/unit/test_proxy_tlv \
+	tests/unit/test_source_policy \
+	tests/unit/test_tcp_dial \
+	tests/unit/test_tcp_faults \
+	tests/unit/test_tcp_flow \
+	tests/unit/test_tcp_header \
+	tests/unit/test_tcp_port \
+	tests/unit/test_tcp_reset \
+	tests/unit/test_tcp_schedule \
+	tests/unit/test_tcp_session \
+	tests/unit/test_tcp_splice \
+	tests/unit/test_tcp_timeouts \
+	tests/unit/test_timer_wheel
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
+check_LIBRARIES += tests/unit/libfake.a
 TESTS += $(unit_tests)
 else
 TESTS += tests/unit/cmocka-is-missing
@@ -21,38 +38,68 @@ endif
 
 unit_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
 
 # The pure layers alone.
 pure_ldadd = libpure.a $(CMOCKA_LIBS)
 
 tests_unit_test_address_SOURCES = tests/unit/test_address.c
+tests_unit_test_address_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_address_CFLAGS = $(unit_cflags)
 tests_unit_test_address_LDADD = $(pure_ldadd)
 
+tests_unit_test_counter_SOURCES = tests/unit/test_counter.c
+tests_unit_test_counter_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_counter_CFLAGS = $(unit_cflags)
+tests_unit_test_counter_LDADD = $(pure_ldadd)
+
 tests_unit_test_crc32c_SOURCES = tests/unit/test_crc32c.c
+tests_unit_test_crc32c_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_crc32c_CFLAGS = $(unit_cflags)
 tests_unit_test_crc32c_LDADD = $(pure_ldadd)
 
+tests_unit_test_escape_SOURCES = tests/unit/test_escape.c
+tests_unit_test_escape_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_escape_CFLAGS = $(unit_cflags)
+tests_unit_test_escape_LDADD = $(pure_ldadd)
+
 tests_unit_test_header_guess_SOURCES = tests/unit/test_header_guess.c
+tests_unit_test_header_guess_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_header_guess_CFLAGS = $(unit_cflags)
 tests_unit_test_header_guess_LDADD = $(pure_ldadd)
 
+tests_unit_test_log_limiter_SOURCES = tests/unit/test_log_limiter.c
+tests_unit_test_log_limiter_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_log_limiter_CFLAGS = $(unit_cflags)
+tests_unit_test_log_limiter_LDADD = $(pure_ldadd)
+
 tests_unit_test_prefix_set_SOURCES = tests/unit/test_prefix_set.c
+tests_unit_test_prefix_set_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_prefix_set_CFLAGS = $(unit_cflags)
 tests_unit_test_prefix_set_LDADD = $(pure_ldadd)
 
-tests_unit_test_proxy_header_SOURCES = \
-	tests/unit/proxy_vectors.c tests/unit/proxy_vectors.h tests/unit/test_proxy_header.c
+tests_unit_test_proxy_tlv_SOURCES = tests/unit/test_proxy_tlv.c
+tests_unit_test_proxy_tlv_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_proxy_tlv_CFLAGS = $(unit_cflags)
+tests_unit_test_proxy_tlv_LDADD = $(pure_ldadd)
+
+tests_unit_test_source_policy_SOURCES = tests/unit/test_source_policy.c
+tests_unit_test_source_policy_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_source_policy_CFLAGS = $(unit_cflags)
+tests_unit_test_source_policy_LDADD = $(pure_ldadd)
+
+tests_unit_test_timer_wheel_SOURCES = tests/unit/test_timer_wheel.c
+tests_unit_test_timer_wheel_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_timer_wheel_CFLAGS = $(unit_cflags)
+tests_unit_test_timer_wheel_LDADD = $(pure_ldadd)
+
+tests_unit_test_proxy_header_SOURCES = tests/unit/proxy_vectors.c tests/unit/proxy_vectors.h tests/unit/test_proxy_header.c
 tests_unit_test_proxy_header_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_proxy_header_CFLAGS = $(unit_cflags)
 tests_unit_test_proxy_header_LDADD = $(pure_ldadd)
 
-tests_unit_test_proxy_tlv_SOURCES = tests/unit/test_proxy_tlv.c
-tests_unit_test_proxy_tlv_CFLAGS = $(unit_cflags)
-tests_unit_test_proxy_tlv_LDADD = $(pure_ldadd)
-
 # The configuration's loader, with scratch files of the test's own.
-config_ldadd = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
+config_ldadd = libmmproxy.a libpure.a $(libraries)
 
 tests_unit_test_config_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config.c
 tests_unit_test_config_CPPFLAGS = $(unit_cppflags)
@@ -73,6 +120,79 @@ tests_unit_test_options_SOURCES = tests/unit/scratch.c tests/unit/scratch.h test
 tests_unit_test_options_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_options_CFLAGS = $(unit_cflags)
 tests_unit_test_options_LDADD = $(config_ldadd)
+
+# The relay, over a fake operating system.
+tests_unit_libfake_a_SOURCES = \
+	tests/unit/fake_control.c \
+	tests/unit/fake_socket.c \
+	tests/unit/fake_socket.h \
+	tests/unit/fake_sys.c \
+	tests/unit/fake_sys.h \
+	tests/unit/relay_checks.h \
+	tests/unit/relay_fixture.c \
+	tests/unit/relay_fixture.h \
+	tests/unit/tcp_flow.h \
+	tests/unit/tcp_schedule.c \
+	tests/unit/tcp_schedule.h \
+	tests/unit/tcp_talk.h
+tests_unit_libfake_a_CPPFLAGS = $(unit_cppflags)
+tests_unit_libfake_a_CFLAGS = $(unit_cflags)
+relay_ldadd = tests/unit/libfake.a libmmproxy.a libpure.a $(libraries)
+
+tests_unit_test_listener_SOURCES = tests/unit/test_listener.c
+tests_unit_test_listener_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_listener_CFLAGS = $(unit_cflags)
+tests_unit_test_listener_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_dial_SOURCES = tests/unit/test_tcp_dial.c
+tests_unit_test_tcp_dial_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_dial_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_dial_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_faults_SOURCES = tests/unit/test_tcp_faults.c
+tests_unit_test_tcp_faults_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_faults_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_faults_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_flow_SOURCES = tests/unit/test_tcp_flow.c
+tests_unit_test_tcp_flow_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_flow_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_flow_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_header_SOURCES = tests/unit/test_tcp_header.c
+tests_unit_test_tcp_header_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_header_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_header_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_port_SOURCES = tests/unit/test_tcp_port.c
+tests_unit_test_tcp_port_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_port_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_port_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_reset_SOURCES = tests/unit/test_tcp_reset.c
+tests_unit_test_tcp_reset_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_reset_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_reset_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_schedule_SOURCES = tests/unit/test_tcp_schedule.c
+tests_unit_test_tcp_schedule_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_schedule_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_schedule_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_session_SOURCES = tests/unit/test_tcp_session.c
+tests_unit_test_tcp_session_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_session_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_session_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_splice_SOURCES = tests/unit/test_tcp_splice.c
+tests_unit_test_tcp_splice_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_splice_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_splice_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_timeouts_SOURCES = tests/unit/test_tcp_timeouts.c
+tests_unit_test_tcp_timeouts_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_timeouts_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_timeouts_LDADD = $(relay_ldadd)
 
 # Fuzz targets, built here with a plain main that replays the kept corpus.
 check_PROGRAMS += tests/fuzz/replay_proxy_header
@@ -98,11 +218,24 @@ EXTRA_DIST += \
 
 integration_files = \
 	tests/integration/pytest.ini \
-	tests/integration/conftest.py tests/integration/daemon.py tests/integration/headers.py \
-	tests/integration/network.py tests/integration/peers.py tests/integration/settings.py \
-	tests/integration/traffic.py tests/integration/upstreams.py tests/integration/waiting.py \
-	tests/integration/test_balancers.py tests/integration/test_dial.py \
-	tests/integration/test_headers.py tests/integration/test_limits.py \
-	tests/integration/test_privileges.py tests/integration/test_relay.py \
-	tests/integration/test_service.py tests/integration/test_source_policy.py \
-	tests/integration/test_start.py
+	tests/integration/conftest.py \
+	tests/integration/daemon.py \
+	tests/integration/headers.py \
+	tests/integration/network.py \
+	tests/integration/peers.py \
+	tests/integration/sessions.py \
+	tests/integration/settings.py \
+	tests/integration/test_balancers.py \
+	tests/integration/test_dial.py \
+	tests/integration/test_headers.py \
+	tests/integration/test_limits.py \
+	tests/integration/test_liveness.py \
+	tests/integration/test_privileges.py \
+	tests/integration/test_relay.py \
+	tests/integration/test_reset.py \
+	tests/integration/test_service.py \
+	tests/integration/test_source_policy.py \
+	tests/integration/test_start.py \
+	tests/integration/traffic.py \
+	tests/integration/upstreams.py \
+	tests/integration/waiting.py

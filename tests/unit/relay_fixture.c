@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* The relay under test: start, clock, rounds, and the checks at the end. */
+#include "relay_fixture.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/log.h"
+#include "relay/listener.h"
+#include "relay/tcp.h"
+#include "relay/tcp_session.h"
+
+#define START      1000000 /* milliseconds on the clock */
+#define EVENTS_MAX 128
+/* Far more rounds without a change of the clock than any amount of bytes here takes. */
+#define ROUNDS_MAX   20000
+#define PATTERN_SIZE (1 << 20)
+
+static void expect_true(bool holds, const char *what)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "relay_fixture: %s\n", what);
+	abort();
+}
+
+static void keep(struct refcount *refcount)
+{
+	(void)refcount;
+	expect_true(false, "settings or own addresses were let go once too often");
+}
+
+static struct address endpoint(const char *text)
+{
+	struct address address;
+
+	expect_true(address_parse_endpoint(text, &address) == 0, text);
+	return address;
+}
+
+static struct prefix_set *set_of(const char *text)
+{
+	struct prefix_set *set = prefix_set_create();
+	struct prefix prefix;
+
+	expect_true(set != NULL && prefix_parse(text, &prefix) == 0 &&
+			    prefix_set_add(set, &prefix) == 0,
+		    text);
+	prefix_set_seal(set);
+	return set;
+}
+
+void fixture_start(struct relay_fixture *fixture)
+{
+	struct relay_options options = {
+		.sys = &fake_table,
+		.worker_count = 1,
+		.pipe_limit = 8,
+	};
+	struct loop *loop;
+
+	log_set_level(LOG_LEVEL_ERROR);
+	*fixture = (struct relay_fixture){
+		.settings =
+			{
+				.listener_name = "test",
+				.forward_ipv4 = endpoint(FIXTURE_UPSTREAM),
+				.forward_ipv6 = endpoint("[::1]:8080"),
+				.header_timeout = 5000,
+				.connect_timeout = 10000,
+				.user_timeout = 30000,
+				.keepalive = 60000,
+				.max_header = 4096,
+			},
+		.event_limit = EVENTS_MAX,
+	};
+	fake_init(&fixture->fake);
+	refcount_init(&fixture->owner, keep);
+	refcount_init(&fixture->own.refcount, keep);
+	fixture->own.own.addresses = set_of("198.51.100.7");
+	fixture->own.own.broadcasts = set_of("198.51.100.255");
+	fixture->settings.owner = &fixture->owner;
+	options.descriptors = &fixture->descriptors;
+	refcount_take(&fixture->own.refcount);
+	options.own_addresses = &fixture->own;
+	expect_true(relay_init(&fixture->relay, &options) == 0, "no relay");
+
+	loop = &fixture->relay.loop;
+	loop->now = fixture->fake.now = START;
+	timer_wheel_init(&loop->wheel, START);
+	fixture->listening = fake_listen(&fixture->fake);
+	fixture->listener = relay_listener_create(&fixture->relay, fixture->listening->fd,
+						  &fixture->settings, &fixture->sessions);
+	expect_true(fixture->listener != NULL, "no listener");
+}
+
+static void run_deferred(struct loop *loop)
+{
+	struct list round;
+
+	list_init(&round);
+	list_splice(&round, &loop->deferred);
+	while (!list_empty(&round)) {
+		struct loop_task *task = container_of(round.next, struct loop_task, link);
+
+		list_remove(&task->link);
+		task->run(task);
+	}
+}
+
+bool fixture_round(struct relay_fixture *fixture)
+{
+	struct loop *loop = &fixture->relay.loop;
+	struct fake_event events[EVENTS_MAX];
+	size_t count = fake_poll(&fixture->fake, events, fixture->event_limit);
+	bool busy = count > 0 || !list_empty(&loop->deferred);
+
+	for (size_t i = 0; i < count; i++)
+		events[i].source->ready(events[i].source, events[i].events);
+	timer_wheel_advance(&loop->wheel, loop->now);
+	run_deferred(loop);
+	return busy;
+}
+
+void fixture_settle(struct relay_fixture *fixture)
+{
+	unsigned rounds = 0;
+
+	while (fixture_round(fixture))
+		expect_true(++rounds < ROUNDS_MAX, "the relay spins");
+}
+
+void fixture_pass(struct relay_fixture *fixture, uint64_t milliseconds)
+{
+	struct loop *loop = &fixture->relay.loop;
+	uint64_t end = loop->now + milliseconds;
+
+	fixture_settle(fixture);
+	while (loop->now < end) {
+		int64_t wait = timer_wheel_wait(&loop->wheel);
+		uint64_t step = end - loop->now;
+
+		if (wait >= 0 && (uint64_t)wait < step)
+			step = (uint64_t)wait;
+		loop->now += step;
+		fake_pass(&fixture->fake, step);
+		fixture_settle(fixture);
+	}
+}
+
+void fixture_stop(struct relay_fixture *fixture)
+{
+	struct fake_sys *fake = &fixture->fake;
+
+	if (fixture->listener != NULL)
+		relay_listener_destroy(fixture->listener);
+	tcp_close_all(&fixture->relay);
+	run_deferred(&fixture->relay.loop);
+	expect_true(fixture->relay.session_count == 0, "sessions are counted that are gone");
+	expect_true(atomic_load(&fixture->descriptors.used) == 0, "a descriptor is not given back");
+	expect_true(atomic_load(&fixture->sessions.used) == 0, "a session is not given back");
+	relay_finish(&fixture->relay);
+	expect_true(fixture->relay.pipes.alive == 0, "a pipe is lost");
+	expect_true(fake->open == 0, "a descriptor is left open");
+	expect_true(atomic_load(&fixture->owner.holders) == 1, "settings are still held");
+	expect_true(atomic_load(&fixture->own.refcount.holders) == 1, "addresses are still held");
+	prefix_set_destroy((struct prefix_set *)(uintptr_t)fixture->own.own.addresses);
+	prefix_set_destroy((struct prefix_set *)(uintptr_t)fixture->own.own.broadcasts);
+	fake_finish(fake);
+}
+
+struct tcp_session *fixture_session(struct relay_fixture *fixture)
+{
+	struct list *sessions = &fixture->relay.sessions;
+
+	if (list_empty(sessions))
+		return NULL;
+	return container_of(sessions->next, struct tcp_session, link);
+}
+
+void fixture_open(struct relay_fixture *fixture, struct fake_socket **client,
+		  struct fake_socket **upstream)
+{
+	*client = fake_incoming(fixture->listening, FIXTURE_BALANCER);
+	fake_peer_send(*client, FIXTURE_V1, FIXTURE_V1_SIZE);
+	fixture_settle(fixture);
+	*upstream = fake_dialled(&fixture->fake);
+	expect_true(*upstream != NULL && (*upstream)->state == FAKE_CONNECTED,
+		    "no session came about");
+}
+
+uint64_t fixture_count(const struct relay_fixture *fixture, enum counter counter)
+{
+	return counter_read(&fixture->relay.counters, counter);
+}
+
+uint64_t fixture_closed(const struct relay_fixture *fixture, enum close_reason reason)
+{
+	return fixture_count(fixture, counter_of_close(reason));
+}
+
+void fixture_send(struct fake_socket *peer, size_t length)
+{
+	static uint8_t pattern[PATTERN_SIZE];
+
+	if (pattern[1] == 0) {
+		for (uint64_t i = 0; i < PATTERN_SIZE; i++)
+			pattern[i] = (uint8_t)(i * UINT64_C(0x9e3779b97f4a7c15) >> 56);
+	}
+	while (length > 0) {
+		size_t start = peer->in.length % PATTERN_SIZE, size = PATTERN_SIZE - start;
+
+		if (size > length)
+			size = length;
+		fake_peer_send(peer, pattern + start, size);
+		length -= size;
+	}
+}
