@@ -16,6 +16,7 @@ unit_tests = \
 	tests/unit/test_proxy_header \
 	tests/unit/test_proxy_tlv \
 	tests/unit/test_source_policy \
+	tests/unit/test_sys \
 	tests/unit/test_tcp_dial \
 	tests/unit/test_tcp_faults \
 	tests/unit/test_tcp_flow \
@@ -120,6 +121,12 @@ tests_unit_test_options_SOURCES = tests/unit/scratch.c tests/unit/scratch.h test
 tests_unit_test_options_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_options_CFLAGS = $(unit_cflags)
 tests_unit_test_options_LDADD = $(config_ldadd)
+
+# The real system behind the table.
+tests_unit_test_sys_SOURCES = tests/unit/test_sys.c
+tests_unit_test_sys_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_sys_CFLAGS = $(unit_cflags)
+tests_unit_test_sys_LDADD = libmmproxy.a libpure.a $(libraries)
 
 # The relay, over a fake operating system.
 tests_unit_libfake_a_SOURCES = \

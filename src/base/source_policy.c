@@ -30,11 +30,14 @@ static const struct rule ipv4_special[] = {
 static const struct rule ipv6_special[] = {
 	{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 128, CLOSE_SOURCE_LOOPBACK},
 	{{0xfe, 0x80}, 10, CLOSE_SOURCE_LINK_LOCAL},
-	/* 0000::/8 is reserved by the IETF (RFC 4291) and holds the IPv4-compatible forms. The
-	 * NAT64 prefixes 64:ff9b::/96 and 64:ff9b:1::/48 also live in it, and are real clients. */
+	/* Reserved by the IETF (RFC 4291); holds the IPv4-compatible forms. */
 	{{0}, 8, CLOSE_SOURCE_RESERVED},
 };
-static const uint8_t nat64_prefix[4] = {0x00, 0x64, 0xff, 0x9b};
+/* Real clients all the same: the NAT64 prefixes of RFC 6052 and RFC 8215. */
+static const struct rule ipv6_nat64[] = {
+	{{0x00, 0x64, 0xff, 0x9b}, 96, CLOSE_SOURCE_RESERVED},
+	{{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, CLOSE_SOURCE_RESERVED},
+};
 
 static bool prefix_matches(const uint8_t *ip, const struct rule *rule)
 {
@@ -89,6 +92,6 @@ bool source_policy_permits(const struct address *client, const struct prefix_set
 	}
 	if (ipv4)
 		return !any_rule_matches(ip, ipv4_special, COUNT(ipv4_special), reason);
-	return memcmp(ip, nat64_prefix, sizeof(nat64_prefix)) == 0 ||
+	return any_rule_matches(ip, ipv6_nat64, COUNT(ipv6_nat64), reason) ||
 	       !any_rule_matches(ip, ipv6_special, COUNT(ipv6_special), reason);
 }

@@ -33,12 +33,15 @@ static void pause_accepting(struct relay_listener *listener, const char *why)
 	relay->paused++;
 	loop_rewatch(&relay->loop, listener->fd, 0, &listener->source);
 	counter_add(&relay->counters, COUNTER_ACCEPT_PAUSED, 1);
-	if (log_limiter_admit(&relay->log_limiter, &nobody, COUNTER_ACCEPT_PAUSED, relay->loop.now,
-			      &suppressed))
-		log_warning("listener", "accepting paused",
-			    LOG_TEXT("name", listener->settings->listener_name),
-			    LOG_TEXT("why", why), LOG_NUMBER("sessions", relay->session_count),
-			    suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
+	if (!log_limiter_admit(&relay->log_limiter, &nobody, COUNTER_ACCEPT_PAUSED, relay->loop.now,
+			       &suppressed)) {
+		counter_add(&relay->counters, COUNTER_LOG_SUPPRESSED, 1);
+		return;
+	}
+	log_warning("listener", "accepting paused",
+		    LOG_TEXT("name", listener->settings->listener_name), LOG_TEXT("why", why),
+		    LOG_NUMBER("sessions", relay->session_count),
+		    suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
 }
 
 static void resume_accepting(struct relay_listener *listener)

@@ -19,8 +19,9 @@
 #include "relay/pipe_pool.h"
 
 /*
- * The hot buffer: what one read takes at most, and so the most that a direction of a session holds
- * while its writer is blocked. 64 KiB fits a second-level cache beside everything else.
+ * The hot buffer: what one read takes at most, and so the most that a copied direction of a session
+ * holds while its writer is blocked (a spliced one: its pipe, see pipe_pool.c). 64 KiB fits a
+ * second-level cache beside everything else.
  */
 #define RELAY_HOT_SIZE 65536
 

@@ -87,7 +87,9 @@ static void reset_advance(struct tcp_session *session)
 		loop_defer(&session->relay->loop, &session->task);
 		break;
 	case STREAM_BLOCKED:
-		reset_wait_for(session, RESET_LIMIT);
+		/* Counted from the last progress: an event alone gives no more time. */
+		reset_wait_for(session,
+			       session->last_active + RESET_LIMIT - session->relay->loop.now);
 		break;
 	case STREAM_SINK_DEAD:
 		tcp_session_close(session, reason);
@@ -180,8 +182,9 @@ static void note_progress(struct tcp_session *session)
 	uint32_t user_timeout = session->settings->user_timeout;
 
 	session->last_active = session->relay->loop.now;
-	if (user_timeout > 0 && (!timer_is_set(&session->timer) ||
-				 session->timer.deadline > session->last_active + user_timeout))
+	if (user_timeout > 0 &&
+	    (!timer_is_set(&session->timer) ||
+	     session->timer.deadline > session->last_active + user_timeout / 2 + 1))
 		arm_timer(session, true);
 }
 

@@ -204,6 +204,21 @@ static void a_reader_that_has_stopped_does_not_hold_a_reset_back_for_ever(void *
 	assert_int_equal(other->closed, FAKE_CLOSED_RESET);
 }
 
+static void a_reader_that_has_stopped_but_talks_on_does_not_either(void **state)
+{
+	(void)state;
+	stall(other, 1000, 2000);
+	other->option_count = 0;
+	fixture_send(dying, 60000);
+	fixture_settle(&fixture);
+	fake_peer_reset(dying);
+	for (unsigned i = 0; i < LONG_WAIT / 5000 && other->closed == FAKE_OPEN; i++) {
+		fixture_send(other, 1);
+		fixture_pass(&fixture, 5000);
+	}
+	expect_closed(&fixture, reset_reason);
+}
+
 static void the_wait_for_acknowledgements_is_no_busy_one(void **state)
 {
 	unsigned looks;
@@ -358,6 +373,7 @@ int main(void)
 		BOTH(an_answer_behind_a_blocked_one_is_not_lost_either),
 		BOTH(a_slow_reader_gets_every_byte_before_the_reset),
 		BOTH(a_reader_that_has_stopped_does_not_hold_a_reset_back_for_ever),
+		BOTH(a_reader_that_has_stopped_but_talks_on_does_not_either),
 		BOTH(the_wait_for_acknowledgements_is_no_busy_one),
 		BOTH(a_second_reset_ends_the_wait),
 		BOTH(a_second_reset_ends_a_blocked_wait),
