@@ -33,7 +33,8 @@ struct config_listener {
 };
 
 struct config {
-	unsigned workers; /* never 0: "one a CPU" is resolved when loaded */
+	unsigned workers;   /* never 0: "one a CPU" is resolved when loaded */
+	bool workers_given; /* a number was; the count of CPUs may change under way */
 	char *user;
 	char *group;            /* NULL: the user's own */
 	uint32_t drain_timeout; /* milliseconds */

@@ -17,8 +17,10 @@ static void read_workers(struct config_loader *loader, config_setting_t *setting
 	uint32_t workers = 0;
 
 	config_read_uint32(loader, setting, known, &workers);
-	if (workers > 0)
+	if (workers > 0) {
 		*(unsigned *)field = workers;
+		loader->config->workers_given = true;
+	}
 }
 
 static void read_log_level(struct config_loader *loader, config_setting_t *setting,

@@ -301,9 +301,11 @@ static void fill_short_form(const struct given *given, struct config *config, st
 	fill_prefixes(given, listener, report);
 	if (given->mark != NULL)
 		listener->relay.mark = parse_number("--mark", given->mark, 0, UINT32_MAX, report);
-	if (given->listeners != NULL)
+	if (given->listeners != NULL) {
 		config->workers = parse_number("--listeners", given->listeners, 1,
 					       CONFIG_WORKERS_MAX, report);
+		config->workers_given = true;
+	}
 	if (given->close_after != NULL)
 		parse_number("--close-after", given->close_after, 0, OPTIONS_CLOSE_AFTER_MAX,
 			     report);

@@ -52,7 +52,8 @@ static void compare_listeners(const struct config_listener *old, const struct co
 /* What cannot change without new sockets, threads or privileges. */
 static void compare(const struct config *old, const struct config *new, struct report *report)
 {
-	if (old->workers != new->workers)
+	if (old->workers_given != new->workers_given ||
+	    (new->workers_given && old->workers != new->workers))
 		demand_restart(report, "configuration", "workers");
 	if (!text_equal(old->user, new->user))
 		demand_restart(report, "configuration", "user");
@@ -117,6 +118,8 @@ void reload_run(struct server *server)
 		compare(&server->generation->config, &config, &report);
 		if (report.count == 0)
 			generation = generation_create(&config, server->generation->number + 1);
+		if (report.count == 0 && generation == NULL)
+			report_add(&report, "configuration: out of memory");
 	}
 	if (generation != NULL)
 		put_in_place(server, generation);

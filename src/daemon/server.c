@@ -23,6 +23,9 @@
 #define PACKAGE_VERSION "unversioned"
 #endif
 
+/* Milliseconds until another try at reading this host's addresses. */
+#define ADDRESSES_RETRY 1000
+
 static uint64_t sum_counter(const struct server *server, enum counter counter)
 {
 	uint64_t sum = 0;
@@ -132,36 +135,64 @@ static void adopted_ready(struct loop_source *source, uint32_t events)
 		reload_adopted(server, workers);
 }
 
+static void update_own_addresses(struct server *server)
+{
+	struct own_addresses *own = own_addresses_read();
+	bool told = own != NULL;
+
+	for (unsigned i = 0; told && i < server->worker_count; i++)
+		told = worker_send_own_addresses(&server->workers[i], own) == 0;
+	if (!told) {
+		log_error("daemon", "this host's new addresses are not in force yet, trying again");
+		loop_timer_set(&server->loop, &server->addresses_timer, ADDRESSES_RETRY);
+	}
+	if (own != NULL)
+		refcount_drop(&own->refcount);
+}
+
+static void addresses_expired(struct timer *timer)
+{
+	update_own_addresses(container_of(timer, struct server, addresses_timer));
+}
+
 static void notices_ready(struct loop_source *source, uint32_t events)
 {
 	struct server *server = container_of(source, struct server, notices_source);
-	struct own_addresses *own;
 
 	(void)events;
 	own_addresses_drain_notices(server->notices);
-	own = own_addresses_read();
-	if (own == NULL) {
-		log_error("daemon", "cannot read this host's addresses",
-			  LOG_TEXT("error", strerror(errno)));
-		return;
-	}
-	for (unsigned i = 0; i < server->worker_count; i++)
-		worker_send_own_addresses(&server->workers[i], own);
-	refcount_drop(&own->refcount);
+	update_own_addresses(server);
 }
 
-static int watch_all(struct server *server)
+int server_watch(struct server *server)
 {
+	const struct {
+		int fd;
+		struct loop_source *source;
+	} watched[] = {
+		{server->signals, &server->signals_source},
+		{server->done, &server->done_source},
+		{server->adopted, &server->adopted_source},
+		{server->notices, &server->notices_source},
+	};
+
 	server->signals_source.ready = signals_ready;
 	server->done_source.ready = done_ready;
 	server->adopted_source.ready = adopted_ready;
 	server->notices_source.ready = notices_ready;
-	if (loop_watch(&server->loop, server->signals, EPOLLIN, &server->signals_source) < 0 ||
-	    loop_watch(&server->loop, server->done, EPOLLIN, &server->done_source) < 0 ||
-	    loop_watch(&server->loop, server->adopted, EPOLLIN, &server->adopted_source) < 0)
-		return -1;
-	if (server->notices >= 0)
-		return loop_watch(&server->loop, server->notices, EPOLLIN, &server->notices_source);
+	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
+		int error = 0;
+
+		/* A host without netlink has no notices. */
+		if (watched[i].fd >= 0)
+			error = loop_watch(&server->loop, watched[i].fd, EPOLLIN,
+					   watched[i].source);
+		if (error < 0) {
+			log_error("daemon", "cannot start", LOG_TEXT("step", "epoll_ctl"),
+				  LOG_ERRNO("error", error));
+			return -1;
+		}
+	}
 	return 0;
 }
 
@@ -237,6 +268,7 @@ static int server_init(struct server *server, const struct server_options *optio
 		return -1;
 	}
 	timer_init(&server->drain_timer, drain_expired);
+	timer_init(&server->addresses_timer, addresses_expired);
 	return 0;
 }
 
@@ -249,7 +281,7 @@ int server_run(const struct server_options *options)
 		log_error("daemon", "out of memory or descriptors");
 		return EXIT_FAILURE;
 	}
-	if (startup_run(&server) == 0 && watch_all(&server) == 0) {
+	if (startup_run(&server) == 0) {
 		log_ready(&server);
 		loop_run(&server.loop);
 		log_counters(&server);

@@ -43,11 +43,13 @@ struct server {
 	struct loop_source notices_source;
 	uint64_t adoptions_awaited;
 	struct timer drain_timer;
+	struct timer addresses_timer; /* another try at reading this host's addresses */
 	bool stopping;
 };
 
-/* startup.c: 0, or -1 after an error line in the log. */
-int startup_run(struct server *server);
+/* Both: 0, or -1 after an error line in the log. */
+int startup_run(struct server *server);  /* startup.c */
+int server_watch(struct server *server); /* server.c: a stage of the start */
 
 /* reload.c */
 void reload_run(struct server *server);

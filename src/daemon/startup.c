@@ -2,7 +2,7 @@
 /*
  * The start sequence. Its order is what makes the daemon safe: whatever needs the start's
  * privileges comes before they are dropped, whatever could misuse them comes after, and no client
- * is accepted before the last stage has proved that they are gone.
+ * is accepted before the stage `verify` has proved that they are gone.
  */
 #include <assert.h>
 #include <errno.h>
@@ -48,7 +48,7 @@ static int stage_capability(struct server *server)
 }
 
 static int open_socket(struct server *server, size_t listener_index, size_t endpoint_index,
-		       unsigned worker, struct worker_socket *socket)
+		       enum listen_sharing sharing, struct worker_socket *socket)
 {
 	const struct config *config = &server->generation->config;
 	const struct config_listener *listener = &config->listeners[listener_index];
@@ -59,20 +59,17 @@ static int open_socket(struct server *server, size_t listener_index, size_t endp
 		.listener = listener_index,
 		.budget = &server->listener_budgets[listener_index],
 	};
-	socket->fd = listen_open_tcp(endpoint, &listener->socket, server->worker_count > 1, &step);
+	socket->fd = listen_open_tcp(endpoint, &listener->socket, sharing, &step);
 	if (socket->fd >= 0)
 		return 0;
-	if (worker == 0)
-		log_error("listener", "cannot listen", LOG_TEXT("name", listener->name),
-			  LOG_TEXT("where", listener->where),
-			  LOG_ADDRESS("listen", &endpoint->address), LOG_TEXT("step", step),
-			  LOG_TEXT("error", strerror(-socket->fd)),
-			  listener->device != NULL ? LOG_TEXT("device", listener->device)
-						   : LOG_NOTHING,
-			  socket->fd == -EACCES && endpoint->address.port < 1024
-				  ? LOG_TEXT("hint", "ports below 1024 need a start as root, or a "
-						     "socket unit")
-				  : LOG_NOTHING);
+	log_error("listener", "cannot listen", LOG_TEXT("name", listener->name),
+		  LOG_TEXT("where", listener->where), LOG_ADDRESS("listen", &endpoint->address),
+		  LOG_TEXT("step", step), LOG_TEXT("error", strerror(-socket->fd)),
+		  listener->device != NULL ? LOG_TEXT("device", listener->device) : LOG_NOTHING,
+		  socket->fd == -EACCES && endpoint->address.port < 1024
+			  ? LOG_TEXT("hint", "ports below 1024 need a start as root, or a "
+					     "socket unit")
+			  : LOG_NOTHING);
 	return -1;
 }
 
@@ -95,9 +92,13 @@ static int stage_listeners(struct server *server)
 
 	next = server->sockets;
 	for (unsigned worker = 0; worker < server->worker_count; worker++) {
+		enum listen_sharing sharing = worker > 0 ? LISTEN_JOIN : LISTEN_FIRST;
+
+		if (server->worker_count == 1)
+			sharing = LISTEN_ALONE;
 		for (size_t i = 0; i < config->listener_count; i++) {
 			for (size_t j = 0; j < config->listeners[i].listen_count; j++) {
-				if (open_socket(server, i, j, worker, next++) < 0)
+				if (open_socket(server, i, j, sharing, next++) < 0)
 					return -1;
 			}
 		}
@@ -233,6 +234,7 @@ static const struct {
 	{"landlock", NULL}, /* files only: any client port must stay bindable */
 	{"seccomp", NULL},  /* before the first thread, so that all inherit it */
 	{"verify", stage_verify},
+	{"watch", server_watch},
 	{"workers", stage_workers},
 };
 

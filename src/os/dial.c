@@ -69,9 +69,13 @@ static int bind_in_repair_mode(const struct sys *sys, int fd, const struct socka
 	if (error < 0)
 		return error;
 	error = sys->bind(fd, source, length);
-	sys->set_option(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
-	sys->set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	return error;
+	if (error < 0)
+		return error;
+	/* Left on, connect() would pretend to be connected without sending anything. */
+	error = sys->set_option(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+	if (error < 0)
+		return error;
+	return sys->set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 }
 
 static int bind_source(const struct sys *sys, const struct dial_request *request,
@@ -111,7 +115,7 @@ static int connect_upstream(const struct sys *sys, const struct dial_request *re
 	error = sys->connect(result->fd, &upstream, length);
 	if (error == 0 || error == -EINPROGRESS)
 		return 0;
-	/* The same client is connected already from that very port: a live twin. */
+	/* The same client is, or a moment ago was, connected from that very port. */
 	if (error == -EADDRNOTAVAIL)
 		return fail(result, CLOSE_PORT_CONFLICT, "connect", error);
 	return fail(result, error == -ECONNREFUSED ? CLOSE_CONNECT_REFUSED : CLOSE_CONNECT_FAILED,
@@ -140,9 +144,10 @@ int dial_tcp(const struct sys *sys, const struct dial_request *request, struct d
 		return 0;
 	result->port_conflict = result->reason == CLOSE_PORT_CONFLICT;
 	result->port_privileged = result->reason == CLOSE_CLIENT_PORT_PRIVILEGED;
-	if (request->keep_port || !(result->port_conflict || result->port_privileged))
-		return -1;
 	result->repair_bind = false;
+	if (request->keep_port || request->source.port == 0 ||
+	    !(result->port_conflict || result->port_privileged))
+		return -1;
 	other_port.source.port = 0;
 	return dial_once(sys, &other_port, result);
 }

@@ -14,7 +14,8 @@ static int set_flag(int fd, int level, int name, int value)
 }
 
 static int prepare(int fd, const struct listen_endpoint *endpoint,
-		   const struct listen_options *options, bool share_port, const char **step)
+		   const struct listen_options *options, enum listen_sharing sharing,
+		   const char **step)
 {
 	struct sockaddr_storage address;
 	socklen_t length = address_to_sockaddr(&endpoint->address, &address);
@@ -23,7 +24,7 @@ static int prepare(int fd, const struct listen_endpoint *endpoint,
 	if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
 		return -errno;
 	*step = "SO_REUSEPORT";
-	if (share_port && set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
+	if (sharing == LISTEN_JOIN && set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
 		return -errno;
 	*step = "IPV6_V6ONLY";
 	if (endpoint->address.family == ADDRESS_IPV6 &&
@@ -41,6 +42,9 @@ static int prepare(int fd, const struct listen_endpoint *endpoint,
 	*step = "bind";
 	if (bind(fd, (struct sockaddr *)&address, length) < 0)
 		return -errno;
+	*step = "SO_REUSEPORT";
+	if (sharing == LISTEN_FIRST && set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
+		return -errno;
 	*step = "listen";
 	if (listen(fd, options->backlog) < 0)
 		return -errno;
@@ -48,7 +52,8 @@ static int prepare(int fd, const struct listen_endpoint *endpoint,
 }
 
 static int open_endpoint(const struct listen_endpoint *endpoint,
-			 const struct listen_options *options, bool share_port, const char **step)
+			 const struct listen_options *options, enum listen_sharing sharing,
+			 const char **step)
 {
 	int domain = endpoint->address.family == ADDRESS_IPV4 ? AF_INET : AF_INET6;
 	int fd, error;
@@ -57,7 +62,7 @@ static int open_endpoint(const struct listen_endpoint *endpoint,
 	fd = socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (fd < 0)
 		return -errno;
-	error = prepare(fd, endpoint, options, share_port, step);
+	error = prepare(fd, endpoint, options, sharing, step);
 	if (error < 0) {
 		close(fd);
 		return error;
@@ -66,9 +71,9 @@ static int open_endpoint(const struct listen_endpoint *endpoint,
 }
 
 int listen_open_tcp(const struct listen_endpoint *endpoint, const struct listen_options *options,
-		    bool share_port, const char **step)
+		    enum listen_sharing sharing, const char **step)
 {
-	int fd = open_endpoint(endpoint, options, share_port, step);
+	int fd = open_endpoint(endpoint, options, sharing, step);
 
 	/* "*" on a host without IPv6 means all the addresses there are. */
 	if (endpoint->both_families && (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL)) {
@@ -76,7 +81,7 @@ int listen_open_tcp(const struct listen_endpoint *endpoint, const struct listen_
 			.address = {.family = ADDRESS_IPV4, .port = endpoint->address.port},
 		};
 
-		fd = open_endpoint(&ipv4_only, options, share_port, step);
+		fd = open_endpoint(&ipv4_only, options, sharing, step);
 	}
 	return fd;
 }

@@ -21,11 +21,20 @@ struct listen_options {
 };
 
 /*
- * Opens one non-blocking TCP socket that listens. With `share_port` it joins (or starts) a
- * SO_REUSEPORT group, so that each worker can have its own.
- * Returns the descriptor or -errno; *step then names the call that failed.
+ * Several sockets of ours may share an address, one a worker (SO_REUSEPORT). The first of them
+ * binds alone, so that a second mmproxy is refused rather than handed half of the connections.
+ */
+enum listen_sharing {
+	LISTEN_ALONE,
+	LISTEN_FIRST,
+	LISTEN_JOIN, /* after the first */
+};
+
+/*
+ * Opens one non-blocking TCP socket that listens. Returns the descriptor or -errno; *step then
+ * names the call that failed.
  */
 int listen_open_tcp(const struct listen_endpoint *endpoint, const struct listen_options *options,
-		    bool share_port, const char **step);
+		    enum listen_sharing sharing, const char **step);
 
 #endif

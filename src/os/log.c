@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,6 +53,13 @@ void log_set_level(enum log_level level)
 bool log_wants(enum log_level level)
 {
 	return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
+}
+
+const char *log_error_text(int error)
+{
+	const char *text = strerrordesc_np(-error);
+
+	return text != NULL ? text : "unknown error";
 }
 
 bool log_format_supported(enum log_format format)
@@ -106,4 +114,6 @@ void log_event(enum log_level level, const char *subsystem, const char *event,
 		length = log_line_text(line, &head, fields, count);
 	if (length > 0)
 		write_line(line, length);
+	else
+		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
 }

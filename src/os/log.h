@@ -53,6 +53,7 @@ struct log_field {
 
 #define LOG_NOTHING      ((struct log_field){.type = LOG_FIELD_NONE})
 #define LOG_TEXT(k, v)   ((struct log_field){.key = (k), .type = LOG_FIELD_TEXT, .text = (v)})
+#define LOG_ERRNO(k, v)  LOG_TEXT(k, log_error_text(v))
 #define LOG_NUMBER(k, v) ((struct log_field){.key = (k), .type = LOG_FIELD_NUMBER, .number = (v)})
 #define LOG_ADDRESS(k, v)                                                                          \
 	((struct log_field){.key = (k), .type = LOG_FIELD_ADDRESS, .address = (v)})
@@ -64,6 +65,7 @@ struct log_field {
 void log_configure(const struct log_options *options);
 void log_set_level(enum log_level level);
 bool log_wants(enum log_level level);
+const char *log_error_text(int error); /* of an -errno; any thread, never NULL */
 bool log_format_supported(enum log_format format);
 uint64_t log_lines_dropped(void);
 

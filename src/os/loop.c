@@ -58,7 +58,7 @@ void loop_ignore(struct loop_source *source, uint32_t events)
 
 void loop_timer_set(struct loop *loop, struct timer *timer, uint64_t milliseconds)
 {
-	/* The round's clock may lag behind by less than a millisecond: never fire early. */
+	/* One more: the clock was cut to whole milliseconds. It is that of the round's start. */
 	timer_set(&loop->wheel, timer, loop->now + milliseconds + 1);
 }
 

@@ -79,6 +79,8 @@ static int find_identity(const char *user, const char *group, struct identity *i
 
 	errno = 0;
 	password_entry = getpwnam(user);
+	if (password_entry == NULL && errno != 0 && errno != ENOENT && errno != ESRCH)
+		return fail("looking up `user`");
 	if (password_entry == NULL) {
 		log_error("privileges", "no such user: create it, or name another in `user`",
 			  LOG_TEXT("user", user));

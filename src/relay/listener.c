@@ -17,62 +17,11 @@
 /* Connections taken in one go, before sessions that are alive get their turn. */
 #define ACCEPTS_PER_TURN 64
 
+/* Connections taken before a listener closes: as many as any accept queue holds. */
+#define ACCEPTS_AT_CLOSE 65536
+
 /* While paused: the next look, in milliseconds, for descriptors that others have freed. */
 #define RETRY_INTERVAL 25
-
-static void pause_accepting(struct relay_listener *listener, const char *why)
-{
-	struct relay *relay = listener->relay;
-	const struct address nobody = {.family = ADDRESS_NONE};
-	uint64_t suppressed;
-
-	loop_timer_set(&relay->loop, &listener->retry, RETRY_INTERVAL);
-	if (listener->paused)
-		return;
-	listener->paused = true;
-	relay->paused++;
-	loop_rewatch(&relay->loop, listener->fd, 0, &listener->source);
-	counter_add(&relay->counters, COUNTER_ACCEPT_PAUSED, 1);
-	if (!log_limiter_admit(&relay->log_limiter, &nobody, COUNTER_ACCEPT_PAUSED, relay->loop.now,
-			       &suppressed)) {
-		counter_add(&relay->counters, COUNTER_LOG_SUPPRESSED, 1);
-		return;
-	}
-	log_warning("listener", "accepting paused",
-		    LOG_TEXT("name", listener->settings->listener_name), LOG_TEXT("why", why),
-		    LOG_NUMBER("sessions", relay->session_count),
-		    suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
-}
-
-static void resume_accepting(struct relay_listener *listener)
-{
-	struct loop *loop = &listener->relay->loop;
-
-	if (!listener->paused)
-		return;
-	/* Level-triggered: whoever waits is reported in the next round. */
-	if (loop_rewatch(loop, listener->fd, EPOLLIN, &listener->source) < 0) {
-		loop_timer_set(loop, &listener->retry, RETRY_INTERVAL);
-		return;
-	}
-	listener->paused = false;
-	listener->relay->paused--;
-	timer_drop(&listener->retry);
-}
-
-static void retry_expired(struct timer *timer)
-{
-	resume_accepting(container_of(timer, struct relay_listener, retry));
-}
-
-void relay_listeners_resume(struct relay *relay)
-{
-	if (relay->paused == 0)
-		return;
-	for (struct list *link = relay->listeners.next; link != &relay->listeners;
-	     link = link->next)
-		resume_accepting(container_of(link, struct relay_listener, link));
-}
 
 /* Room for one more session, or NULL and the reason why there is none. */
 static const char *take_budgets(struct relay_listener *listener)
@@ -92,6 +41,71 @@ static void give_budgets_back(struct relay_listener *listener)
 	budget_give_back(listener->relay->descriptors);
 }
 
+static void log_pause(struct relay_listener *listener, const char *why)
+{
+	const struct address nobody = {.family = ADDRESS_NONE};
+	uint64_t suppressed;
+
+	if (!relay_admit_line(listener->relay, &nobody, COUNTER_ACCEPT_PAUSED, &suppressed))
+		return;
+	log_warning("listener", "accepting paused",
+		    LOG_TEXT("name", listener->settings->listener_name), LOG_TEXT("why", why),
+		    LOG_NUMBER("sessions", listener->relay->session_count),
+		    suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
+}
+
+static void pause_accepting(struct relay_listener *listener, const char *why)
+{
+	struct relay *relay = listener->relay;
+
+	loop_timer_set(&relay->loop, &listener->retry, RETRY_INTERVAL);
+	/* Should epoll refuse, the listener goes on being asked in vain: busy, but not deaf. */
+	if (listener->paused || loop_rewatch(&relay->loop, listener->fd, 0, &listener->source) < 0)
+		return;
+	listener->paused = true;
+	relay->paused++;
+	counter_add(&relay->counters, COUNTER_ACCEPT_PAUSED, 1);
+	log_pause(listener, why);
+}
+
+/* Ends the pause if there is room; otherwise it goes on, without another word. */
+static void resume_accepting(struct relay_listener *listener)
+{
+	struct loop *loop = &listener->relay->loop;
+	bool room = take_budgets(listener) == NULL;
+
+	if (room)
+		give_budgets_back(listener);
+	/* Level-triggered: whoever waits is reported in the next round. */
+	if (!room || loop_rewatch(loop, listener->fd, EPOLLIN, &listener->source) < 0) {
+		loop_timer_set(loop, &listener->retry, RETRY_INTERVAL);
+		return;
+	}
+	listener->paused = false;
+	listener->relay->paused--;
+	timer_drop(&listener->retry);
+}
+
+static void retry_expired(struct timer *timer)
+{
+	struct relay_listener *listener = container_of(timer, struct relay_listener, retry);
+
+	if (listener->paused)
+		resume_accepting(listener);
+}
+
+void relay_listeners_resume(struct relay *relay)
+{
+	struct list *link = &relay->listeners;
+
+	while (relay->paused > 0 && (link = link->next) != &relay->listeners) {
+		struct relay_listener *listener = container_of(link, struct relay_listener, link);
+
+		if (listener->paused)
+			resume_accepting(listener);
+	}
+}
+
 static void refuse_balancer(struct relay_listener *listener, int fd, const struct address *balancer)
 {
 	struct relay *relay = listener->relay;
@@ -100,11 +114,8 @@ static void refuse_balancer(struct relay_listener *listener, int fd, const struc
 	relay->sys->close(fd);
 	give_budgets_back(listener);
 	counter_add(&relay->counters, counter_of_close(CLOSE_BALANCER_NOT_ALLOWED), 1);
-	if (!log_limiter_admit(&relay->log_limiter, balancer, CLOSE_BALANCER_NOT_ALLOWED,
-			       relay->loop.now, &suppressed)) {
-		counter_add(&relay->counters, COUNTER_LOG_SUPPRESSED, 1);
+	if (!relay_admit_line(relay, balancer, CLOSE_BALANCER_NOT_ALLOWED, &suppressed))
 		return;
-	}
 	log_warning(
 		"session", "refused", LOG_TEXT("listener", listener->settings->listener_name),
 		LOG_TEXT("reason", close_reason_name(CLOSE_BALANCER_NOT_ALLOWED)),
@@ -151,16 +162,24 @@ static bool accept_one(struct relay_listener *listener)
 	switch (fd) {
 	case -EAGAIN:
 		return false;
-	case -EMFILE:
-	case -ENFILE:
-	case -ENOBUFS:
-	case -ENOMEM:
-		pause_accepting(listener, "the system has no descriptor or memory left");
-		return false;
-	default:
+	case -ECONNABORTED:
+	case -EINTR:
+	case -ENETDOWN:
+	case -EPROTO:
+	case -ENOPROTOOPT:
+	case -EHOSTDOWN:
+	case -ENONET:
+	case -EHOSTUNREACH:
+	case -EOPNOTSUPP:
+	case -ENETUNREACH:
+	case -EPERM:
+	case -ETIMEDOUT:
 		/* accept(2): errors of the connection that was waiting, not of the listener. */
 		counter_add(&relay->counters, COUNTER_ACCEPT_ERRORS, 1);
 		return true;
+	default:
+		pause_accepting(listener, log_error_text(fd));
+		return false;
 	}
 }
 
@@ -219,9 +238,12 @@ void relay_listener_set_settings(struct relay_listener *listener,
 
 void relay_listener_destroy(struct relay_listener *listener)
 {
-	resume_accepting(listener);
-	while (!listener->paused && accept_one(listener))
-		continue;
+	if (listener->paused)
+		resume_accepting(listener);
+	for (unsigned i = 0; i < ACCEPTS_AT_CLOSE && !listener->paused; i++) {
+		if (!accept_one(listener))
+			break;
+	}
 	if (listener->paused)
 		listener->relay->paused--;
 	timer_drop(&listener->retry);

@@ -46,6 +46,17 @@ void relay_set_own_addresses(struct relay *relay, struct own_addresses *own)
 	relay->own_addresses = own;
 }
 
+bool relay_admit_line(struct relay *relay, const struct address *peer, unsigned subject,
+		      uint64_t *suppressed)
+{
+	bool admitted =
+		log_limiter_admit(&relay->log_limiter, peer, subject, relay->loop.now, suppressed);
+
+	if (!admitted)
+		counter_add(&relay->counters, COUNTER_LOG_SUPPRESSED, 1);
+	return admitted;
+}
+
 uint64_t relay_new_session_id(struct relay *relay)
 {
 	relay->last_session += relay->worker_count;

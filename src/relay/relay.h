@@ -59,6 +59,13 @@ void relay_finish(struct relay *relay);
 /* Takes over one holder of `own`. */
 void relay_set_own_addresses(struct relay *relay, struct own_addresses *own);
 
+/*
+ * May a line about this peer and subject be written now? Counts it when not; when so, *suppressed
+ * says how many were held back since the last.
+ */
+bool relay_admit_line(struct relay *relay, const struct address *peer, unsigned subject,
+		      uint64_t *suppressed);
+
 /* Unique in this process: each worker counts in steps of their number, from a place of its own. */
 uint64_t relay_new_session_id(struct relay *relay);
 

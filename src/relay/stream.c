@@ -35,14 +35,16 @@ void tcp_end_note_events(struct tcp_end *end, uint32_t events)
 		end->writable = true;
 }
 
-int tcp_end_watch_out(struct relay *relay, struct tcp_end *end)
+/* Asks to hear when the end can be written again. Returns 0 or -errno. */
+static int tcp_end_watch_out(struct relay *relay, struct tcp_end *end)
 {
-	int error = 0;
+	int error;
 
-	if (!end->watches_out && end->watched)
-		error = loop_rewatch(&relay->loop, end->fd,
-				     EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLOUT | EPOLLET,
-				     &end->source);
+	/* One that is not watched yet will be, for writing too: tcp_session_watch(). */
+	if (end->watches_out || !end->watched)
+		return 0;
+	error = loop_rewatch(&relay->loop, end->fd,
+			     EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLOUT | EPOLLET, &end->source);
 	end->watches_out = error == 0;
 	return error;
 }
@@ -117,7 +119,9 @@ static enum stream_state flush_pipe(struct relay *relay, struct stream *stream,
 	return STREAM_IDLE;
 }
 
-enum stream_state stream_flush(struct relay *relay, struct stream *stream, struct tcp_end *sink)
+/* Writes what is held and reads nothing. */
+static enum stream_state stream_flush(struct relay *relay, struct stream *stream,
+				      struct tcp_end *sink)
 {
 	bool pending = stream->held != NULL || (stream->pipe != NULL && stream->pipe->length > 0);
 	enum stream_state state = STREAM_IDLE;
@@ -220,7 +224,8 @@ static enum stream_state splice_once(struct relay *relay, struct stream *stream,
 	}
 	length = relay->sys->splice(source->fd, stream->pipe->write_end, stream->pipe->size);
 	if (length == -EAGAIN || length == -EINTR) {
-		/* The pipe is empty here, so EAGAIN can only mean that the socket is. */
+		/* The pipe is empty here, so the socket is, or urgent data stands next in it: of
+		 * that an EPOLLPRI tells. */
 		source_stopped(stream, source, length);
 		return STREAM_IDLE;
 	}

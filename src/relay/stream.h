@@ -59,9 +59,6 @@ enum stream_state {
 enum stream_state stream_pump(struct relay *relay, struct stream *stream, struct tcp_end *source,
 			      struct tcp_end *sink);
 
-/* Writes what is held and reads nothing. Same answers, but never AGAIN, END or SOURCE_DEAD. */
-enum stream_state stream_flush(struct relay *relay, struct stream *stream, struct tcp_end *sink);
-
 /*
  * Sends bytes that the caller has at hand, and keeps what the sink does not take.
  * Returns 0, -ENOMEM, or -EPIPE with sink->error set.
@@ -74,8 +71,5 @@ void stream_discard(struct relay *relay, struct stream *stream);
 
 /* Takes note of what epoll reported. */
 void tcp_end_note_events(struct tcp_end *end, uint32_t events);
-
-/* Asks to hear when the end can be written again. Returns 0 or -errno. */
-int tcp_end_watch_out(struct relay *relay, struct tcp_end *end);
 
 #endif

@@ -72,12 +72,14 @@ static int send_payload(struct tcp_session *session, const uint8_t *payload, siz
 static bool watch_both(struct tcp_session *session, bool until_writable)
 {
 	struct tcp_end *client = &session->client;
+	int error = client->watched ? 0 : tcp_session_watch(session, client, 0);
 
-	if ((client->watched || tcp_session_watch(session, client, 0) == 0) &&
-	    tcp_session_watch(session, &session->upstream, until_writable ? EPOLLOUT : 0) == 0)
-		return true;
-	dial_failed(session, CLOSE_SYSTEM_ERROR, "epoll_ctl", -ENOSPC);
-	return false;
+	if (error == 0)
+		error = tcp_session_watch(session, &session->upstream,
+					  until_writable ? EPOLLOUT : 0);
+	if (error < 0)
+		dial_failed(session, CLOSE_SYSTEM_ERROR, "epoll_ctl", error);
+	return error == 0;
 }
 
 void tcp_dial_start(struct tcp_session *session, const uint8_t *payload, size_t length)
@@ -103,7 +105,8 @@ void tcp_dial_start(struct tcp_session *session, const uint8_t *payload, size_t 
 		dial_failed(session, result.reason, result.step, result.error);
 		return;
 	}
-	session->port_replaced = result.port_conflict || result.port_privileged;
+	session->port_replaced =
+		result.port_conflict || result.port_privileged || request.source.port == 0;
 	session->upstream.fd = result.fd;
 	error = send_payload(session, payload, length);
 	if (error == -ENOMEM) {

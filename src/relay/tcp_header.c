@@ -51,12 +51,10 @@ static const char *refusal_hint(enum close_reason reason, const uint8_t *bytes, 
 static void refuse(struct tcp_session *session, enum close_reason reason,
 		   const struct address *client, const uint8_t *bytes, size_t length)
 {
-	struct relay *relay = session->relay;
 	const char *hint = refusal_hint(reason, bytes, length);
 	uint64_t suppressed;
 
-	if (log_limiter_admit(&relay->log_limiter, &session->balancer, reason, relay->loop.now,
-			      &suppressed)) {
+	if (relay_admit_line(session->relay, &session->balancer, reason, &suppressed)) {
 		log_warning("session", "refused",
 			    LOG_TEXT("listener", session->settings->listener_name),
 			    LOG_TEXT("reason", close_reason_name(reason)),
@@ -66,8 +64,6 @@ static void refuse(struct tcp_session *session, enum close_reason reason,
 				      length < FIRST_BYTES_SHOWN ? length : FIRST_BYTES_SHOWN),
 			    hint != NULL ? LOG_TEXT("hint", hint) : LOG_NOTHING,
 			    suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
-	} else {
-		counter_add(&relay->counters, COUNTER_LOG_SUPPRESSED, 1);
 	}
 	tcp_session_close(session, reason);
 }
@@ -95,7 +91,7 @@ static void count_header(struct tcp_session *session, const struct proxy_header 
 		counter_add(counters, COUNTER_CLIENT_PORT_ZERO, 1);
 }
 
-/* The header is whole and sound: is its client, and what follows? */
+/* The header is whole and sound: now its client is judged. */
 static void header_complete(struct tcp_session *session, const struct proxy_header *header,
 			    const uint8_t *bytes, size_t length)
 {
@@ -151,7 +147,6 @@ static int keep_header_bytes(struct stream *stream, const uint8_t *bytes, size_t
 
 static void judge_bytes(struct tcp_session *session, const uint8_t *bytes, size_t length)
 {
-	/* Taken out of the stream for the call: from here on its bytes are payload, or nothing. */
 	struct proxy_header header;
 	enum close_reason reason;
 
@@ -167,8 +162,7 @@ static void judge_bytes(struct tcp_session *session, const uint8_t *bytes, size_
 	case PROXY_PARSE_OK: {
 		struct chunk *held = session->up.held;
 
-		/* The stream starts empty: what stands behind the header is handed on as payload.
-		 */
+		/* Out of the stream: what stands behind the header is handed on as payload. */
 		session->up.held = NULL;
 		header_complete(session, &header, bytes, length);
 		free(held);

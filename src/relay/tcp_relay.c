@@ -24,6 +24,9 @@ static void reset_advance(struct tcp_session *session);
 static enum close_reason death_reason(bool client, int error)
 {
 	switch (error) {
+	case -ECONNRESET:
+	case -EPIPE:
+		return client ? CLOSE_CLIENT_RESET : CLOSE_UPSTREAM_RESET;
 	case -ENOMEM:
 		return CLOSE_NO_MEMORY;
 	case -ETIMEDOUT:
@@ -31,7 +34,7 @@ static enum close_reason death_reason(bool client, int error)
 	case -ENETUNREACH:
 		return client ? CLOSE_CLIENT_UNRESPONSIVE : CLOSE_UPSTREAM_UNRESPONSIVE;
 	default:
-		return client ? CLOSE_CLIENT_RESET : CLOSE_UPSTREAM_RESET;
+		return CLOSE_SYSTEM_ERROR;
 	}
 }
 
@@ -39,6 +42,8 @@ static void reset_begin(struct tcp_session *session, struct tcp_end *died)
 {
 	session->state = TCP_RESETTING;
 	session->client_died = died == &session->client;
+	if (death_reason(session->client_died, died->error) == CLOSE_SYSTEM_ERROR)
+		session->error = died->error;
 	session->last_active = session->relay->loop.now;
 	session->reset_wait = RESET_WAIT_FIRST;
 	stream_discard(session->relay, session->client_died ? &session->down : &session->up);

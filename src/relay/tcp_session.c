@@ -151,31 +151,45 @@ static const char *header_text(const struct tcp_session *session)
 	return session->header_version == 1 ? "v1" : "v2";
 }
 
+/* Where the upstream sees the client, when that is not the client's own port. */
+static struct address replaced_source(const struct tcp_session *session)
+{
+	struct sockaddr_storage source;
+
+	if (!session->port_replaced || session->upstream.fd < 0 ||
+	    session->relay->sys->local_address(session->upstream.fd, &source) < 0)
+		return (struct address){.family = ADDRESS_NONE};
+	return address_from_sockaddr(&source);
+}
+
 /* A session that reached its upstream, or should have: one line with all that is known of it. */
 static void log_end(const struct tcp_session *session, enum close_reason reason)
 {
 	struct relay *relay = session->relay;
 	bool failed = close_reason_kind(reason) == CLOSE_KIND_FAIL;
+	bool named = session->header_version != 0; /* a header has said who the client is */
+	struct address replaced = replaced_source(session);
 	uint64_t suppressed = 0;
 
-	if (failed && !log_limiter_admit(&relay->log_limiter, &session->balancer, reason,
-					 relay->loop.now, &suppressed)) {
-		counter_add(&relay->counters, COUNTER_LOG_SUPPRESSED, 1);
+	if (failed && !relay_admit_line(relay, &session->balancer, reason, &suppressed))
 		return;
-	}
 	LOG_EVENT(failed ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "session",
 		  failed ? "failed" : "closed", LOG_NUMBER("id", session->id),
 		  LOG_TEXT("listener", session->settings->listener_name),
 		  LOG_TEXT("reason", close_reason_name(reason)),
-		  LOG_ADDRESS("client", &session->client_address),
+		  named ? LOG_ADDRESS("client", &session->client_address) : LOG_NOTHING,
+		  replaced.family != ADDRESS_NONE ? LOG_ADDRESS("upstream_sees", &replaced)
+						  : LOG_NOTHING,
 		  LOG_ADDRESS("balancer", &session->balancer),
-		  LOG_ADDRESS("upstream", tcp_session_upstream_address(session)),
-		  LOG_TEXT("header", header_text(session)),
-		  session->port_replaced ? LOG_TEXT("client_port", "replaced") : LOG_NOTHING,
+		  session->destination_address.family != ADDRESS_NONE
+			  ? LOG_ADDRESS("destination", &session->destination_address)
+			  : LOG_NOTHING,
+		  named ? LOG_ADDRESS("upstream", tcp_session_upstream_address(session))
+			: LOG_NOTHING,
+		  named ? LOG_TEXT("header", header_text(session)) : LOG_NOTHING,
 		  session->failed_step != NULL ? LOG_TEXT("step", session->failed_step)
 					       : LOG_NOTHING,
-		  session->error != 0 ? LOG_TEXT("error", strerrordesc_np(-session->error))
-				      : LOG_NOTHING,
+		  session->error != 0 ? LOG_ERRNO("error", session->error) : LOG_NOTHING,
 		  LOG_NUMBER("bytes_from_client", session->up.bytes),
 		  LOG_NUMBER("bytes_from_upstream", session->down.bytes),
 		  LOG_SECONDS("duration", relay->loop.now - session->started),
@@ -221,8 +235,15 @@ static void close_end(struct tcp_session *session, struct tcp_end *end, bool res
 	end->fd = -1;
 }
 
+/* Has the stream bytes that its sink has not got? */
+static bool unfinished(const struct stream *stream, const struct tcp_end *source)
+{
+	return stream->held != NULL || (stream->pipe != NULL && stream->pipe->length > 0) ||
+	       (source->readable && !stream->finished);
+}
+
 /* A reset says "not finished": it goes to whoever might take the end for an orderly one. */
-static bool ends_with_reset(enum close_reason reason)
+static bool ends_with_reset(const struct tcp_session *session, enum close_reason reason)
 {
 	switch (close_reason_kind(reason)) {
 	case CLOSE_KIND_FAIL:
@@ -233,13 +254,16 @@ static bool ends_with_reset(enum close_reason reason)
 	case CLOSE_KIND_END:
 		break;
 	}
-	return reason != CLOSE_FINISHED && reason != CLOSE_IDLE_TIMEOUT;
+	if (reason == CLOSE_IDLE_TIMEOUT)
+		return unfinished(&session->up, &session->client) ||
+		       unfinished(&session->down, &session->upstream);
+	return reason != CLOSE_FINISHED;
 }
 
 void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 {
 	struct relay *relay = session->relay;
-	bool reset = ends_with_reset(reason);
+	bool reset = ends_with_reset(session, reason);
 
 	log_close(session, reason);
 	count_close(session, reason);

@@ -59,7 +59,7 @@ struct tcp_session {
 	uint8_t header_version; /* 0: none read yet */
 	uint8_t state;          /* enum tcp_state */
 	bool header_local : 1;
-	bool port_replaced : 1; /* the upstream sees another port than the client's */
+	bool port_replaced : 1; /* the upstream sees another port than the header's */
 	bool client_died : 1;   /* RESETTING: it was the client, not the upstream */
 };
 
