@@ -278,3 +278,15 @@ def test_the_fwmark_form_of_the_return_path_works(client, start_daemon):
         mmproxy.stop()
     finally:
         made.destroy()
+
+
+@pytest.mark.parametrize("port", [0, 53])
+def test_the_log_names_the_port_that_the_upstream_sees_instead(port, host, mmproxy, upstream):
+    connection = send(host, v2((CLIENT4[0], port)) + b"x")
+    _, peer = upstream.accept()
+    host.close_sockets()
+    upstream.close()
+    line = mmproxy.wait_for_log("session: closed")
+    assert line["client"] == f"{CLIENT4[0]}:{port}"
+    assert line["upstream_sees"] == f"{peer[0]}:{peer[1]}"
+    connection.close()

@@ -112,3 +112,25 @@ def test_a_session_without_idle_timeout_stays(host, start_daemon, upstream):
     time.sleep(1.5)  # longer than every other timeout
     connection.sendall(b"still here")
     assert read_exactly(accepted, 10) == b"still here"
+
+
+def test_an_idle_timeout_in_the_middle_of_a_stream_does_not_look_like_its_end(
+    host, start_daemon, upstream
+):
+    """A reader that stopped for idle_timeout gets what had arrived, then a reset: never a FIN."""
+    host.shrink_buffers()
+    mmproxy = start_daemon(host, idle_timeout=0.5)
+    connection, accepted = open_session(host, upstream)
+    sent = Background(send_until_reset, accepted)
+    assert mmproxy.wait_for_log("session: closed")["reason"] == "idle-timeout"
+    sent.result()
+    _, end = read_to_end(connection)
+    assert end == RESET
+
+
+def send_until_reset(connection):
+    try:
+        while True:
+            connection.sendall(bytes(65536))
+    except ConnectionError:
+        return

@@ -375,3 +375,21 @@ def test_a_log_that_nobody_reads_holds_up_nothing(closed, host, start_daemon, up
     finally:
         os.close(reader)
         os.close(writer)
+
+
+def test_a_reload_takes_no_notice_of_cpus_that_have_gone(host, start_daemon):
+    """One worker a CPU was decided at the start; a smaller CPU set later is no change of it."""
+    mmproxy = start_daemon(host)
+    os.sched_setaffinity(mmproxy.pid, {min(os.sched_getaffinity(mmproxy.pid))})
+    assert mmproxy.reload().event == "config: reloaded"
+
+
+def test_a_session_that_named_no_client_ends_without_one_in_the_log(host, start_daemon):
+    mmproxy = start_daemon(host, top={"drain_timeout": 0})
+    connection = host.connect(MMPROXY)
+    mmproxy.wait_for_counter("sessions_accepted")
+    mmproxy.terminate()
+    line = mmproxy.wait_for_log("session: closed")
+    assert line["reason"] == "shutdown"
+    assert not {"client", "upstream", "header"} & line.fields.keys()
+    wait_until_ended(connection)

@@ -349,3 +349,21 @@ def test_a_local_header_needs_no_permission_of_its_own(host, start_daemon, upstr
     start_daemon(host, arguments=SHORT)
     connection = send(host, headers.local())
     assert upstream.accept()[1] == connection.getsockname()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_instance_is_refused_the_port(workers, host, start_daemon):
+    """Not handed half of the connections, as a port that is shared between workers would allow."""
+    config = configuration(listener(), workers=workers)
+    start_daemon(host, config=config)
+    status, said = run(host, start_daemon, config)
+    assert status == 1
+    assert "Address already in use" in said
+
+
+def test_a_worker_that_gets_no_descriptor_is_not_passed_over_in_silence(host, start_daemon):
+    few = {"prefix": ["prlimit", "--nofile=30:30"]}
+    config = configuration(listener(), workers=64)
+    status, said = run(host, start_daemon, config, launch=few)
+    assert status == 1
+    assert "Too many open files" in said
