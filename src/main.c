@@ -4,12 +4,14 @@
 #include <config.h>
 #endif
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "daemon/options.h"
 #include "daemon/report.h"
 #include "daemon/server.h"
+#include "os/descriptors.h"
 #include "os/log.h"
 
 #ifndef PACKAGE_VERSION
@@ -22,17 +24,40 @@
 struct arguments {
 	int argc;
 	char **argv;
+	bool verbose;
+	char *config_file; /* absolute, for reloads: the working directory may go; NULL: short form
+			    */
 };
 
+/* A reload: the file again, or the short form's allow list. */
 static int load(void *user_data, struct config *config, struct report *report)
 {
 	const struct arguments *arguments = user_data;
 	struct options options;
-	int error = options_parse(arguments->argc, arguments->argv, &options, config, report);
+	int error;
 
-	if (error == 0 && options.verbose)
+	if (arguments->config_file != NULL)
+		error = config_load_file(arguments->config_file, config, report);
+	else
+		error = options_parse(arguments->argc, arguments->argv, &options, config, report);
+	if (error == 0 && arguments->verbose)
 		config->log.level = LOG_LEVEL_DEBUG;
 	return error;
+}
+
+static int run(struct arguments *arguments, const struct options *options, struct config *config)
+{
+	const struct server_options server = {config, load, arguments};
+	int status;
+
+	arguments->verbose = options->verbose;
+	if (options->config_file != NULL)
+		arguments->config_file = realpath(options->config_file, NULL);
+	if (options->verbose)
+		config->log.level = LOG_LEVEL_DEBUG;
+	status = server_run(&server);
+	free(arguments->config_file);
+	return status;
 }
 
 static void print_version(void)
@@ -43,12 +68,13 @@ static void print_version(void)
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments = {argc, argv};
+	struct arguments arguments = {.argc = argc, .argv = argv};
 	struct config config = {0};
 	struct options options;
 	struct report report;
 	int status = EXIT_SUCCESS;
 
+	descriptors_fill_standard_streams();
 	report_init(&report);
 	if (options_parse(argc, argv, &options, &config, &report) < 0) {
 		for (size_t i = 0; i < report.count; i++)
@@ -68,14 +94,9 @@ int main(int argc, char **argv)
 		printf("configuration is sound: %zu listener%s\n", config.listener_count,
 		       config.listener_count == 1 ? "" : "s");
 		break;
-	case OPTIONS_RUN: {
-		const struct server_options server = {&config, load, &arguments};
-
-		if (options.verbose)
-			config.log.level = LOG_LEVEL_DEBUG;
-		status = server_run(&server);
+	case OPTIONS_RUN:
+		status = run(&arguments, &options, &config);
 		break;
-	}
 	}
 	config_finish(&config);
 	return status;

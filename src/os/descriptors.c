@@ -3,9 +3,23 @@
 #include "os/descriptors.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
 #include <sys/resource.h>
+#include <unistd.h>
+
+void descriptors_fill_standard_streams(void)
+{
+	int fd;
+
+	/* open() takes the lowest free number. */
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
 
 unsigned descriptors_raise_limit(void)
 {

@@ -21,7 +21,8 @@
 #include "os/log_line.h"
 
 static atomic_int current_level = LOG_LEVEL_INFO;
-static atomic_uint_fast64_t dropped;
+static atomic_uint_fast64_t dropped;    /* lines in all */
+static atomic_uint_fast64_t unreported; /* of them, those that no line has told of yet */
 static enum log_format current_format = LOG_FORMAT_TEXT;
 static bool under_service_manager;
 static pthread_mutex_t write_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -81,7 +82,7 @@ uint64_t log_lines_dropped(void)
  * A pipe that polls writable takes PIPE_BUF bytes without blocking, which is more than a line. With
  * the lock held no other thread of ours can fill it in between.
  */
-static void write_line(const char *line, size_t length)
+static bool write_line(const char *line, size_t length)
 {
 	struct pollfd poll_stderr = {.fd = STDERR_FILENO, .events = POLLOUT};
 	bool written = false;
@@ -90,8 +91,16 @@ static void write_line(const char *line, size_t length)
 	if (poll(&poll_stderr, 1, 0) == 1)
 		written = write(STDERR_FILENO, line, length) == (ssize_t)length;
 	pthread_mutex_unlock(&write_lock);
-	if (!written)
-		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
+	return written;
+}
+
+/* Once lines get through again, one of them says how many did not. */
+static void report_missing(void)
+{
+	uint64_t missing = atomic_exchange_explicit(&unreported, 0, memory_order_relaxed);
+
+	if (missing > 0)
+		log_warning("log", "lines lost, stderr was full", LOG_NUMBER("lines", missing));
 }
 
 void log_event(enum log_level level, const char *subsystem, const char *event,
@@ -112,8 +121,10 @@ void log_event(enum log_level level, const char *subsystem, const char *event,
 	else
 #endif
 		length = log_line_text(line, &head, fields, count);
-	if (length > 0)
-		write_line(line, length);
-	else
-		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
+	if (length > 0 && write_line(line, length)) {
+		report_missing();
+		return;
+	}
+	atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&unreported, 1, memory_order_relaxed);
 }

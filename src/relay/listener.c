@@ -30,7 +30,7 @@ static const char *take_budgets(struct relay_listener *listener)
 		return "max_sessions of this listener is reached";
 	if (!budget_take(listener->relay->descriptors)) {
 		budget_give_back(listener->budget);
-		return "every descriptor that RLIMIT_NOFILE allows is in use";
+		return "as many sessions as RLIMIT_NOFILE has descriptors for";
 	}
 	return NULL;
 }

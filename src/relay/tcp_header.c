@@ -32,8 +32,13 @@ static bool source_was_refused(enum close_reason reason)
 	return reason >= CLOSE_SOURCE_UNSPECIFIED && reason <= CLOSE_SOURCE_OWN;
 }
 
+/* What the reason means, or what to do about it. */
 static const char *refusal_hint(enum close_reason reason, const uint8_t *bytes, size_t length)
 {
+	const char *guess = reason == CLOSE_HEADER_MISSING ? header_guess(bytes, length) : NULL;
+
+	if (guess != NULL)
+		return guess;
 	if (reason == CLOSE_HEADER_TIMEOUT_EMPTY)
 		return "an AWS NLB holds the header until the client speaks; others send no PROXY "
 		       "header";
@@ -44,7 +49,7 @@ static const char *refusal_hint(enum close_reason reason, const uint8_t *bytes, 
 		return "no socket can send from this address";
 	if (source_was_refused(reason))
 		return "permit_sources opens it";
-	return header_guess(bytes, length);
+	return close_reason_sentence(reason);
 }
 
 /* `client` is NULL where the header did not get as far as naming one. */
@@ -62,7 +67,7 @@ static void refuse(struct tcp_session *session, enum close_reason reason,
 			    client != NULL ? LOG_ADDRESS("client", client) : LOG_NOTHING,
 			    LOG_BYTES("first_bytes", bytes,
 				      length < FIRST_BYTES_SHOWN ? length : FIRST_BYTES_SHOWN),
-			    hint != NULL ? LOG_TEXT("hint", hint) : LOG_NOTHING,
+			    LOG_TEXT("hint", hint),
 			    suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
 	}
 	tcp_session_close(session, reason);

@@ -23,6 +23,7 @@ enum { TRANSPORT_UNSPEC = 0, TRANSPORT_STREAM = 1, TRANSPORT_DGRAM = 2 };
 #define BLOCK_INET_LENGTH  12
 #define BLOCK_INET6_LENGTH 36
 #define CRC32C_LENGTH      4
+#define UNIQUE_ID_MAX      128 /* section 2.2.5 */
 
 static uint16_t read_u16(const uint8_t *bytes)
 {
@@ -94,10 +95,11 @@ static enum proxy_parse judge_tlvs(const uint8_t *bytes, const struct proxy_head
 	size_t offset = 0;
 
 	while (proxy_tlv_next(header->tlvs, header->tlvs_length, &offset, &tlv)) {
+		if ((tlv.type == PROXY_TLV_CRC32C && tlv.length != CRC32C_LENGTH) ||
+		    (tlv.type == PROXY_TLV_UNIQUE_ID && tlv.length > UNIQUE_ID_MAX))
+			return proxy_bad(reason, CLOSE_V2_TLV);
 		if (tlv.type != PROXY_TLV_CRC32C)
 			continue;
-		if (tlv.length != CRC32C_LENGTH)
-			return proxy_bad(reason, CLOSE_V2_TLV);
 		checksum = tlv.value;
 	}
 	if (offset != header->tlvs_length)
