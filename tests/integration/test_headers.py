@@ -246,6 +246,11 @@ def test_a_refusal_shows_the_first_bytes_and_a_guess(host, mmproxy):
     assert "TLS" in line["hint"]
 
 
+def test_a_refusal_of_a_real_header_says_what_is_wrong_with_it(host, mmproxy):
+    send(host, HEX("0d0a0d0a000d0a515549540a 21 11 0000"))
+    assert mmproxy.wait_for_log("session: refused")["hint"].startswith("the binary header is shorter")
+
+
 def test_what_a_peer_sends_is_escaped_in_the_log(host, mmproxy):
     evil = b'x"\n2026-01-01T00:00:00.000Z error daemon: forged\x1b[2J\r\n'
     connection = send(host, evil)

@@ -2,6 +2,7 @@
 """The life of the process: draining at the end, reloading in the middle, and what its log looks
 like to the machines that read it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -375,6 +376,47 @@ def test_a_log_that_nobody_reads_holds_up_nothing(closed, host, start_daemon, up
     finally:
         os.close(reader)
         os.close(writer)
+
+
+def test_lines_lost_to_a_full_log_are_counted_in_it_once_it_is_read_again(host, start_daemon):
+    reader, writer = os.pipe()
+    try:
+        mmproxy = start_daemon(host, launch={"stderr": writer}, ready=False)
+        wait_until(lambda: 8443 in listening_ports(mmproxy.pid), 10, "it listens")
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, bytes(4096))
+        mmproxy.process.send_signal(signal.SIGUSR1)
+        mmproxy.wait_until_idle()
+        os.set_blocking(reader, False)
+        wait_until(lambda: lines_lost(mmproxy, reader), 10, "the log says that lines are missing")
+        mmproxy.stop()
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def lines_lost(mmproxy, reader):
+    """Empties the log's pipe, and has another line written."""
+    said = b""
+    with contextlib.suppress(BlockingIOError):
+        while piece := os.read(reader, 65536):
+            said += piece
+    mmproxy.process.send_signal(signal.SIGUSR1)
+    return b"lines lost" in said
+
+
+def test_a_start_without_standard_streams_sends_the_log_to_nobody(host, start_daemon, upstream):
+    """The numbers 0 to 2 must not go to sockets: the log is written to number 2."""
+    closing = ["sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh"]
+    mmproxy = start_daemon(host, launch={"prefix": closing}, ready=False)
+    wait_until(lambda: 8443 in listening_ports(mmproxy.pid), 10, "it listens")
+    assert_alive(*open_session(host, upstream))
+    for number in range(3):
+        assert os.readlink(f"/proc/{mmproxy.pid}/fd/{number}") == "/dev/null"
+    host.close_sockets()
+    mmproxy.stop()
 
 
 def test_a_reload_takes_no_notice_of_cpus_that_have_gone(host, start_daemon):
