@@ -29,7 +29,7 @@ def text(address, port):
 
 def start_servers(path, stack):
     """The upstreams and mmproxy in front of them."""
-    for address in (UPSTREAM4, UPSTREAM6, (path.SERVER4, 8080), (path.SERVER6, 8080)):
+    for address in (UPSTREAM4, UPSTREAM6, (path.SERVER4, 8080)):
         stack.callback(Server(path.server, report_peer, address).close)
     mmproxy = Daemon(
         path.server,
@@ -43,10 +43,14 @@ def start_servers(path, stack):
     return mmproxy
 
 
-def start_balancer(path, stack, bind, server, options):
-    balancer = HAProxy(path.balancer, server, options, port=bind[1], bind=text(*bind))
-    stack.callback(balancer.stop)
-    balancer.run()
+def start_balancers(path, stack):
+    for port, server, options in (
+        (PLAIN, f"{path.SERVER4}:8080", ""),
+        (PROXIED, f"{path.SERVER4}:8443", "send-proxy-v2"),
+    ):
+        balancer = HAProxy(path.balancer, server, options, port=port)
+        stack.callback(balancer.stop)
+        balancer.run()
 
 
 def ask(path, front, client):
@@ -57,10 +61,8 @@ def ask(path, front, client):
     return text(*seen), text(*connection.getsockname()[:2])
 
 
-def show(path, stack, family, client, front, server):
+def show(path, family, client, front):
     """Prints both answers; returns whether mmproxy's upstream saw the client."""
-    start_balancer(path, stack, (front, PLAIN), text(server, 8080), "")
-    start_balancer(path, stack, (front, PROXIED), text(server, 8443), "send-proxy-v2")
     without, _ = ask(path, (front, PLAIN), client)
     seen, own = ask(path, (front, PROXIED), client)
     print(f"{family}  the client connects from        {own}")
@@ -74,9 +76,10 @@ def main():
         path = Path()
         stack.callback(path.destroy)
         mmproxy = start_servers(path, stack)
+        start_balancers(path, stack)
         shown = [
-            show(path, stack, "IPv4", path.CLIENT4, path.FRONT4, path.SERVER4),
-            show(path, stack, "IPv6", path.CLIENT6, path.FRONT6, path.SERVER6),
+            show(path, "IPv4", path.CLIENT4, path.FRONT4),
+            show(path, "IPv6", path.CLIENT6, path.FRONT6),
         ]
         path.client.close_sockets()
         mmproxy.stop()
