@@ -258,7 +258,7 @@ def test_an_idle_session_costs_two_descriptors_and_less_than_a_kibibyte(
 
 
 def test_a_session_that_has_been_busy_costs_no_more_once_it_is_idle(host, start_daemon, upstream):
-    mmproxy = start_daemon(host, top={"log": {"level": "info"}})
+    mmproxy = start_daemon(host, top={"workers": 1, "log": {"level": "info"}})
 
     def busy_session(client):
         connection = host.connect(MMPROXY)
@@ -275,7 +275,8 @@ def test_a_session_that_has_been_busy_costs_no_more_once_it_is_idle(host, start_
     for client in clients(110)[10:]:
         busy_session(client)
     mmproxy.wait_until_idle()
-    assert mmproxy.descriptors() - descriptors <= 2 * 100
+    # A stream that was busy enough borrowed a pipe; the worker keeps it for the next.
+    assert mmproxy.descriptors() - descriptors <= 2 * 100 + 2
     mmproxy.assert_memory_grew_less(memory, 100 * 1024, "RssAnon")
 
 
