@@ -290,3 +290,47 @@ def test_the_log_names_the_port_that_the_upstream_sees_instead(port, host, mmpro
     assert line["client"] == f"{CLIENT4[0]}:{port}"
     assert line["upstream_sees"] == f"{peer[0]}:{peer[1]}"
     connection.close()
+
+
+@pytest.mark.parametrize("client", [CLIENT4, CLIENT6], ids=["ipv4", "ipv6"])
+def test_marks_that_connection_tracking_brings_back_make_a_return_path(client, start_daemon):
+    """doc/routing.md, without tcp_fwmark_accept: an upstream on an address that others use as well.
+
+    An answer reaches the hook only where the host has a route to the client, whichever.
+    """
+    own = "2001:db8:9::1" if ":" in client[0] else "192.0.2.1"
+    made = network.Namespace("connmark")
+    try:
+        made.add_interface("192.0.2.1/24", "2001:db8:9::1/64")
+        for family, router, all_of_it in (
+            ("-4", "192.0.2.2", "0.0.0.0/0"),
+            ("-6", "2001:db8:9::2", "::/0"),
+        ):
+            made.ip(
+                f"route add default via {router}\n"
+                "rule add fwmark 123 table 123\n"
+                f"route add local {all_of_it} dev lo table 123\n",
+                family,
+            )
+        made.nft(
+            "table inet mmproxy {\n"
+            "  chain output {\n"
+            "    type route hook output priority mangle;\n"
+            "    meta mark 123 ct mark set meta mark\n"
+            "    ct direction reply ct mark 123 meta mark set ct mark\n"
+            "  }\n"
+            "}\n"
+        )
+        upstream = Listener(made, (own, 443))
+        mmproxy = start_daemon(
+            made, mark=123, forward={"ipv4": "192.0.2.1:443", "ipv6": "[2001:db8:9::1]:443"}
+        )
+        connection = send(made, v2(client) + b"payload")
+        session, peer = upstream.accept()
+        assert peer == client
+        assert read_exactly(session, 7) == b"payload"
+        session.sendall(b"answer")
+        assert read_exactly(connection, 6) == b"answer"
+        mmproxy.stop()
+    finally:
+        made.destroy()
