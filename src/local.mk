@@ -34,12 +34,13 @@ libmmproxy_a_SOURCES = \
 	src/os/sys.c src/os/sys.h \
 	src/relay/budget.h \
 	src/relay/chunk.c src/relay/chunk.h \
-	src/relay/listener.c src/relay/listener.h \
 	src/relay/pipe_pool.c src/relay/pipe_pool.h \
 	src/relay/relay.c src/relay/relay.h \
+	src/relay/session_log.c src/relay/session_log.h \
 	src/relay/settings.h \
 	src/relay/stream.c src/relay/stream.h \
 	src/relay/tcp.h src/relay/tcp_session.h \
+	src/relay/tcp_listener.c src/relay/tcp_listener.h \
 	src/relay/tcp_dial.c src/relay/tcp_header.c src/relay/tcp_relay.c src/relay/tcp_session.c \
 	src/daemon/config.c src/daemon/config.h \
 	src/daemon/config_address.c src/daemon/config_address.h \

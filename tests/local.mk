@@ -9,7 +9,7 @@ unit_tests = \
 	tests/unit/test_crc32c \
 	tests/unit/test_escape \
 	tests/unit/test_header_guess \
-	tests/unit/test_listener \
+	tests/unit/test_tcp_listener \
 	tests/unit/test_log_limiter \
 	tests/unit/test_options \
 	tests/unit/test_prefix_set \
@@ -146,10 +146,10 @@ tests_unit_libfake_a_CPPFLAGS = $(unit_cppflags)
 tests_unit_libfake_a_CFLAGS = $(unit_cflags)
 relay_ldadd = tests/unit/libfake.a libmmproxy.a libpure.a $(libraries)
 
-tests_unit_test_listener_SOURCES = tests/unit/test_listener.c
-tests_unit_test_listener_CPPFLAGS = $(unit_cppflags)
-tests_unit_test_listener_CFLAGS = $(unit_cflags)
-tests_unit_test_listener_LDADD = $(relay_ldadd)
+tests_unit_test_tcp_listener_SOURCES = tests/unit/test_tcp_listener.c
+tests_unit_test_tcp_listener_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_listener_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_listener_LDADD = $(relay_ldadd)
 
 tests_unit_test_tcp_dial_SOURCES = tests/unit/test_tcp_dial.c
 tests_unit_test_tcp_dial_CPPFLAGS = $(unit_cppflags)

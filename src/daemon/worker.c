@@ -12,7 +12,7 @@
 
 #include "daemon/generation.h"
 #include "os/log.h"
-#include "relay/listener.h"
+#include "relay/tcp_listener.h"
 #include "relay/tcp.h"
 
 struct message {
@@ -30,7 +30,7 @@ struct message {
 static void close_listeners(struct worker *worker)
 {
 	for (size_t i = 0; i < worker->listener_count; i++)
-		relay_listener_destroy(worker->listeners[i].relay_listener);
+		tcp_listener_destroy(worker->listeners[i].tcp);
 	free(worker->listeners);
 	worker->listeners = NULL;
 	worker->listener_count = 0;
@@ -41,8 +41,8 @@ static void use_generation(struct worker *worker, const struct generation *gener
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		struct worker_listener *listener = &worker->listeners[i];
 
-		relay_listener_set_settings(
-			listener->relay_listener,
+		tcp_listener_set_settings(
+			listener->tcp,
 			&generation->config.listeners[listener->listener].relay);
 	}
 	eventfd_write(worker->adopted, 1);
@@ -137,13 +137,13 @@ static int create_listeners(struct worker *worker, const struct worker_options *
 		error = -ENOMEM;
 	for (size_t i = 0; i < options->socket_count; i++) {
 		const struct worker_socket *socket = &options->sockets[i];
-		struct relay_listener *listener;
+		struct tcp_listener *listener;
 
 		if (error < 0) {
 			close(socket->fd);
 			continue;
 		}
-		listener = relay_listener_create(&worker->relay, socket->fd,
+		listener = tcp_listener_create(&worker->relay, socket->fd,
 						 &config->listeners[socket->listener].relay,
 						 socket->budget);
 		if (listener == NULL)

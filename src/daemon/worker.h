@@ -16,7 +16,7 @@
 
 struct budget;
 struct generation;
-struct relay_listener;
+struct tcp_listener;
 
 /* A socket that a worker is to accept from. */
 struct worker_socket {
@@ -40,7 +40,7 @@ struct worker {
 	int adopted;       /* the same: it has put a generation in place */
 
 	struct worker_listener {
-		struct relay_listener *relay_listener;
+		struct tcp_listener *tcp;
 		size_t listener;
 	} * listeners;
 	size_t listener_count;

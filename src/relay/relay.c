@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "os/dial.h"
 #include "os/sys.h"
 
 int relay_init(struct relay *relay, const struct relay_options *options)
@@ -55,6 +56,16 @@ bool relay_admit_line(struct relay *relay, const struct address *peer, unsigned 
 	if (!admitted)
 		counter_add(&relay->counters, COUNTER_LOG_SUPPRESSED, 1);
 	return admitted;
+}
+
+void relay_count_dial(struct relay *relay, const struct dial_result *result)
+{
+	if (result->repair_bind)
+		counter_add(&relay->counters, COUNTER_DIAL_REPAIR_BINDS, 1);
+	if (result->port_conflict)
+		counter_add(&relay->counters, COUNTER_PORT_CONFLICTS, 1);
+	if (result->port_privileged)
+		counter_add(&relay->counters, COUNTER_CLIENT_PORT_PRIVILEGED, 1);
 }
 
 uint64_t relay_new_session_id(struct relay *relay)

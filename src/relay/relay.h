@@ -25,6 +25,8 @@
  */
 #define RELAY_HOT_SIZE 65536
 
+struct dial_result;
+
 struct relay {
 	struct loop loop;
 	const struct sys *sys;
@@ -65,6 +67,9 @@ void relay_set_own_addresses(struct relay *relay, struct own_addresses *own);
  */
 bool relay_admit_line(struct relay *relay, const struct address *peer, unsigned subject,
 		      uint64_t *suppressed);
+
+/* Counts what it took to keep the client's port. */
+void relay_count_dial(struct relay *relay, const struct dial_result *result);
 
 /* Unique in this process: each worker counts in steps of their number, from a place of its own. */
 uint64_t relay_new_session_id(struct relay *relay);

@@ -19,9 +19,22 @@ enum relay_port_conflict {
 	RELAY_PORT_CONFLICT_REFUSE,   /* refuse the session */
 };
 
+enum relay_protocol {
+	RELAY_PROTOCOL_TCP,
+	RELAY_PROTOCOL_UDP,
+};
+
+/* Where the header stands in what a UDP balancer sends. */
+enum udp_framing {
+	UDP_FRAMING_EVERY, /* PROXY v2 in front of every datagram */
+	UDP_FRAMING_FIRST, /* PROXY v2 in front of a flow's first datagram only */
+	UDP_FRAMING_SPP,   /* Simple Proxy Protocol in front of every datagram and every reply */
+};
+
 struct relay_settings {
-	struct refcount *owner;                  /* the generation that holds all of this */
-	const char *listener_name;               /* for logs */
+	struct refcount *owner;    /* the generation that holds all of this */
+	const char *listener_name; /* for logs */
+	enum relay_protocol protocol;
 	struct address forward_ipv4;             /* upstream of IPv4 clients, or ADDRESS_NONE */
 	struct address forward_ipv6;             /* upstream of IPv6 clients, or ADDRESS_NONE */
 	const struct prefix_set *subnets;        /* balancers that may connect; NULL: any */
@@ -36,6 +49,18 @@ struct relay_settings {
 	uint32_t keepalive;    /* idle time before the first probe; 0: no keepalive */
 	uint32_t max_header;   /* bytes, PROXY_V1_MAX_LENGTH to PROXY_V2_MAX_LENGTH */
 	uint32_t max_sessions; /* of this listener; 0: what the descriptors allow */
+	struct {
+		enum udp_framing framing;
+		uint32_t idle_timeout; /* milliseconds; 0: none */
+		uint32_t max_flows;    /* of this listener, all workers together */
+	} udp;
 };
+
+/* The upstream of clients of this family; ADDRESS_NONE when there is none. */
+static inline const struct address *relay_settings_forward(const struct relay_settings *settings,
+							   uint8_t family)
+{
+	return family == ADDRESS_IPV4 ? &settings->forward_ipv4 : &settings->forward_ipv6;
+}
 
 #endif

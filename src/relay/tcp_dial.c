@@ -10,18 +10,6 @@
 #include "os/sys.h"
 #include "relay/tcp_session.h"
 
-static void count_dial(struct tcp_session *session, const struct dial_result *result)
-{
-	struct counter_set *counters = &session->relay->counters;
-
-	if (result->repair_bind)
-		counter_add(counters, COUNTER_DIAL_REPAIR_BINDS, 1);
-	if (result->port_conflict)
-		counter_add(counters, COUNTER_PORT_CONFLICTS, 1);
-	if (result->port_privileged)
-		counter_add(counters, COUNTER_CLIENT_PORT_PRIVILEGED, 1);
-}
-
 static void dial_failed(struct tcp_session *session, enum close_reason reason, const char *step,
 			int error)
 {
@@ -88,7 +76,7 @@ void tcp_dial_start(struct tcp_session *session, const uint8_t *payload, size_t 
 	struct relay *relay = session->relay;
 	const struct dial_request request = {
 		.source = session->client_address,
-		.upstream = *tcp_session_upstream_address(session),
+		.upstream = *relay_settings_forward(settings, session->client_address.family),
 		.mark = settings->mark,
 		.keep_port = settings->port_conflict == RELAY_PORT_CONFLICT_REFUSE,
 		.user_timeout = settings->user_timeout,
@@ -100,7 +88,7 @@ void tcp_dial_start(struct tcp_session *session, const uint8_t *payload, size_t 
 
 	session->state = TCP_DIAL;
 	dial_tcp(relay->sys, &request, &result);
-	count_dial(session, &result);
+	relay_count_dial(relay, &result);
 	if (result.fd < 0) {
 		dial_failed(session, result.reason, result.step, result.error);
 		return;

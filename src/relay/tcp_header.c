@@ -8,15 +8,11 @@
 #include <string.h>
 
 #include "base/source_policy.h"
-#include "os/log.h"
 #include "os/sys.h"
 #include "relay/chunk.h"
+#include "relay/session_log.h"
 #include "relay/tcp_session.h"
-#include "wire/header_guess.h"
 #include "wire/proxy_header.h"
-
-/* Bytes of a refused header that its log line shows. */
-#define FIRST_BYTES_SHOWN 48
 
 /* Room for any v1 line and most v2 headers. */
 #define FIRST_CHUNK_SIZE 256
@@ -27,49 +23,12 @@ void tcp_header_start(struct tcp_session *session)
 	tcp_header_client_ready(session);
 }
 
-static bool source_was_refused(enum close_reason reason)
-{
-	return reason >= CLOSE_SOURCE_UNSPECIFIED && reason <= CLOSE_SOURCE_OWN;
-}
-
-/* What the reason means, or what to do about it. */
-static const char *refusal_hint(enum close_reason reason, const uint8_t *bytes, size_t length)
-{
-	const char *guess = reason == CLOSE_HEADER_MISSING ? header_guess(bytes, length) : NULL;
-
-	if (guess != NULL)
-		return guess;
-	if (reason == CLOSE_HEADER_TIMEOUT_EMPTY)
-		return "an AWS NLB holds the header until the client speaks; others send no PROXY "
-		       "header";
-	if (reason == CLOSE_HEADER_TOO_LONG)
-		return "raise max_header if this sender's headers are that long";
-	if (reason == CLOSE_SOURCE_UNSPECIFIED || reason == CLOSE_SOURCE_MULTICAST ||
-	    reason == CLOSE_SOURCE_BROADCAST)
-		return "no socket can send from this address";
-	if (source_was_refused(reason))
-		return "permit_sources opens it";
-	return close_reason_sentence(reason);
-}
-
 /* `client` is NULL where the header did not get as far as naming one. */
 static void refuse(struct tcp_session *session, enum close_reason reason,
 		   const struct address *client, const uint8_t *bytes, size_t length)
 {
-	const char *hint = refusal_hint(reason, bytes, length);
-	uint64_t suppressed;
-
-	if (relay_admit_line(session->relay, &session->balancer, reason, &suppressed)) {
-		log_warning("session", "refused",
-			    LOG_TEXT("listener", session->settings->listener_name),
-			    LOG_TEXT("reason", close_reason_name(reason)),
-			    LOG_ADDRESS("balancer", &session->balancer),
-			    client != NULL ? LOG_ADDRESS("client", client) : LOG_NOTHING,
-			    LOG_BYTES("first_bytes", bytes,
-				      length < FIRST_BYTES_SHOWN ? length : FIRST_BYTES_SHOWN),
-			    LOG_TEXT("hint", hint),
-			    suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
-	}
+	session_log_refusal(session->relay, session->settings, reason, &session->balancer, client,
+			    bytes, length);
 	tcp_session_close(session, reason);
 }
 
@@ -119,7 +78,8 @@ static void header_complete(struct tcp_session *session, const struct proxy_head
 			return;
 		}
 	}
-	if (tcp_session_upstream_address(session)->family == ADDRESS_NONE) {
+	if (relay_settings_forward(settings, session->client_address.family)->family ==
+	    ADDRESS_NONE) {
 		tcp_session_close(session, session->client_address.family == ADDRESS_IPV4
 						   ? CLOSE_NO_FORWARD_IPV4
 						   : CLOSE_NO_FORWARD_IPV6);

@@ -9,8 +9,9 @@
 
 #include "os/log.h"
 #include "os/sys.h"
-#include "relay/listener.h"
+#include "relay/session_log.h"
 #include "relay/tcp.h"
+#include "relay/tcp_listener.h"
 
 static void client_ready(struct loop_source *source, uint32_t events);
 static void upstream_ready(struct loop_source *source, uint32_t events);
@@ -74,12 +75,6 @@ int tcp_session_watch(struct tcp_session *session, struct tcp_end *end, uint32_t
 	end->watched = error == 0;
 	end->watches_out = (more_events & EPOLLOUT) != 0;
 	return error;
-}
-
-const struct address *tcp_session_upstream_address(const struct tcp_session *session)
-{
-	return session->client_address.family == ADDRESS_IPV4 ? &session->settings->forward_ipv4
-							      : &session->settings->forward_ipv6;
 }
 
 static void client_ready(struct loop_source *source, uint32_t events)
@@ -146,6 +141,8 @@ static void task_run(struct loop_task *task)
 
 static const char *header_text(const struct tcp_session *session)
 {
+	if (session->header_version == 0)
+		return NULL;
 	if (session->header_local)
 		return "local";
 	return session->header_version == 1 ? "v1" : "v2";
@@ -162,57 +159,25 @@ static struct address replaced_source(const struct tcp_session *session)
 	return address_from_sockaddr(&source);
 }
 
-/* A session that reached its upstream, or should have: one line with all that is known of it. */
-static void log_end(const struct tcp_session *session, enum close_reason reason)
-{
-	struct relay *relay = session->relay;
-	bool failed = close_reason_kind(reason) == CLOSE_KIND_FAIL;
-	bool named = session->header_version != 0; /* a header has said who the client is */
-	struct address replaced = replaced_source(session);
-	uint64_t suppressed = 0;
-
-	if (failed && !relay_admit_line(relay, &session->balancer, reason, &suppressed))
-		return;
-	LOG_EVENT(failed ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "session",
-		  failed ? "failed" : "closed", LOG_NUMBER("id", session->id),
-		  LOG_TEXT("listener", session->settings->listener_name),
-		  LOG_TEXT("reason", close_reason_name(reason)),
-		  named ? LOG_ADDRESS("client", &session->client_address) : LOG_NOTHING,
-		  replaced.family != ADDRESS_NONE ? LOG_ADDRESS("upstream_sees", &replaced)
-						  : LOG_NOTHING,
-		  LOG_ADDRESS("balancer", &session->balancer),
-		  session->destination_address.family != ADDRESS_NONE
-			  ? LOG_ADDRESS("destination", &session->destination_address)
-			  : LOG_NOTHING,
-		  named ? LOG_ADDRESS("upstream", tcp_session_upstream_address(session))
-			: LOG_NOTHING,
-		  named ? LOG_TEXT("header", header_text(session)) : LOG_NOTHING,
-		  session->failed_step != NULL ? LOG_TEXT("step", session->failed_step)
-					       : LOG_NOTHING,
-		  session->error != 0 ? LOG_ERRNO("error", session->error) : LOG_NOTHING,
-		  LOG_NUMBER("bytes_from_client", session->up.bytes),
-		  LOG_NUMBER("bytes_from_upstream", session->down.bytes),
-		  LOG_SECONDS("duration", relay->loop.now - session->started),
-		  suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
-}
-
 static void log_close(const struct tcp_session *session, enum close_reason reason)
 {
-	switch (close_reason_kind(reason)) {
-	case CLOSE_KIND_END:
-	case CLOSE_KIND_FAIL:
-		log_end(session, reason);
-		break;
-	case CLOSE_KIND_QUIET:
-		log_debug("session", "closed", LOG_NUMBER("id", session->id),
-			  LOG_TEXT("listener", session->settings->listener_name),
-			  LOG_TEXT("reason", close_reason_name(reason)),
-			  LOG_ADDRESS("balancer", &session->balancer));
-		break;
-	case CLOSE_KIND_REFUSE:
-		/* Logged where the bytes that were refused are still at hand. */
-		break;
-	}
+	const struct session_end end = {
+		.settings = session->settings,
+		.reason = reason,
+		.id = session->id,
+		.started = session->started,
+		.header = header_text(session),
+		.client = session->client_address,
+		.upstream_sees = replaced_source(session),
+		.balancer = session->balancer,
+		.destination = session->destination_address,
+		.failed_step = session->failed_step,
+		.error = session->error,
+		.bytes_from_client = session->up.bytes,
+		.bytes_from_upstream = session->down.bytes,
+	};
+
+	session_log_end(session->relay, &end);
 }
 
 static void count_close(struct tcp_session *session, enum close_reason reason)
@@ -281,7 +246,7 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 	refcount_drop(session->settings->owner);
 	budget_give_back(session->listener_budget);
 	budget_give_back(relay->descriptors);
-	relay_listeners_resume(relay);
+	tcp_listeners_resume(relay);
 	/* This round's events may still name the session. */
 	loop_task_drop(&session->task);
 	loop_defer(&relay->loop, &session->task);

@@ -69,9 +69,6 @@ struct tcp_session {
  */
 void tcp_session_close(struct tcp_session *session, enum close_reason reason);
 
-/* The upstream for this client's family; ADDRESS_NONE when there is none. */
-const struct address *tcp_session_upstream_address(const struct tcp_session *session);
-
 /* Starts watching an end. Returns 0 or -errno. */
 int tcp_session_watch(struct tcp_session *session, struct tcp_end *end, uint32_t more_events);
 

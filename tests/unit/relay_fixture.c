@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "os/log.h"
-#include "relay/listener.h"
+#include "relay/tcp_listener.h"
 #include "relay/tcp.h"
 #include "relay/tcp_session.h"
 
@@ -91,7 +91,7 @@ void fixture_start(struct relay_fixture *fixture)
 	loop->now = fixture->fake.now = START;
 	timer_wheel_init(&loop->wheel, START);
 	fixture->listening = fake_listen(&fixture->fake);
-	fixture->listener = relay_listener_create(&fixture->relay, fixture->listening->fd,
+	fixture->listener = tcp_listener_create(&fixture->relay, fixture->listening->fd,
 						  &fixture->settings, &fixture->sessions);
 	expect_true(fixture->listener != NULL, "no listener");
 }
@@ -155,7 +155,7 @@ void fixture_stop(struct relay_fixture *fixture)
 	struct fake_sys *fake = &fixture->fake;
 
 	if (fixture->listener != NULL)
-		relay_listener_destroy(fixture->listener);
+		tcp_listener_destroy(fixture->listener);
 	tcp_close_all(&fixture->relay);
 	run_deferred(&fixture->relay.loop);
 	expect_true(fixture->relay.session_count == 0, "sessions are counted that are gone");

@@ -37,7 +37,7 @@ struct relay_fixture {
 	struct own_addresses own; /* 198.51.100.7, and the broadcast 198.51.100.255 */
 	struct budget descriptors, sessions;
 	struct fake_socket *listening;
-	struct relay_listener *listener;
+	struct tcp_listener *listener;
 	size_t event_limit; /* events in one round, 1 or more */
 };
 

@@ -3,8 +3,8 @@
  * One worker's share of a listener: a socket that accepts, and the settings that new sessions get.
  * Stops accepting, rather than spinning or refusing, while there is no room for another session.
  */
-#ifndef MMPROXY_RELAY_LISTENER_H
-#define MMPROXY_RELAY_LISTENER_H
+#ifndef MMPROXY_RELAY_TCP_LISTENER_H
+#define MMPROXY_RELAY_TCP_LISTENER_H
 
 #include <stdbool.h>
 
@@ -16,7 +16,7 @@ struct budget;
 struct relay;
 struct relay_settings;
 
-struct relay_listener {
+struct tcp_listener {
 	struct loop_source source;
 	struct list link; /* relay->listeners */
 	struct timer retry;
@@ -28,18 +28,18 @@ struct relay_listener {
 };
 
 /* Starts accepting on `fd`, which is taken over. Holds settings->owner. Returns NULL on failure. */
-struct relay_listener *relay_listener_create(struct relay *relay, int fd,
-					     const struct relay_settings *settings,
-					     struct budget *budget);
+struct tcp_listener *tcp_listener_create(struct relay *relay, int fd,
+					 const struct relay_settings *settings,
+					 struct budget *budget);
 
 /* New sessions get these settings. */
-void relay_listener_set_settings(struct relay_listener *listener,
-				 const struct relay_settings *settings);
+void tcp_listener_set_settings(struct tcp_listener *listener,
+			       const struct relay_settings *settings);
 
 /* Accepts what already waits, so that closing resets nobody, and closes. Frees the listener. */
-void relay_listener_destroy(struct relay_listener *listener);
+void tcp_listener_destroy(struct tcp_listener *listener);
 
 /* A descriptor has become free: listeners that paused for want of one try again. */
-void relay_listeners_resume(struct relay *relay);
+void tcp_listeners_resume(struct relay *relay);
 
 #endif

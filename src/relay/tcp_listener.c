@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Accepting connections, and judging the balancers that make them. */
-#include "relay/listener.h"
+#include "relay/tcp_listener.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "os/sys.h"
 #include "relay/budget.h"
 #include "relay/relay.h"
+#include "relay/session_log.h"
 #include "relay/settings.h"
 #include "relay/tcp.h"
 
@@ -24,7 +25,7 @@
 #define RETRY_INTERVAL 25
 
 /* Room for one more session, or NULL and the reason why there is none. */
-static const char *take_budgets(struct relay_listener *listener)
+static const char *take_budgets(struct tcp_listener *listener)
 {
 	if (!budget_take(listener->budget))
 		return "max_sessions of this listener is reached";
@@ -35,13 +36,13 @@ static const char *take_budgets(struct relay_listener *listener)
 	return NULL;
 }
 
-static void give_budgets_back(struct relay_listener *listener)
+static void give_budgets_back(struct tcp_listener *listener)
 {
 	budget_give_back(listener->budget);
 	budget_give_back(listener->relay->descriptors);
 }
 
-static void log_pause(struct relay_listener *listener, const char *why)
+static void log_pause(struct tcp_listener *listener, const char *why)
 {
 	const struct address nobody = {.family = ADDRESS_NONE};
 	uint64_t suppressed;
@@ -54,7 +55,7 @@ static void log_pause(struct relay_listener *listener, const char *why)
 		    suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
 }
 
-static void pause_accepting(struct relay_listener *listener, const char *why)
+static void pause_accepting(struct tcp_listener *listener, const char *why)
 {
 	struct relay *relay = listener->relay;
 
@@ -69,7 +70,7 @@ static void pause_accepting(struct relay_listener *listener, const char *why)
 }
 
 /* Ends the pause if there is room; otherwise it goes on, without another word. */
-static void resume_accepting(struct relay_listener *listener)
+static void resume_accepting(struct tcp_listener *listener)
 {
 	struct loop *loop = &listener->relay->loop;
 	bool room = take_budgets(listener) == NULL;
@@ -88,43 +89,35 @@ static void resume_accepting(struct relay_listener *listener)
 
 static void retry_expired(struct timer *timer)
 {
-	struct relay_listener *listener = container_of(timer, struct relay_listener, retry);
+	struct tcp_listener *listener = container_of(timer, struct tcp_listener, retry);
 
 	if (listener->paused)
 		resume_accepting(listener);
 }
 
-void relay_listeners_resume(struct relay *relay)
+void tcp_listeners_resume(struct relay *relay)
 {
 	struct list *link = &relay->listeners;
 
 	while (relay->paused > 0 && (link = link->next) != &relay->listeners) {
-		struct relay_listener *listener = container_of(link, struct relay_listener, link);
+		struct tcp_listener *listener = container_of(link, struct tcp_listener, link);
 
 		if (listener->paused)
 			resume_accepting(listener);
 	}
 }
 
-static void refuse_balancer(struct relay_listener *listener, int fd, const struct address *balancer)
+static void refuse_balancer(struct tcp_listener *listener, int fd, const struct address *balancer)
 {
 	struct relay *relay = listener->relay;
-	uint64_t suppressed;
 
 	relay->sys->close(fd);
 	give_budgets_back(listener);
 	counter_add(&relay->counters, counter_of_close(CLOSE_BALANCER_NOT_ALLOWED), 1);
-	if (!relay_admit_line(relay, balancer, CLOSE_BALANCER_NOT_ALLOWED, &suppressed))
-		return;
-	log_warning(
-		"session", "refused", LOG_TEXT("listener", listener->settings->listener_name),
-		LOG_TEXT("reason", close_reason_name(CLOSE_BALANCER_NOT_ALLOWED)),
-		LOG_ADDRESS("balancer", balancer),
-		LOG_TEXT("hint", "add the balancer's address to subnets, if it is one of yours"),
-		suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
+	session_log_stranger(relay, listener->settings, balancer);
 }
 
-static void connection_accepted(struct relay_listener *listener, int fd,
+static void connection_accepted(struct tcp_listener *listener, int fd,
 				const struct sockaddr_storage *peer)
 {
 	const struct relay_settings *settings = listener->settings;
@@ -142,7 +135,7 @@ static void connection_accepted(struct relay_listener *listener, int fd,
 }
 
 /* Takes one connection. Returns false when there is none to be had now. */
-static bool accept_one(struct relay_listener *listener)
+static bool accept_one(struct tcp_listener *listener)
 {
 	struct relay *relay = listener->relay;
 	const char *why = take_budgets(listener);
@@ -185,7 +178,7 @@ static bool accept_one(struct relay_listener *listener)
 
 static void listener_ready(struct loop_source *source, uint32_t events)
 {
-	struct relay_listener *listener = container_of(source, struct relay_listener, source);
+	struct tcp_listener *listener = container_of(source, struct tcp_listener, source);
 
 	(void)events;
 	for (unsigned i = 0; i < ACCEPTS_PER_TURN && !listener->paused; i++) {
@@ -194,7 +187,7 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 	}
 }
 
-static void use_settings(struct relay_listener *listener, const struct relay_settings *settings)
+static void use_settings(struct tcp_listener *listener, const struct relay_settings *settings)
 {
 	refcount_take(settings->owner);
 	listener->settings = settings;
@@ -203,11 +196,11 @@ static void use_settings(struct relay_listener *listener, const struct relay_set
 			    settings->keepalive);
 }
 
-struct relay_listener *relay_listener_create(struct relay *relay, int fd,
-					     const struct relay_settings *settings,
-					     struct budget *budget)
+struct tcp_listener *tcp_listener_create(struct relay *relay, int fd,
+					 const struct relay_settings *settings,
+					 struct budget *budget)
 {
-	struct relay_listener *listener = calloc(1, sizeof(*listener));
+	struct tcp_listener *listener = calloc(1, sizeof(*listener));
 
 	if (listener == NULL) {
 		relay->sys->close(fd);
@@ -221,14 +214,13 @@ struct relay_listener *relay_listener_create(struct relay *relay, int fd,
 	use_settings(listener, settings);
 	list_append(&relay->listeners, &listener->link);
 	if (loop_watch(&relay->loop, fd, EPOLLIN, &listener->source) < 0) {
-		relay_listener_destroy(listener);
+		tcp_listener_destroy(listener);
 		return NULL;
 	}
 	return listener;
 }
 
-void relay_listener_set_settings(struct relay_listener *listener,
-				 const struct relay_settings *settings)
+void tcp_listener_set_settings(struct tcp_listener *listener, const struct relay_settings *settings)
 {
 	const struct relay_settings *old = listener->settings;
 
@@ -236,7 +228,7 @@ void relay_listener_set_settings(struct relay_listener *listener,
 	refcount_drop(old->owner);
 }
 
-void relay_listener_destroy(struct relay_listener *listener)
+void tcp_listener_destroy(struct tcp_listener *listener)
 {
 	if (listener->paused)
 		resume_accepting(listener);

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "relay/listener.h"
+#include "relay/tcp_listener.h"
 #include "relay/tcp_session.h"
 #include "relay_checks.h"
 #include "relay_fixture.h"
@@ -264,13 +264,13 @@ static void new_settings_hold_for_new_sessions_alone(void **state)
 	newer.owner = &owner;
 	refcount_init(&owner, fixture.owner.destroy);
 	address_parse_endpoint("127.0.0.1:9999", &newer.forward_ipv4);
-	relay_listener_set_settings(fixture.listener, &newer);
+	tcp_listener_set_settings(fixture.listener, &newer);
 	/* The old ones are held by the session that has them, and by the test. */
 	assert_int_equal(atomic_load(&fixture.owner.holders), 2);
 	connect_clients(1);
 	assert_int_equal(fake_dialled(&fixture.fake)->peer.port, 9999);
 	assert_int_equal(atomic_load(&owner.holders), 3);
-	relay_listener_destroy(fixture.listener);
+	tcp_listener_destroy(fixture.listener);
 	fixture.listener = NULL;
 	assert_int_equal(atomic_load(&owner.holders), 2);
 	leave(0);
@@ -282,7 +282,7 @@ static void a_listener_that_ends_accepts_who_still_waits(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 200; i++)
 		clients[i] = fake_incoming(fixture.listening, FIXTURE_BALANCER);
-	relay_listener_destroy(fixture.listener);
+	tcp_listener_destroy(fixture.listener);
 	fixture.listener = NULL;
 	assert_int_equal(accepted(), 200);
 	for (unsigned i = 0; i < 200; i++)
@@ -296,7 +296,7 @@ static void a_paused_listener_can_end(void **state)
 	(void)state;
 	atomic_store(&fixture.descriptors.limit, 1);
 	connect_clients(3);
-	relay_listener_destroy(fixture.listener);
+	tcp_listener_destroy(fixture.listener);
 	fixture.listener = NULL;
 	assert_int_equal(fixture.relay.paused, 0);
 	assert_int_equal(accepted(), 1);
@@ -308,8 +308,8 @@ static void all_paused_listeners_resume(void **state)
 {
 	struct fake_socket *second = fake_listen(&fixture.fake);
 	struct budget budget = {0};
-	struct relay_listener *listener =
-		relay_listener_create(&fixture.relay, second->fd, &fixture.settings, &budget);
+	struct tcp_listener *listener =
+		tcp_listener_create(&fixture.relay, second->fd, &fixture.settings, &budget);
 
 	(void)state;
 	assert_non_null(listener);
@@ -324,7 +324,7 @@ static void all_paused_listeners_resume(void **state)
 	assert_int_equal(fixture.relay.paused, 0);
 	leave(1);
 	fixture_pass(&fixture, 6000);
-	relay_listener_destroy(listener);
+	tcp_listener_destroy(listener);
 	assert_int_equal(atomic_load(&budget.used), 0);
 }
 
@@ -335,7 +335,7 @@ static void a_listener_that_cannot_be_watched_is_not_made(void **state)
 
 	(void)state;
 	fake_fail(&fixture.fake, FAKE_WATCH, 1, -ENOMEM);
-	assert_null(relay_listener_create(&fixture.relay, second->fd, &fixture.settings, &budget));
+	assert_null(tcp_listener_create(&fixture.relay, second->fd, &fixture.settings, &budget));
 	assert_int_not_equal(second->closed, FAKE_OPEN);
 	assert_int_equal(atomic_load(&fixture.owner.holders), 2);
 }
