@@ -30,8 +30,15 @@ enum proxy_transport {
 	PROXY_TRANSPORT_DATAGRAM,
 };
 
+/* What stood in front of the payload; the last is Cloudflare's header, which has no version. */
+enum proxy_version {
+	PROXY_VERSION_1 = 1,
+	PROXY_VERSION_2 = 2,
+	PROXY_VERSION_SPP = 3, /* from spp_parse(), never from proxy_header_parse() */
+};
+
 struct proxy_header {
-	uint8_t version; /* 1 or 2 */
+	uint8_t version; /* enum proxy_version */
 	/*
 	 * LOCAL, UNKNOWN or AF_UNSPEC: the header names no client, the connection's own endpoints
 	 * hold. source, destination and the TLVs are empty then.
@@ -56,5 +63,8 @@ struct proxy_header {
 enum proxy_parse proxy_header_parse(const uint8_t *bytes, size_t length, size_t max_length,
 				    enum proxy_transport transport, struct proxy_header *header,
 				    enum close_reason *reason);
+
+/* Does a v2 signature stand at the start of the bytes, whatever may follow? */
+bool proxy_v2_begins(const uint8_t *bytes, size_t length);
 
 #endif

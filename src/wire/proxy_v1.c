@@ -135,7 +135,7 @@ enum proxy_parse proxy_v1_parse(const uint8_t *bytes, size_t length, enum proxy_
 	if (text[end + 1] != '\n')
 		return proxy_bad(reason, CLOSE_V1_LINE_END);
 
-	header->version = 1;
+	header->version = PROXY_VERSION_1;
 	header->length = end + 2;
 	verdict = parse_line((struct line){text + V1_START_LENGTH, text + end}, header, reason);
 	if (verdict == PROXY_PARSE_OK && transport != PROXY_TRANSPORT_STREAM)

@@ -109,6 +109,11 @@ static enum proxy_parse judge_tlvs(const uint8_t *bytes, const struct proxy_head
 	return PROXY_PARSE_OK;
 }
 
+bool proxy_v2_begins(const uint8_t *bytes, size_t length)
+{
+	return length >= sizeof(signature) && memcmp(bytes, signature, sizeof(signature)) == 0;
+}
+
 enum proxy_parse proxy_v2_parse(const uint8_t *bytes, size_t length, size_t max_length,
 				enum proxy_transport transport, struct proxy_header *header,
 				enum close_reason *reason)
@@ -144,7 +149,7 @@ enum proxy_parse proxy_v2_parse(const uint8_t *bytes, size_t length, size_t max_
 	if (length < total)
 		return PROXY_PARSE_MORE;
 
-	header->version = 2;
+	header->version = PROXY_VERSION_2;
 	header->length = total;
 	header->local = block_length == 0;
 	if (header->local)
