@@ -28,13 +28,13 @@ static int fail(struct dial_result *result, enum close_reason reason, const char
 	return -1;
 }
 
-static int open_transparent(const struct sys *sys, const struct dial_request *request,
+static int open_transparent(const struct sys *sys, const struct dial_request *request, int type,
 			    struct dial_result *result)
 {
 	bool ipv4 = request->source.family == ADDRESS_IPV4;
 	int fd, error;
 
-	fd = sys->socket(ipv4 ? AF_INET : AF_INET6);
+	fd = sys->socket(ipv4 ? AF_INET : AF_INET6, type);
 	if (fd < 0)
 		return fail(result, CLOSE_CONNECT_FAILED, "socket", fd);
 	result->fd = fd;
@@ -49,10 +49,12 @@ static int open_transparent(const struct sys *sys, const struct dial_request *re
 	}
 	/*
 	 * Lets a local service bind and listen on this port while we hold it for a client; without
-	 * it, a client could keep a service from restarting. Also lets one client port serve
-	 * connections to several upstreams.
+	 * it, a client could keep a service from restarting. (A UDP service must set it, too.) Also
+	 * lets one client port serve connections to several upstreams. But a UDP socket that asks
+	 * for any port with it may be given one that another such socket has.
 	 */
-	sys->set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (type == SOCK_STREAM || request->source.port != 0)
+		sys->set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	return 0;
 }
 
@@ -78,7 +80,7 @@ static int bind_in_repair_mode(const struct sys *sys, int fd, const struct socka
 	return sys->set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 }
 
-static int bind_source(const struct sys *sys, const struct dial_request *request,
+static int bind_source(const struct sys *sys, const struct dial_request *request, int type,
 		       struct dial_result *result)
 {
 	struct sockaddr_storage source;
@@ -86,9 +88,11 @@ static int bind_source(const struct sys *sys, const struct dial_request *request
 	int error;
 
 	/* Without a port of its own the kernel picks one at connect(), by four-tuple. */
-	if (request->source.port == 0)
+	if (type == SOCK_STREAM && request->source.port == 0)
 		sys->set_option(result->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
 	error = sys->bind(result->fd, &source, length);
+	if (error == -EADDRINUSE && type == SOCK_DGRAM)
+		return fail(result, CLOSE_PORT_CONFLICT, "bind", error);
 	if (error == -EADDRINUSE) {
 		error = bind_in_repair_mode(sys, result->fd, &source, length);
 		if (error < 0)
@@ -102,16 +106,18 @@ static int bind_source(const struct sys *sys, const struct dial_request *request
 	return 0;
 }
 
-static int connect_upstream(const struct sys *sys, const struct dial_request *request,
+static int connect_upstream(const struct sys *sys, const struct dial_request *request, int type,
 			    struct dial_result *result)
 {
 	struct sockaddr_storage upstream;
 	socklen_t length = address_to_sockaddr(&request->upstream, &upstream);
 	int error;
 
-	socket_set_liveness(sys, result->fd, request->user_timeout, request->keepalive);
-	/* Urgent data is a part of the stream, on this side as on the listener's. */
-	sys->set_option(result->fd, SOL_SOCKET, SO_OOBINLINE, 1);
+	if (type == SOCK_STREAM) {
+		socket_set_liveness(sys, result->fd, request->user_timeout, request->keepalive);
+		/* Urgent data is a part of the stream, on this side as on the listener's. */
+		sys->set_option(result->fd, SOL_SOCKET, SO_OOBINLINE, 1);
+	}
 	error = sys->connect(result->fd, &upstream, length);
 	if (error == 0 || error == -EINPROGRESS)
 		return 0;
@@ -122,12 +128,13 @@ static int connect_upstream(const struct sys *sys, const struct dial_request *re
 		    "connect", error);
 }
 
-static int dial_once(const struct sys *sys, const struct dial_request *request,
+static int dial_once(const struct sys *sys, const struct dial_request *request, int type,
 		     struct dial_result *result)
 {
 	result->fd = -1;
-	if (open_transparent(sys, request, result) == 0 && bind_source(sys, request, result) == 0 &&
-	    connect_upstream(sys, request, result) == 0)
+	if (open_transparent(sys, request, type, result) == 0 &&
+	    bind_source(sys, request, type, result) == 0 &&
+	    connect_upstream(sys, request, type, result) == 0)
 		return 0;
 	if (result->fd >= 0)
 		sys->close(result->fd);
@@ -135,12 +142,13 @@ static int dial_once(const struct sys *sys, const struct dial_request *request,
 	return -1;
 }
 
-int dial_tcp(const struct sys *sys, const struct dial_request *request, struct dial_result *result)
+static int dial(const struct sys *sys, const struct dial_request *request, int type,
+		struct dial_result *result)
 {
 	struct dial_request other_port = *request;
 
 	*result = (struct dial_result){.fd = -1};
-	if (dial_once(sys, request, result) == 0)
+	if (dial_once(sys, request, type, result) == 0)
 		return 0;
 	result->port_conflict = result->reason == CLOSE_PORT_CONFLICT;
 	result->port_privileged = result->reason == CLOSE_CLIENT_PORT_PRIVILEGED;
@@ -149,5 +157,15 @@ int dial_tcp(const struct sys *sys, const struct dial_request *request, struct d
 	    !(result->port_conflict || result->port_privileged))
 		return -1;
 	other_port.source.port = 0;
-	return dial_once(sys, &other_port, result);
+	return dial_once(sys, &other_port, type, result);
+}
+
+int dial_tcp(const struct sys *sys, const struct dial_request *request, struct dial_result *result)
+{
+	return dial(sys, request, SOCK_STREAM, result);
+}
+
+int dial_udp(const struct sys *sys, const struct dial_request *request, struct dial_result *result)
+{
+	return dial(sys, request, SOCK_DGRAM, result);
 }

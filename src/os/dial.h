@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The transparent dial: a TCP connection to the upstream from an address and port that belong to
+ * The transparent dial: a socket connected to the upstream from an address and port that belong to
  * somebody else. Needs CAP_NET_ADMIN, and routes that bring the replies back (doc/routing.md).
  */
 #ifndef MMPROXY_OS_DIAL_H
@@ -19,12 +19,12 @@ struct dial_request {
 	struct address upstream; /* of the same family */
 	uint32_t mark;           /* SO_MARK; 0: none */
 	bool keep_port;          /* refuse rather than take another port of the client's address */
-	uint32_t user_timeout;   /* milliseconds, as for socket_set_liveness() */
-	uint32_t keepalive;
+	uint32_t user_timeout;   /* TCP: milliseconds, as for socket_set_liveness() */
+	uint32_t keepalive;      /* TCP */
 };
 
 struct dial_result {
-	int fd; /* connecting, or connected; -1 on failure */
+	int fd; /* connecting (TCP), or connected; -1 on failure */
 	enum close_reason reason;
 	const char *step;     /* the call that failed, for the log */
 	int error;            /* its -errno */
@@ -33,7 +33,13 @@ struct dial_result {
 	bool port_privileged; /* the port could not be kept: binding below 1024 is not ours */
 };
 
-/* Returns 0 with result->fd owned by the caller, or -1 with a reason. */
+/* Both return 0 with result->fd owned by the caller, or -1 with a reason. */
 int dial_tcp(const struct sys *sys, const struct dial_request *request, struct dial_result *result);
+
+/*
+ * UDP has no repair mode: a port that a wildcard socket of this host holds cannot be kept, unless
+ * that socket has SO_REUSEADDR.
+ */
+int dial_udp(const struct sys *sys, const struct dial_request *request, struct dial_result *result);
 
 #endif

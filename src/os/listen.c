@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,16 +14,26 @@ static int set_flag(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof(value));
 }
 
-static int prepare(int fd, const struct listen_endpoint *endpoint,
-		   const struct listen_options *options, enum listen_sharing sharing,
-		   const char **step)
+/*
+ * Bytes that may wait for a worker that is busy: some milliseconds of traffic at full speed. The
+ * kernel counts its own overhead too, more than half of it where datagrams are small.
+ */
+#define UDP_RECEIVE_BUFFER (8 << 20)
+
+static bool is_wildcard(const struct address *address)
+{
+	static const uint8_t any[16];
+
+	return memcmp(address->ip, any, sizeof(any)) == 0;
+}
+
+static int bind_endpoint(int fd, const struct listen_endpoint *endpoint,
+			 const struct listen_options *options, enum listen_sharing sharing,
+			 const char **step)
 {
 	struct sockaddr_storage address;
 	socklen_t length = address_to_sockaddr(&endpoint->address, &address);
 
-	*step = "SO_REUSEADDR";
-	if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
-		return -errno;
 	*step = "SO_REUSEPORT";
 	if (sharing == LISTEN_JOIN && set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
 		return -errno;
@@ -37,32 +48,66 @@ static int prepare(int fd, const struct listen_endpoint *endpoint,
 	if (options->device != NULL && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, options->device,
 						  (socklen_t)strlen(options->device)) < 0)
 		return -errno;
-	/* Urgent data is a part of the stream; accepted sockets inherit this. */
-	set_flag(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 	*step = "bind";
 	if (bind(fd, (struct sockaddr *)&address, length) < 0)
 		return -errno;
 	*step = "SO_REUSEPORT";
 	if (sharing == LISTEN_FIRST && set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
 		return -errno;
-	*step = "listen";
-	if (listen(fd, options->backlog) < 0)
-		return -errno;
 	return 0;
+}
+
+static int prepare_tcp(int fd, const struct listen_endpoint *endpoint,
+		       const struct listen_options *options, enum listen_sharing sharing,
+		       const char **step)
+{
+	int error;
+
+	*step = "SO_REUSEADDR";
+	if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
+		return -errno;
+	/* Urgent data is a part of the stream; accepted sockets inherit this. */
+	set_flag(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+	error = bind_endpoint(fd, endpoint, options, sharing, step);
+	if (error < 0)
+		return error;
+	*step = "listen";
+	return listen(fd, options->backlog) < 0 ? -errno : 0;
+}
+
+/* No SO_REUSEADDR: on UDP it would let anybody bind the same address and take what comes. */
+static int prepare_udp(int fd, const struct listen_endpoint *endpoint,
+		       const struct listen_options *options, enum listen_sharing sharing,
+		       const char **step)
+{
+	bool ipv4 = endpoint->address.family == ADDRESS_IPV4;
+
+	*step = "IP_PKTINFO";
+	if (is_wildcard(&endpoint->address) &&
+	    (ipv4 ? set_flag(fd, IPPROTO_IP, IP_PKTINFO, 1)
+		  : set_flag(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)) < 0)
+		return -errno;
+	/* Without these it works as well, if not as fast or as well counted. */
+	if (set_flag(fd, SOL_SOCKET, SO_RCVBUFFORCE, UDP_RECEIVE_BUFFER) < 0)
+		set_flag(fd, SOL_SOCKET, SO_RCVBUF, UDP_RECEIVE_BUFFER);
+	set_flag(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+	set_flag(fd, IPPROTO_UDP, UDP_GRO, 1);
+	return bind_endpoint(fd, endpoint, options, sharing, step);
 }
 
 static int open_endpoint(const struct listen_endpoint *endpoint,
 			 const struct listen_options *options, enum listen_sharing sharing,
-			 const char **step)
+			 int type, const char **step)
 {
 	int domain = endpoint->address.family == ADDRESS_IPV4 ? AF_INET : AF_INET6;
 	int fd, error;
 
 	*step = "socket";
-	fd = socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	error = prepare(fd, endpoint, options, sharing, step);
+	error = type == SOCK_STREAM ? prepare_tcp(fd, endpoint, options, sharing, step)
+				    : prepare_udp(fd, endpoint, options, sharing, step);
 	if (error < 0) {
 		close(fd);
 		return error;
@@ -70,10 +115,10 @@ static int open_endpoint(const struct listen_endpoint *endpoint,
 	return fd;
 }
 
-int listen_open_tcp(const struct listen_endpoint *endpoint, const struct listen_options *options,
-		    enum listen_sharing sharing, const char **step)
+static int open_any(const struct listen_endpoint *endpoint, const struct listen_options *options,
+		    enum listen_sharing sharing, int type, const char **step)
 {
-	int fd = open_endpoint(endpoint, options, sharing, step);
+	int fd = open_endpoint(endpoint, options, sharing, type, step);
 
 	/* "*" on a host without IPv6 means all the addresses there are. */
 	if (endpoint->both_families && (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL)) {
@@ -81,7 +126,19 @@ int listen_open_tcp(const struct listen_endpoint *endpoint, const struct listen_
 			.address = {.family = ADDRESS_IPV4, .port = endpoint->address.port},
 		};
 
-		fd = open_endpoint(&ipv4_only, options, sharing, step);
+		fd = open_endpoint(&ipv4_only, options, sharing, type, step);
 	}
 	return fd;
+}
+
+int listen_open_tcp(const struct listen_endpoint *endpoint, const struct listen_options *options,
+		    enum listen_sharing sharing, const char **step)
+{
+	return open_any(endpoint, options, sharing, SOCK_STREAM, step);
+}
+
+int listen_open_udp(const struct listen_endpoint *endpoint, const struct listen_options *options,
+		    enum listen_sharing sharing, const char **step)
+{
+	return open_any(endpoint, options, sharing, SOCK_DGRAM, step);
 }

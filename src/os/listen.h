@@ -31,10 +31,18 @@ enum listen_sharing {
 };
 
 /*
- * Opens one non-blocking TCP socket that listens. Returns the descriptor or -errno; *step then
- * names the call that failed.
+ * Opens one non-blocking socket that listens. Returns the descriptor or -errno; *step then names
+ * the call that failed.
  */
 int listen_open_tcp(const struct listen_endpoint *endpoint, const struct listen_options *options,
+		    enum listen_sharing sharing, const char **step);
+
+/*
+ * The same for UDP. The socket says with each datagram how many were lost before it for want of
+ * room (SO_RXQ_OVFL), takes several in one buffer where the kernel has them together (UDP_GRO), and
+ * on a wildcard address says which address was asked (IP_PKTINFO, IPV6_RECVPKTINFO).
+ */
+int listen_open_udp(const struct listen_endpoint *endpoint, const struct listen_options *options,
 		    enum listen_sharing sharing, const char **step);
 
 #endif

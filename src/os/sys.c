@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h> /* not netinet/tcp.h, whose tcp_info is a shorter one of the same name */
 #include <netinet/in.h>
@@ -17,9 +18,9 @@
 		result_ < 0 ? -errno : result_;                                                    \
 	})
 
-static int linux_socket(int domain)
+static int linux_socket(int domain, int type)
 {
-	return OR_ERRNO(socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+	return OR_ERRNO(socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
 static int linux_accept(int fd, struct sockaddr_storage *peer)
@@ -78,6 +79,27 @@ static ssize_t linux_recv(int fd, void *bytes, size_t size)
 static ssize_t linux_send(int fd, const void *bytes, size_t size)
 {
 	return OR_ERRNO(send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+static int linux_recvmmsg(int fd, struct mmsghdr *messages, unsigned count)
+{
+	return OR_ERRNO(recvmmsg(fd, messages, count, MSG_DONTWAIT, NULL));
+}
+
+static int linux_sendmmsg(int fd, struct mmsghdr *messages, unsigned count)
+{
+	return OR_ERRNO(sendmmsg(fd, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+static uint32_t linux_dropped(int fd)
+{
+	uint32_t values[SK_MEMINFO_VARS] = {0};
+	socklen_t length = sizeof(values);
+
+	/* An older kernel fills fewer. */
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, values, &length) < 0)
+		return 0;
+	return values[SK_MEMINFO_DROPS];
 }
 
 static ssize_t linux_splice(int from, int to, size_t size)
@@ -149,6 +171,9 @@ const struct sys sys_linux = {
 	.tcp_info = linux_tcp_info,
 	.recv = linux_recv,
 	.send = linux_send,
+	.recvmmsg = linux_recvmmsg,
+	.sendmmsg = linux_sendmmsg,
+	.dropped = linux_dropped,
 	.splice = linux_splice,
 	.pipe = linux_pipe,
 	.unsent = linux_unsent,

@@ -14,10 +14,11 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+struct mmsghdr;
 struct tcp_info;
 
 struct sys {
-	int (*socket)(int domain); /* TCP, close-on-exec */
+	int (*socket)(int domain, int type); /* SOCK_STREAM or SOCK_DGRAM; close-on-exec */
 	int (*accept)(int fd, struct sockaddr_storage *peer);
 	int (*bind)(int fd, const struct sockaddr_storage *address, socklen_t length);
 	int (*connect)(int fd, const struct sockaddr_storage *address, socklen_t length);
@@ -27,6 +28,10 @@ struct sys {
 	int (*tcp_info)(int fd, struct tcp_info *info);
 	ssize_t (*recv)(int fd, void *bytes, size_t size);
 	ssize_t (*send)(int fd, const void *bytes, size_t size);
+	/* Several datagrams at once: how many, or -errno when not even one. */
+	int (*recvmmsg)(int fd, struct mmsghdr *messages, unsigned count);
+	int (*sendmmsg)(int fd, struct mmsghdr *messages, unsigned count);
+	uint32_t (*dropped)(int fd); /* datagrams that found the receive queue full; 0: unknown */
 	ssize_t (*splice)(int from, int to, size_t size);
 	int (*pipe)(int fds[2], int size); /* asks for `size` bytes; returns what the pipe has */
 	int (*unsent)(int fd); /* bytes in the socket that the peer has not acknowledged */

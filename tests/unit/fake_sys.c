@@ -96,12 +96,12 @@ static int socket_fault(enum fake_call call, struct fake_socket *socket)
 	return error;
 }
 
-static int call_socket(int domain)
+static int call_socket(int domain, int type)
 {
 	int error = fault(FAKE_SOCKET);
 	struct fake_socket *socket;
 
-	assert(domain == AF_INET || domain == AF_INET6);
+	assert((domain == AF_INET || domain == AF_INET6) && type == SOCK_STREAM);
 	if (error == 0 && fake->open >= fake->descriptor_limit)
 		error = -EMFILE;
 	if (error < 0)

@@ -24,7 +24,7 @@
  */
 static void tcp_info_is_filled_as_far_as_the_relay_reads_it(void **state)
 {
-	int fd = sys_linux.socket(AF_INET);
+	int fd = sys_linux.socket(AF_INET, SOCK_STREAM);
 	struct tcp_info info;
 	uint32_t not_filled;
 
@@ -52,7 +52,7 @@ static void a_failed_call_returns_the_negative_error(void **state)
 	assert_int_equal(sys_linux.shutdown_write(-1), -EBADF);
 	assert_int_equal(sys_linux.set_option(-1, SOL_SOCKET, SO_REUSEADDR, 1), -EBADF);
 	assert_int_equal(sys_linux.tcp_info(-1, &info), -EBADF);
-	assert_int_equal(sys_linux.socket(-1), -EAFNOSUPPORT);
+	assert_int_equal(sys_linux.socket(-1, SOCK_STREAM), -EAFNOSUPPORT);
 }
 
 static void a_pipe_says_how_much_it_holds(void **state)
@@ -83,7 +83,7 @@ static void connect_pair(int *near, int *far)
 	assert_int_equal(sys_linux.bind(listener, &address, sizeof(*in)), 0);
 	assert_int_equal(listen(listener, 1), 0);
 	assert_int_equal(sys_linux.local_address(listener, &address), 0);
-	*near = sys_linux.socket(AF_INET);
+	*near = sys_linux.socket(AF_INET, SOCK_STREAM);
 	assert_int_equal(sys_linux.connect(*near, &address, sizeof(*in)), -EINPROGRESS);
 	*far = sys_linux.accept(listener, &peer);
 	assert_true(*far >= 0);
