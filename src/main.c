@@ -45,6 +45,14 @@ static int load(void *user_data, struct config *config, struct report *report)
 	return error;
 }
 
+static void print_check(const struct config *config)
+{
+	for (size_t i = 0; i < config->remarks.count; i++)
+		fprintf(stderr, "warning: %s\n", config->remarks.lines[i]);
+	printf("configuration is sound: %zu listener%s\n", config->listener_count,
+	       config->listener_count == 1 ? "" : "s");
+}
+
 static int run(struct arguments *arguments, const struct options *options, struct config *config)
 {
 	const struct server_options server = {config, load, arguments};
@@ -91,8 +99,7 @@ int main(int argc, char **argv)
 		print_version();
 		break;
 	case OPTIONS_CHECK:
-		printf("configuration is sound: %zu listener%s\n", config.listener_count,
-		       config.listener_count == 1 ? "" : "s");
+		print_check(&config);
 		break;
 	case OPTIONS_RUN:
 		status = run(&arguments, &options, &config);

@@ -6,7 +6,9 @@ Usage: check-settings.py [SOURCE_DIRECTORY]
 
 The table is what the loader knows. The manual must describe exactly these settings, each with the
 table's type, range and default and with an example; the example file must show each of them, and a
-commented line must show the default. Prints what differs, and a line "N passed, N failed".
+commented line must show the default. A listener of the example that is commented out as a whole,
+with a tab behind each '#', counts as one that is there. Prints what differs, and a line
+"N passed, N failed".
 """
 
 import pathlib
@@ -23,8 +25,9 @@ SCOPE_OF_HEADING = {
     "Settings in log": "log",
     "Settings of a listener": "listener",
     "Settings in forward": "forward",
+    "Settings in udp": "udp",
 }
-SCOPE_OF_GROUP = {"log": "log", "listeners": "listener", "forward": "forward"}
+SCOPE_OF_GROUP = {"log": "log", "listeners": "listener", "forward": "forward", "udp": "udp"}
 
 TYPE_IN_MANUAL = {
     "INTEGER": "Integer, {range}",
@@ -61,18 +64,24 @@ def read_manual(text):
 
 
 def read_example(text):
-    """[(scope, name, value or None for a group, commented)] in the file's order."""
-    settings, scopes = [], ["top"]
+    """[(scope, name, value or None for a group, commented, listener)] in the file's order.
+
+    The last one is the number of listeners that have begun.
+    """
+    settings, scopes, listeners = [], ["top"], 0
     for line in text.splitlines():
+        line = re.sub(r"^\t#(?=[\t,])", "", line)
         match = re.match(r"^\s*(# )?([a-z_0-9]+) = (.*)$", line)
         if match and (match[3] in ("{", "(") or match[3].endswith(";")):
             group = match[3] in ("{", "(")
             value = None if group else match[3].rstrip(";")
-            settings.append((scopes[-1], match[2], value, bool(match[1])))
+            settings.append((scopes[-1], match[2], value, bool(match[1]), listeners))
             if group:
                 scopes.append(SCOPE_OF_GROUP.get(match[2], "unknown"))
         elif re.match(r"^\s*[})];$", line):
             scopes.pop()
+        elif re.match(r"^\s*,?\{$", line):
+            listeners += 1
     assert scopes == ["top"], "the example's groups cannot be told apart"
     return settings
 
@@ -110,11 +119,12 @@ def check_manual(table, manual):
 
 
 def check_example(table, example):
-    shown = [(scope, name) for scope, name, _, _ in example]
+    shown = [(scope, name) for scope, name, *_ in example]
     yield "example: settings the table has not", [], names(set(shown) - table.keys())
     yield "example: settings it lacks", [], names(table.keys() - set(shown))
-    yield "example: settings it shows twice", [], names(k for k in shown if shown.count(k) > 1)
-    for scope, name, value, commented in example:
+    places = [(scope, name, str(listener)) for scope, name, _, _, listener in example]
+    yield "example: settings it shows twice", [], names(k for k in places if places.count(k) > 1)
+    for scope, name, value, commented, _ in example:
         kind, default, _ = table.get((scope, name), (None, None, None))
         if commented and default not in (None, "none", "required"):
             yield f"example, {scope}.{name}: the default", as_written(kind, default), value

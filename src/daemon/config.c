@@ -55,6 +55,7 @@ void config_finish(struct config *config)
 	free(config->listeners);
 	free(config->user);
 	free(config->group);
+	report_finish(&config->remarks);
 	memset(config, 0, sizeof(*config));
 }
 
@@ -70,12 +71,19 @@ struct config_listener *config_add_listener(struct config *config)
 		.socket = {.backlog = 4096},
 		.relay =
 			{
+				.protocol = RELAY_PROTOCOL_TCP,
 				.port_conflict = RELAY_PORT_CONFLICT_ANY_PORT,
 				.header_timeout = 5 * 1000,
 				.connect_timeout = 5 * 1000,
 				.user_timeout = 30 * 1000,
 				.keepalive = 60 * 1000,
 				.max_header = 4096,
+				.udp =
+					{
+						.framing = UDP_FRAMING_EVERY,
+						.idle_timeout = 60 * 1000,
+						.max_flows = 65536,
+					},
 			},
 	};
 	return &listeners[config->listener_count++];
@@ -103,4 +111,10 @@ void config_seal_listener(struct config_listener *listener)
 	listener->relay.listener_name = listener->name;
 	listener->relay.subnets = listener->subnets;
 	listener->relay.permit_sources = listener->permit_sources;
+}
+
+void config_log_remarks(const struct config *config)
+{
+	for (size_t i = 0; i < config->remarks.count; i++)
+		log_warning("config", "remark", LOG_TEXT("line", config->remarks.lines[i]));
 }

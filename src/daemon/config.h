@@ -11,11 +11,10 @@
 #include <stdint.h>
 
 #include "base/prefix_set.h"
+#include "daemon/report.h"
 #include "os/listen.h"
 #include "os/log.h"
 #include "relay/settings.h"
-
-struct report;
 
 #define CONFIG_WORKERS_MAX 256
 
@@ -41,6 +40,7 @@ struct config {
 	struct log_options log;
 	struct config_listener *listeners;
 	size_t listener_count;
+	struct report remarks; /* what is legal, but does nothing or less than it seems to */
 };
 
 /*
@@ -62,13 +62,16 @@ int config_add_endpoint(struct config_listener *listener, const struct listen_en
 /* To be called when a listener is filled: lets .relay and .socket point to its name and lists. */
 void config_seal_listener(struct config_listener *listener);
 
+/* One warning a remark. */
+void config_log_remarks(const struct config *config);
+
 /* The CPUs that this process may run on, 1 to CONFIG_WORKERS_MAX. */
 unsigned config_count_cpus(void);
 
 /*
  * Reads a libconfig file and everything it includes. Each mistake becomes one line of the report,
- * "file:line: setting: what is wrong, what would be right". Returns 0, or -EINVAL with at least one
- * line in the report and `config` finished.
+ * "file:line: setting: what is wrong, what would be right"; remarks are worded like that too.
+ * Returns 0, or -EINVAL with at least one line in the report and `config` finished.
  */
 int config_load_file(const char *path, struct config *config, struct report *report);
 
@@ -76,9 +79,9 @@ int config_load_file(const char *path, struct config *config, struct report *rep
  * Adds an allow-list file to `set`, which is not sealed: one prefix a line, '#' comments, blank
  * lines. A file that cannot be read, or holds no prefix at all, is a mistake; `named_by` says in
  * the report who asked for it ("mmproxy.conf:12: listeners[0].subnets_files[0]", "mmproxy: -a").
- * Returns 0, or -EINVAL with lines reported.
+ * Returns 0, or -EINVAL with lines in the report.
  */
 int config_read_prefix_file(const char *path, const char *named_by, struct prefix_set *set,
-			    struct report *report);
+			    struct report *report, struct report *remarks);
 
 #endif

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/source_policy.h"
+
 #define LISTEN_FORMS "0.0.0.0:8443, [::]:8443 or *:8443"
 
 /* The reasons, in the words that fit where the address stands. */
@@ -19,6 +21,7 @@ struct phrases {
 	const char *bad_port;
 	const char *no_brackets;
 	const char *bad;
+	const char *no_host; /* of upstreams */
 };
 
 static const struct phrases listen_phrases = {
@@ -35,6 +38,8 @@ static const struct phrases ipv4_phrases = {
 	.bad_port = "the port is out of range; write 1 to 65535",
 	.no_brackets = "not an IPv4 address with a port; write one such as 127.0.0.1:443",
 	.bad = "not an IPv4 address with a port; write one such as 127.0.0.1:443",
+	.no_host = "a multicast, broadcast or unspecified address is no upstream; write one such "
+		   "as 127.0.0.1:443",
 };
 
 static const struct phrases ipv6_phrases = {
@@ -43,6 +48,8 @@ static const struct phrases ipv6_phrases = {
 	.bad_port = "the port is out of range; write 1 to 65535",
 	.no_brackets = "an IPv6 address with a port takes brackets; write one such as [::1]:443",
 	.bad = "not an IPv6 address with a port; write one such as [::1]:443",
+	.no_host = "a multicast or unspecified address is no upstream; write one such as "
+		   "[::1]:443",
 };
 
 /* Letters, digits, dots and hyphens up to a port or the end, and at least one letter. */
@@ -101,17 +108,33 @@ const char *config_parse_listen(const char *text, struct listen_endpoint *endpoi
 	return parse_endpoint(both, &listen_phrases, &endpoint->address);
 }
 
+/*
+ * Whether no host can have this address, so that nobody can send from it or be reached at it. The
+ * source policy knows these: it refuses them whatever is permitted.
+ */
+static bool has_no_host(const struct address *address, enum close_reason *reason)
+{
+	static const struct source_own nothing;
+
+	return !source_policy_permits(address, NULL, &nothing, reason) &&
+	       (*reason == CLOSE_SOURCE_UNSPECIFIED || *reason == CLOSE_SOURCE_MULTICAST ||
+		*reason == CLOSE_SOURCE_BROADCAST);
+}
+
 const char *config_parse_forward(const char *text, enum address_family family,
 				 struct address *address)
 {
 	const struct phrases *phrases = family == ADDRESS_IPV4 ? &ipv4_phrases : &ipv6_phrases;
 	const char *wrong = parse_endpoint(text, phrases, address);
+	enum close_reason reason;
 
-	if (wrong != NULL || address->family == family)
+	if (wrong != NULL)
 		return wrong;
-	return family == ADDRESS_IPV4
-		       ? "this is an IPv6 address; write an IPv4 one such as 127.0.0.1:443"
-		       : "this is an IPv4 address; write an IPv6 one such as [::1]:443";
+	if (address->family != family)
+		return family == ADDRESS_IPV4
+			       ? "this is an IPv6 address; write an IPv4 one such as 127.0.0.1:443"
+			       : "this is an IPv4 address; write an IPv6 one such as [::1]:443";
+	return has_no_host(address, &reason) ? phrases->no_host : NULL;
 }
 
 const char *config_parse_prefix(const char *text, struct prefix *prefix)
@@ -126,4 +149,40 @@ const char *config_parse_prefix(const char *text, struct prefix *prefix)
 		return "not a prefix; write one such as 192.0.2.0/24 or 2001:db8::/32, or an "
 		       "address alone";
 	}
+}
+
+const char *config_prefix_remark(const char *text, const struct prefix *prefix,
+				 char room[static CONFIG_PREFIX_REMARK_SIZE])
+{
+	const char *slash = strchr(text, '/');
+	char ip[ADDRESS_TEXT_SIZE], taken[ADDRESS_TEXT_SIZE];
+	struct address written;
+
+	if (slash == NULL || (size_t)(slash - text) >= sizeof(ip))
+		return NULL;
+	memcpy(ip, text, (size_t)(slash - text));
+	ip[slash - text] = '\0';
+	if (address_parse_ip(ip, &written) < 0 || address_equal_ip(&written, &prefix->address))
+		return NULL;
+	snprintf(room, CONFIG_PREFIX_REMARK_SIZE,
+		 "it is taken as %s/%u; write that, or %s for the one address",
+		 address_format_ip(&prefix->address, taken), (unsigned)prefix->length,
+		 address_format_ip(&written, ip));
+	return room;
+}
+
+const char *config_permit_remark(const char *text, const struct prefix *prefix,
+				 char room[static CONFIG_PREFIX_REMARK_SIZE])
+{
+	unsigned bits = prefix->address.family == ADDRESS_IPV4 ? 32 : 128;
+	struct address last = prefix->address;
+	enum close_reason first_reason, last_reason;
+
+	for (unsigned bit = prefix->length; bit < bits; bit++)
+		last.ip[bit / 8] |= (uint8_t)(0x80U >> (bit % 8));
+	/* Each reason is one range of a family, so what lies between has the same. */
+	if (has_no_host(&prefix->address, &first_reason) && has_no_host(&last, &last_reason) &&
+	    first_reason == last_reason)
+		return "no socket can send from there, so it opens nothing; remove it";
+	return config_prefix_remark(text, prefix, room);
 }

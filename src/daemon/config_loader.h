@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside the loader: what config_file.c, config_listener.c and config_value.c share. Here
- * libconfig's tree meets struct config; nobody else sees libconfig.
+ * Inside the loader: what the files that read settings share. Here libconfig's tree meets struct
+ * config; nobody else sees libconfig.
  */
 #ifndef MMPROXY_DAEMON_CONFIG_LOADER_H
 #define MMPROXY_DAEMON_CONFIG_LOADER_H
@@ -44,7 +44,11 @@ struct config_rule {
 void config_mistake(struct config_loader *loader, const config_setting_t *setting,
 		    const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* The same for a setting that the group lacks. */
+/* The same for what is no mistake, but does nothing or less than it seems to. */
+void config_remark(struct config_loader *loader, const config_setting_t *setting,
+		   const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* A mistake as well: a setting that the group lacks. */
 void config_mistake_missing(struct config_loader *loader, const config_setting_t *group,
 			    const char *name, const char *advice);
 
@@ -86,6 +90,24 @@ void config_out_of_memory(struct config_loader *loader, const config_setting_t *
 /* `listeners`, whose field is the struct config. */
 void config_read_listeners(struct config_loader *loader, config_setting_t *setting,
 			   const struct setting *known, void *field);
+
+/* config_endpoints.c: `listen`, whose field is the struct config_listener. */
+void config_read_listen(struct config_loader *loader, config_setting_t *setting,
+			const struct setting *known, void *field);
+
+/* Once all listeners are read: nothing is listened on twice. */
+void config_check_endpoints(struct config_loader *loader);
+
+/* config_subnets.c: the lists of prefixes. The field is a struct prefix_set *. */
+void config_read_subnets(struct config_loader *loader, config_setting_t *setting,
+			 const struct setting *known, void *field);
+void config_read_subnets_files(struct config_loader *loader, config_setting_t *setting,
+			       const struct setting *known, void *field);
+void config_read_permit_sources(struct config_loader *loader, config_setting_t *setting,
+				const struct setting *known, void *field);
+
+/* Once a listener is read: it says who may connect. */
+void config_check_subnets(struct config_loader *loader, const config_setting_t *group);
 
 /* A setting's path, such as listeners[0].forward.ipv4; cut when it does not fit. */
 void config_path(const config_setting_t *setting, char *path, size_t size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Plain values out of libconfig's tree, each checked for its type and its range, and the way a
- * mistake is worded: "file:line: path: what is wrong; what would be right".
+ * mistake or a remark is worded: "file:line: path: what is wrong; what would be right".
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -43,20 +43,37 @@ void config_path(const config_setting_t *setting, char *path, size_t size)
 		       config_setting_name(setting));
 }
 
-void config_mistake(struct config_loader *loader, const config_setting_t *setting,
-		    const char *format, ...)
+static void add_line(struct config_loader *loader, struct report *report,
+		     const config_setting_t *setting, const char *format, va_list arguments)
 {
 	struct config_place place =
 		config_scan_place(loader->scan, config_setting_source_line(setting));
 	char path[CONFIG_PATH_MAX], text[768];
+
+	vsnprintf(text, sizeof(text), format, arguments);
+	config_path(setting, path, sizeof(path));
+	report_add(report, "%s:%u: %s: %s", place.file, place.line, path, text);
+}
+
+void config_mistake(struct config_loader *loader, const config_setting_t *setting,
+		    const char *format, ...)
+{
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
+	add_line(loader, loader->report, setting, format, arguments);
 	va_end(arguments);
-	config_path(setting, path, sizeof(path));
-	report_add(loader->report, "%s:%u: %s: %s", place.file, place.line, path, text);
 	loader->failed = true;
+}
+
+void config_remark(struct config_loader *loader, const config_setting_t *setting,
+		   const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	add_line(loader, &loader->config->remarks, setting, format, arguments);
+	va_end(arguments);
 }
 
 void config_mistake_missing(struct config_loader *loader, const config_setting_t *group,

@@ -14,7 +14,7 @@
 #include "daemon/config_address.h"
 #include "daemon/report.h"
 
-/* Seconds, as in the older programs; only flows of UDP will use it. */
+/* Seconds, as in the older programs and in the range of udp.idle_timeout. */
 #define OPTIONS_CLOSE_AFTER_MAX 604800
 
 enum option_code {
@@ -75,8 +75,8 @@ const char *options_help(void)
 {
 	return "Usage: mmproxy --config FILE [--check] [-v]\n"
 	       "       mmproxy -l ADDR:PORT -4 ADDR:PORT -6 [ADDR]:PORT -a FILE [OPTION]...\n"
-	       "Takes connections that begin with a PROXY protocol header and dials the\n"
-	       "upstream from the client's own address.\n"
+	       "Takes connections or datagrams that begin with a PROXY protocol header, and\n"
+	       "speaks to the upstream from the client's own address.\n"
 	       "\n"
 	       "      --config FILE             read the settings of mmproxy.conf(5) from FILE\n"
 	       "      --check                   say what is wrong with the settings, and stop\n"
@@ -86,10 +86,10 @@ const char *options_help(void)
 	       "  -4, --ipv4 ADDR:PORT          upstream of IPv4 clients [127.0.0.1:443]\n"
 	       "  -6, --ipv6 [ADDR]:PORT        upstream of IPv6 clients [[::1]:443]\n"
 	       "  -a, --allowed-subnets FILE    who may connect, a prefix a line [any balancer]\n"
-	       "  -p, --protocol tcp|udp        what to forward [tcp]; udp is not built yet\n"
+	       "  -p, --protocol tcp|udp        what to take, connections or datagrams [tcp]\n"
 	       "  -m, --mark N                  firewall mark of dialled sockets [0]\n"
 	       "      --listeners N             sockets and threads [one a CPU]\n"
-	       "  -c, --close-after SECONDS     end of an idle UDP flow [60]; not used by TCP\n"
+	       "  -c, --close-after SECONDS     end of an idle UDP flow [60]; 0: never\n"
 	       "      --permit-source PREFIX    let these clients pass the source policy, for\n"
 	       "                                example 127.0.0.0/8; may be repeated\n"
 	       "  -v, --verbose                 log at level debug\n"
@@ -255,8 +255,31 @@ static void fill_addresses(const struct given *given, struct config_listener *li
 		report_add(report, "mmproxy: --ipv6: \"%.80s\": %s", ipv6, wrong);
 }
 
+static void fill_permits(const struct given *given, struct config_listener *listener,
+			 struct report *report, struct report *remarks)
+{
+	for (size_t i = 0; i < given->permit_source_count; i++) {
+		const char *text = given->permit_sources[i], *wrong, *remark;
+		char room[CONFIG_PREFIX_REMARK_SIZE];
+		struct prefix prefix;
+
+		wrong = config_parse_prefix(text, &prefix);
+		if (wrong != NULL) {
+			report_add(report, "mmproxy: --permit-source: \"%.80s\": %s", text, wrong);
+			continue;
+		}
+		remark = config_permit_remark(text, &prefix, room);
+		if (remark != NULL)
+			report_add(remarks, "mmproxy: --permit-source: \"%.80s\": %s", text,
+				   remark);
+		if (listener->permit_sources != NULL &&
+		    prefix_set_add(listener->permit_sources, &prefix) < 0)
+			report_add(report, "mmproxy: out of memory");
+	}
+}
+
 static void fill_prefixes(const struct given *given, struct config_listener *listener,
-			  struct report *report)
+			  struct report *report, struct report *remarks)
 {
 	if (given->subnets_file != NULL) {
 		listener->subnets = prefix_set_create();
@@ -264,7 +287,7 @@ static void fill_prefixes(const struct given *given, struct config_listener *lis
 			report_add(report, "mmproxy: out of memory");
 		else
 			config_read_prefix_file(given->subnets_file, "mmproxy: --allowed-subnets",
-						listener->subnets, report);
+						listener->subnets, report, remarks);
 	}
 	listener->any_by_default = given->subnets_file == NULL;
 	if (given->permit_source_count > 0) {
@@ -272,17 +295,22 @@ static void fill_prefixes(const struct given *given, struct config_listener *lis
 		if (listener->permit_sources == NULL)
 			report_add(report, "mmproxy: out of memory");
 	}
-	for (size_t i = 0; i < given->permit_source_count; i++) {
-		struct prefix prefix;
-		const char *wrong = config_parse_prefix(given->permit_sources[i], &prefix);
+	fill_permits(given, listener, report, remarks);
+}
 
-		if (wrong != NULL)
-			report_add(report, "mmproxy: --permit-source: \"%.80s\": %s",
-				   given->permit_sources[i], wrong);
-		else if (listener->permit_sources != NULL &&
-			 prefix_set_add(listener->permit_sources, &prefix) < 0)
-			report_add(report, "mmproxy: out of memory");
-	}
+static void fill_protocol(const struct given *given, struct config_listener *listener,
+			  struct report *report)
+{
+	if (given->protocol != NULL && strcmp(given->protocol, "udp") == 0)
+		listener->relay.protocol = RELAY_PROTOCOL_UDP;
+	else if (given->protocol != NULL && strcmp(given->protocol, "tcp") != 0)
+		report_add(report, "mmproxy: --protocol: \"%.80s\" is not known; write tcp or udp",
+			   given->protocol);
+	if (given->close_after != NULL)
+		listener->relay.udp.idle_timeout =
+			parse_number("--close-after", given->close_after, 0,
+				     OPTIONS_CLOSE_AFTER_MAX, report) *
+			1000;
 }
 
 static void fill_short_form(const struct given *given, struct config *config, struct report *report)
@@ -298,7 +326,8 @@ static void fill_short_form(const struct given *given, struct config *config, st
 	if (listener->name == NULL || listener->where == NULL)
 		report_add(report, "mmproxy: out of memory");
 	fill_addresses(given, listener, report);
-	fill_prefixes(given, listener, report);
+	fill_prefixes(given, listener, report, &config->remarks);
+	fill_protocol(given, listener, report);
 	if (given->mark != NULL)
 		listener->relay.mark = parse_number("--mark", given->mark, 0, UINT32_MAX, report);
 	if (given->listeners != NULL) {
@@ -306,14 +335,6 @@ static void fill_short_form(const struct given *given, struct config *config, st
 					       CONFIG_WORKERS_MAX, report);
 		config->workers_given = true;
 	}
-	if (given->close_after != NULL)
-		parse_number("--close-after", given->close_after, 0, OPTIONS_CLOSE_AFTER_MAX,
-			     report);
-	if (given->protocol != NULL && strcmp(given->protocol, "udp") == 0)
-		report_add(report, "mmproxy: --protocol: udp is not built yet; write tcp");
-	else if (given->protocol != NULL && strcmp(given->protocol, "tcp") != 0)
-		report_add(report, "mmproxy: --protocol: \"%.80s\" is not known; write tcp",
-			   given->protocol);
 	config_seal_listener(listener);
 }
 

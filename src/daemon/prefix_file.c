@@ -22,6 +22,7 @@ struct prefix_file {
 	const char *path;
 	struct prefix_set *set;
 	struct report *report;
+	struct report *remarks;
 	size_t prefixes;
 	size_t mistakes;
 };
@@ -42,8 +43,9 @@ static char *trim(char *line)
 
 static void read_line(struct prefix_file *file, char *line, unsigned number)
 {
+	char room[CONFIG_PREFIX_REMARK_SIZE];
 	struct prefix prefix;
-	const char *wrong;
+	const char *wrong, *remark;
 	char *text = trim(line);
 
 	if (*text == '\0')
@@ -51,13 +53,17 @@ static void read_line(struct prefix_file *file, char *line, unsigned number)
 	wrong = config_parse_prefix(text, &prefix);
 	if (wrong == NULL && prefix_set_add(file->set, &prefix) < 0)
 		wrong = "out of memory";
-	if (wrong == NULL) {
-		file->prefixes++;
+	if (wrong != NULL) {
+		file->mistakes++;
+		report_add(file->report, "%s:%u: \"%.*s\": %s", file->path, number,
+			   PREFIX_FILE_QUOTE_MAX, text, wrong);
 		return;
 	}
-	file->mistakes++;
-	report_add(file->report, "%s:%u: \"%.*s\": %s", file->path, number, PREFIX_FILE_QUOTE_MAX,
-		   text, wrong);
+	file->prefixes++;
+	remark = config_prefix_remark(text, &prefix, room);
+	if (remark != NULL)
+		report_add(file->remarks, "%s:%u: \"%.*s\": %s", file->path, number,
+			   PREFIX_FILE_QUOTE_MAX, text, remark);
 }
 
 static void read_lines(struct prefix_file *file, char *text)
@@ -80,9 +86,9 @@ static void read_lines(struct prefix_file *file, char *text)
 }
 
 int config_read_prefix_file(const char *path, const char *named_by, struct prefix_set *set,
-			    struct report *report)
+			    struct report *report, struct report *remarks)
 {
-	struct prefix_file file = {.path = path, .set = set, .report = report};
+	struct prefix_file file = {.path = path, .set = set, .report = report, .remarks = remarks};
 	struct file_text text;
 	const char *why;
 	unsigned line;

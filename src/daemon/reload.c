@@ -34,6 +34,16 @@ static void demand_restart(struct report *report, const char *where, const char 
 	report_add(report, "%s: %s: changed, and this change needs a restart", where, setting);
 }
 
+/* A flow table is made at the start, in one size, and its flows know one framing. */
+static void compare_udp(const struct relay_settings *old, const struct relay_settings *new,
+			const char *where, struct report *report)
+{
+	if (old->udp.framing != new->udp.framing)
+		demand_restart(report, where, "udp.framing");
+	if (old->udp.max_flows != new->udp.max_flows)
+		demand_restart(report, where, "udp.max_flows");
+}
+
 static void compare_listeners(const struct config_listener *old, const struct config_listener *new,
 			      struct report *report)
 {
@@ -41,7 +51,11 @@ static void compare_listeners(const struct config_listener *old, const struct co
 		demand_restart(report, new->where, "name");
 	if (!same_endpoints(old, new))
 		demand_restart(report, new->where, "listen");
-	if (old->socket.backlog != new->socket.backlog)
+	if (old->relay.protocol != new->relay.protocol)
+		demand_restart(report, new->where, "protocol");
+	else if (new->relay.protocol == RELAY_PROTOCOL_UDP)
+		compare_udp(&old->relay, &new->relay, new->where, report);
+	else if (old->socket.backlog != new->socket.backlog)
 		demand_restart(report, new->where, "backlog");
 	if (old->socket.freebind != new->socket.freebind)
 		demand_restart(report, new->where, "freebind");
@@ -73,9 +87,12 @@ static void put_in_place(struct server *server, struct generation *generation)
 {
 	const struct config *config = &generation->config;
 
-	for (size_t i = 0; i < config->listener_count; i++)
-		atomic_store(&server->listener_budgets[i].limit,
-			     config->listeners[i].relay.max_sessions);
+	for (size_t i = 0; i < config->listener_count; i++) {
+		/* What bounds a UDP listener has not changed: udp.max_flows needs a restart. */
+		if (config->listeners[i].relay.protocol == RELAY_PROTOCOL_TCP)
+			atomic_store(&server->listener_budgets[i].limit,
+				     config->listeners[i].relay.max_sessions);
+	}
 	for (unsigned i = 0; i < server->worker_count; i++) {
 		/* A worker that cannot be told keeps what it has: old, but whole. */
 		if (worker_send_generation(&server->workers[i], generation) == 0)
@@ -121,10 +138,12 @@ void reload_run(struct server *server)
 		if (report.count == 0 && generation == NULL)
 			report_add(&report, "configuration: out of memory");
 	}
-	if (generation != NULL)
+	if (generation != NULL) {
 		put_in_place(server, generation);
-	else
+		config_log_remarks(&generation->config);
+	} else {
 		log_report(&report);
+	}
 	config_finish(&config);
 	report_finish(&report);
 }

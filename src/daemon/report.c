@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The list of mistakes. What a line quotes was written by somebody else (a file, a command line),
- * so control characters are escaped here, once, and a line has an end.
+ * The list of mistakes, or of remarks. What a line quotes was written by somebody else (a file, a
+ * command line), so control characters are escaped here, once, and a line has an end.
  */
 #include "daemon/report.h"
 
@@ -59,7 +59,7 @@ void report_add(struct report *report, const char *format, ...)
 	if (report->count == REPORT_LINES_MAX)
 		return;
 	if (report->count == REPORT_LINES_MAX - 1)
-		format = "there are more mistakes; they are shown once these are gone";
+		format = "there are more of them; they are shown once these are gone";
 	va_start(arguments, format);
 	vsnprintf(raw, sizeof(raw), format, arguments);
 	va_end(arguments);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Mistakes found in the configuration, one line each, in the order they were found. */
+/* Mistakes found in the configuration, or remarks, one line each, in the order they were found. */
 #ifndef MMPROXY_DAEMON_REPORT_H
 #define MMPROXY_DAEMON_REPORT_H
 

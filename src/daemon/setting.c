@@ -96,6 +96,7 @@ const char *setting_elsewhere(enum setting_scope scope, const char *name)
 		[SETTING_SCOPE_log] = "in log = { }",
 		[SETTING_SCOPE_listener] = "in a listener",
 		[SETTING_SCOPE_forward] = "in a listener's forward = { }",
+		[SETTING_SCOPE_udp] = "in a listener's udp = { }",
 	};
 
 	for (unsigned id = 0; id < SETTING_COUNT; id++) {

@@ -10,6 +10,7 @@ enum setting_scope {
 	SETTING_SCOPE_log,
 	SETTING_SCOPE_listener,
 	SETTING_SCOPE_forward,
+	SETTING_SCOPE_udp,
 };
 
 enum setting_type {

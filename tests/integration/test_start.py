@@ -44,6 +44,7 @@ MISTAKES = {
     "bad_forward": (one('  forward = { ipv4 = "127.0.0.1"; };', ANY), 5, "ipv4"),
     "forward_of_the_wrong_family": (one('  forward = { ipv4 = "[::1]:443"; };', ANY), 5, "ipv4"),
     "forward_by_name": (one('  forward = { ipv4 = "localhost:443"; };', ANY), 5, "ipv4"),
+    "forward_to_no_host": (one('  forward = { ipv4 = "224.0.0.1:443"; };', ANY), 5, "multicast"),
     "forward_of_nothing": (one("  forward = { };", ANY), 5, "forward"),
     "no_forward": (one(ANY), None, "forward"),
     "no_subnets": (one(FORWARD), None, "subnets"),
@@ -67,7 +68,10 @@ MISTAKES = {
     ),
     "same_address_twice": (configuration(listener(), listener("other")), None, "127.0.0.1:8443"),
     "setting_twice": (one(FORWARD, ANY, ANY), 7, "."),
-    "udp": (one(FORWARD, ANY, '  protocol = "udp";'), 7, "not built yet|protocol"),
+    "bad_protocol": (one(FORWARD, ANY, '  protocol = "sctp";'), 7, '"tcp" or "udp"'),
+    "bad_framing": (one(FORWARD, ANY, '  udp = { framing = "each"; };'), 7, '"every" or "first"'),
+    "no_flows": (one(FORWARD, ANY, "  udp = { max_flows = 0; };"), 7, "max_flows"),
+    "udp_of_a_wrong_type": (one(FORWARD, ANY, '  udp = "spp";'), 7, "udp"),
     "missing_include": (lines('@include "no-such-file"') + one(FORWARD, ANY), None, "no-such-file"),
     "include_of_a_directory": (lines('@include "/usr"') + one(FORWARD, ANY), None, "/usr"),
 }
@@ -125,6 +129,36 @@ def test_check_of_a_good_file_is_status_0_and_starts_nothing(host, start_daemon)
     status, said = run(host, start_daemon, configuration(listener()), ["--check"])
     assert status == 0, said
     assert "listener: listening" not in said
+
+
+# What is legal, and has no effect: the line it is on, and what the remark must name.
+REMARKS = {
+    "of_tcp_for_udp": (one(FORWARD, ANY, '  protocol = "udp";', "  keepalive = 5;"), 8, "udp"),
+    "of_udp_for_tcp": (one(FORWARD, ANY, "  udp = { max_flows = 5; };"), 7, "udp"),
+    "host_bits": (one(FORWARD, '  subnets = [ "127.0.0.1/8" ];'), 6, "127.0.0.0/8"),
+    "permit": (one(FORWARD, ANY, '  permit_sources = [ "224.0.0.0/4" ];'), 7, "permit_sources"),
+}
+
+
+@pytest.mark.parametrize("remark", REMARKS.values(), ids=REMARKS.keys())
+def test_check_prints_a_remark_as_a_warning_and_is_status_0(remark, host, start_daemon):
+    text, number, names = remark
+    status, said = run(host, start_daemon, text, ["--check"])
+    assert status == 0, said
+    (warning,) = [line for line in said.splitlines() if line.startswith("warning: ")]
+    assert re.search(rf"mmproxy\.conf:{number}: .*{names}", warning)
+
+
+@pytest.mark.parametrize("remark", REMARKS.values(), ids=REMARKS.keys())
+def test_a_remark_is_logged_at_the_start_and_at_each_reload(remark, host, start_daemon):
+    text, number, names = remark
+    mmproxy = start_daemon(host, config=text)
+    mmproxy.wait_until_ready()
+    for count in 1, 2:
+        remarks = mmproxy.log_lines("config: remark")
+        assert [line.level for line in remarks] == ["warning"] * count, mmproxy.log()
+        assert re.search(rf"mmproxy\.conf:{number}: .*{names}", remarks[-1].text)
+        assert mmproxy.reload().event == "config: reloaded"
 
 
 def test_includes_are_found_beside_the_file(host, start_daemon, upstream):
@@ -305,10 +339,12 @@ def test_verbose_logs_at_debug_level(host, start_daemon):
     mmproxy.wait_for_log("debug session: ")
 
 
-def test_udp_is_not_built_yet(host, start_daemon):
-    status, said = run(host, start_daemon, arguments=[*SHORT, "-p", "udp"])
-    assert status == 2
-    assert "not built yet" in said
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_close_after_may_stand_beside_either_protocol(protocol, host, start_daemon):
+    arguments = [*SHORT, "-p", protocol, "-c", "0", "--check"]
+    status, said = run(host, start_daemon, arguments=arguments)
+    assert status == 0, said
+    assert "warning: " not in said
 
 
 @pytest.mark.parametrize(
@@ -318,6 +354,7 @@ def test_udp_is_not_built_yet(host, start_daemon):
         [*SHORT, "left-over"],
         [*SHORT, "-m", "-1"],
         [*SHORT, "-p", "sctp"],
+        [*SHORT, "-c", "604801"],
         [*SHORT, "--listeners", "0"],
         [*SHORT, "--listeners", "two"],
         ["-l", "localhost", "-4", "127.0.0.1:443"],

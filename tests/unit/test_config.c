@@ -98,6 +98,8 @@ static void settings_that_are_left_out_have_the_defaults_of_the_table(void **sta
 		{SETTING_listener_max_header, relay->max_header},
 		{SETTING_listener_max_sessions, relay->max_sessions},
 		{SETTING_listener_backlog, config.listeners[0].socket.backlog},
+		{SETTING_udp_idle_timeout, relay->udp.idle_timeout / 1000.0},
+		{SETTING_udp_max_flows, relay->udp.max_flows},
 	};
 	const struct {
 		enum setting_id id;
@@ -105,7 +107,9 @@ static void settings_that_are_left_out_have_the_defaults_of_the_table(void **sta
 	} choices[] = {
 		{SETTING_log_level, (int)config.log.level},
 		{SETTING_log_format, (int)config.log.format},
+		{SETTING_listener_protocol, (int)relay->protocol},
 		{SETTING_listener_port_conflict, (int)relay->port_conflict},
+		{SETTING_udp_framing, (int)relay->udp.framing},
 	};
 
 	(void)state;
@@ -136,6 +140,8 @@ static void the_positions_of_choices_are_their_enums(void **state)
 	const struct setting *level = &setting_table[SETTING_log_level];
 	const struct setting *format = &setting_table[SETTING_log_format];
 	const struct setting *conflict = &setting_table[SETTING_listener_port_conflict];
+	const struct setting *protocol = &setting_table[SETTING_listener_protocol];
+	const struct setting *framing = &setting_table[SETTING_udp_framing];
 
 	(void)state;
 	assert_int_equal(setting_choice(level, "error"), LOG_LEVEL_ERROR);
@@ -149,6 +155,11 @@ static void the_positions_of_choices_are_their_enums(void **state)
 	assert_int_equal(setting_choice(conflict, "any"), -1);
 	assert_int_equal(setting_choice(conflict, ""), -1);
 	assert_int_equal(setting_choice(conflict, "any-port|refuse"), -1);
+	assert_int_equal(setting_choice(protocol, "tcp"), RELAY_PROTOCOL_TCP);
+	assert_int_equal(setting_choice(protocol, "udp"), RELAY_PROTOCOL_UDP);
+	assert_int_equal(setting_choice(framing, "every"), UDP_FRAMING_EVERY);
+	assert_int_equal(setting_choice(framing, "first"), UDP_FRAMING_FIRST);
+	assert_int_equal(setting_choice(framing, "spp"), UDP_FRAMING_SPP);
 }
 
 static void the_range_of_max_header_is_that_of_the_protocol(void **state)
@@ -213,6 +224,34 @@ static void every_setting_is_read(void **state)
 	assert_int_equal(listener->relay.keepalive, 0);
 	assert_int_equal(listener->relay.max_header, 107);
 	assert_int_equal(listener->relay.max_sessions, 2147483647);
+}
+
+static void every_setting_of_udp_is_read(void **state)
+{
+	const struct relay_settings *relay;
+
+	(void)state;
+	relay = &load_listener("udp = { framing = \"spp\"; idle_timeout = 0.5; max_flows = 1; };"
+			       " protocol = \"udp\";")
+			 ->relay;
+	assert_int_equal(relay->protocol, RELAY_PROTOCOL_UDP);
+	assert_int_equal(relay->udp.framing, UDP_FRAMING_SPP);
+	assert_int_equal(relay->udp.idle_timeout, 500);
+	assert_int_equal(relay->udp.max_flows, 1);
+	/* The TCP setting of the same name is another one. */
+	assert_int_equal(relay->idle_timeout, 0);
+
+	relay = &load_listener("protocol = \"udp\"; udp = { framing = \"first\"; "
+			       "idle_timeout = 0; max_flows = 1048576; };")
+			 ->relay;
+	assert_int_equal(relay->udp.framing, UDP_FRAMING_FIRST);
+	assert_int_equal(relay->udp.idle_timeout, 0);
+	assert_int_equal(relay->udp.max_flows, 1048576);
+
+	relay = &load_listener("protocol = \"udp\"; udp = { idle_timeout = 604800; };")->relay;
+	assert_int_equal(relay->udp.framing, UDP_FRAMING_EVERY);
+	assert_int_equal(relay->udp.idle_timeout, 604800000);
+	assert_int_equal(relay->udp.max_flows, 65536);
 }
 
 static void each_of_many_listeners_keeps_its_own_settings(void **state)
@@ -293,6 +332,19 @@ static void the_same_port_on_other_addresses_or_devices_is_no_clash(void **state
 	assert_int_equal(config.listener_count, 4);
 }
 
+static void the_same_port_serves_tcp_and_udp(void **state)
+{
+	(void)state;
+	load("listeners = (\n"
+	     "{ name = \"a\"; listen = [ \"*:53\", \"192.0.2.1:54\" ]; " FORWARD
+	     " subnets = \"any\"; },\n"
+	     "{ protocol = \"udp\"; name = \"b\"; listen = [ \"*:53\", \"192.0.2.1:54\" ]; " FORWARD
+	     " subnets = \"any\"; } );");
+	assert_int_equal(config.listener_count, 2);
+	assert_int_equal(config.listeners[0].relay.protocol, RELAY_PROTOCOL_TCP);
+	assert_int_equal(config.listeners[1].relay.protocol, RELAY_PROTOCOL_UDP);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
 
 int main(void)
@@ -302,11 +354,13 @@ int main(void)
 		TEST(the_positions_of_choices_are_their_enums),
 		TEST(the_range_of_max_header_is_that_of_the_protocol),
 		TEST(every_setting_is_read),
+		TEST(every_setting_of_udp_is_read),
 		TEST(each_of_many_listeners_keeps_its_own_settings),
 		TEST(a_star_listens_on_both_families),
 		TEST(subnets_any_is_no_set_at_all),
 		TEST(subnets_come_from_lists_and_files_together),
 		TEST(the_same_port_on_other_addresses_or_devices_is_no_clash),
+		TEST(the_same_port_serves_tcp_and_udp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

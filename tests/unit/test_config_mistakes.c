@@ -102,6 +102,10 @@ static void an_unknown_setting_is_told_what_was_meant(void **state)
 			 "header-timeout: unknown setting; did you mean \"header_timeout\"?");
 	listener_refuses("ipv4 = \"\";",
 			 "ipv4: unknown setting; it stands in a listener's forward = { }");
+	listener_refuses("framing = \"every\";",
+			 "framing: unknown setting; it stands in a listener's udp = { }");
+	listener_refuses("udp = { max_flow = 1; };",
+			 "udp.max_flow: unknown setting; did you mean \"max_flows\"?");
 }
 
 static void a_misspelt_setting_is_not_also_missing(void **state)
@@ -135,6 +139,11 @@ static void a_value_of_the_wrong_type_is_told_the_right_one(void **state)
 	listener_refuses("permit_sources = ( \"10.0.0.0/8\", 8 );",
 			 "permit_sources[1]: wrong type, this is a whole number; write a text in "
 			 "double quotes");
+	listener_refuses("udp = \"spp\";", "udp: wrong type; write udp = { framing = \"every\"; }");
+	listener_refuses("udp = { framing = 1; };", "udp.framing: wrong type, this is a whole "
+						    "number; write a text in double quotes");
+	listener_refuses("udp = { max_flows = \"many\"; };",
+			 "udp.max_flows: wrong type, this is a text; write a whole number");
 	refuses("listeners = { };",
 		"F:1: listeners: wrong type; write a list of groups, listeners = ( { ... } );");
 	refuses("listeners = ( { " MINIMAL " },\n \"x\" );",
@@ -166,6 +175,16 @@ static void a_number_out_of_range_is_told_the_range(void **state)
 	listener_refuses("backlog = 0;", "backlog: 0 is out of range; write 1 to 65535");
 	listener_refuses("mark = 4294967296L;",
 			 "mark: 4294967296 is out of range; write 0 to 4294967295");
+	listener_refuses("udp = { max_flows = 0; };",
+			 "udp.max_flows: 0 is out of range; write 1 to 1048576");
+	listener_refuses("udp = { max_flows = 1048577; };",
+			 "udp.max_flows: 1048577 is out of range; write 1 to 1048576");
+	listener_refuses(
+		"udp = { idle_timeout = -1; };",
+		"udp.idle_timeout: -1 is out of range; write 0 or 0.001 to 604800 seconds");
+	listener_refuses(
+		"udp = { idle_timeout = 604801.0; };",
+		"udp.idle_timeout: 604801 is out of range; write 0 or 0.001 to 604800 seconds");
 }
 
 static void a_number_that_libconfig_would_cut_is_refused(void **state)
@@ -192,9 +211,11 @@ static void a_choice_is_told_what_there_is(void **state)
 		    "log.target: \"journal\" is not built yet; write \"stderr\"");
 	listener_refuses("port_conflict = \"any\";",
 			 "port_conflict: \"any\" is not known; write \"any-port\" or \"refuse\"");
-	listener_refuses("protocol = \"udp\";",
-			 "protocol: \"udp\" is not built yet; write \"tcp\"");
-	listener_refuses("protocol = \"sctp\";", "protocol: \"sctp\" is not known; write \"tcp\"");
+	listener_refuses("protocol = \"sctp\";",
+			 "protocol: \"sctp\" is not known; write \"tcp\" or \"udp\"");
+	listener_refuses(
+		"udp = { framing = \"each\"; };",
+		"udp.framing: \"each\" is not known; write \"every\" or \"first\" or \"spp\"");
 }
 
 static void json_is_there_when_it_was_built_in(void **state)
@@ -318,6 +339,22 @@ static void nothing_is_listened_on_twice(void **state)
 	}
 }
 
+static void udp_listens_on_nothing_twice_either(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		config_load_file(scratch_write("F", "listeners = (\n"
+						    "{ protocol = \"udp\"; " MINIMAL " },\n"
+						    "{ name = \"b\"; listen = \"[::]:80\";\n"
+						    "protocol = \"udp\"; " FORWARD
+						    " subnets = \"any\"; } );"),
+				 &config, &report),
+		-EINVAL);
+	assert_int_equal(report.count, 1);
+	assert_non_null(strstr(report.lines[0], "F:3: listeners[1].listen: \"[::]:80\" is listened "
+						"on already, see "));
+}
+
 static void a_bad_listen_address_is_told_a_good_one(void **state)
 {
 	static const struct {
@@ -360,6 +397,11 @@ static void a_bad_listen_address_is_told_a_good_one(void **state)
 	}
 }
 
+#define NO_HOST4                                                                                   \
+	"a multicast, broadcast or unspecified address is no upstream; write one such as "         \
+	"127.0.0.1:443"
+#define NO_HOST6 "a multicast or unspecified address is no upstream; write one such as [::1]:443"
+
 static void a_bad_upstream_is_told_a_good_one(void **state)
 {
 	static const struct {
@@ -382,6 +424,13 @@ static void a_bad_upstream_is_told_a_good_one(void **state)
 		 "an IPv6 address with a port takes brackets; write one such as [::1]:443"},
 		{"ipv4", "*:443",
 		 "not an IPv4 address with a port; write one such as 127.0.0.1:443"},
+		{"ipv4", "0.0.0.0:443", NO_HOST4},
+		{"ipv4", "0.1.2.3:443", NO_HOST4},
+		{"ipv4", "224.0.0.1:443", NO_HOST4},
+		{"ipv4", "239.255.255.255:443", NO_HOST4},
+		{"ipv4", "255.255.255.255:443", NO_HOST4},
+		{"ipv6", "[::]:443", NO_HOST6},
+		{"ipv6", "[ff02::1]:443", NO_HOST6},
 	};
 	char text[1024], wanted[1024];
 
@@ -534,11 +583,12 @@ static void mistakes_without_number_are_cut_at_two_hundred_lines(void **state)
 	(void)state;
 	for (size_t i = 0; i < 10000; i++)
 		memcpy(list + 2 * i, "x\n", 3);
-	assert_int_equal(config_read_prefix_file(scratch_write("list", list), "test", set, &report),
+	assert_int_equal(config_read_prefix_file(scratch_write("list", list), "test", set, &report,
+						 &config.remarks),
 			 -EINVAL);
 	assert_int_equal(report.count, 200);
 	assert_string_equal(report.lines[199],
-			    "there are more mistakes; they are shown once these are gone");
+			    "there are more of them; they are shown once these are gone");
 	prefix_set_destroy(set);
 	free(list);
 }
@@ -559,6 +609,7 @@ int main(void)
 		TEST(an_empty_allow_list_is_not_anybody),
 		TEST(names_are_plain_and_unique),
 		TEST(nothing_is_listened_on_twice),
+		TEST(udp_listens_on_nothing_twice_either),
 		TEST(a_bad_listen_address_is_told_a_good_one),
 		TEST(a_bad_upstream_is_told_a_good_one),
 		TEST(a_bad_prefix_is_named),

@@ -107,6 +107,10 @@ static void what_is_not_said_is_as_in_the_older_programs(void **state)
 	assert_null(listener->relay.permit_sources);
 	assert_int_equal(listener->relay.mark, 0);
 	assert_int_equal(listener->relay.header_timeout, 5000);
+	assert_int_equal(listener->relay.protocol, RELAY_PROTOCOL_TCP);
+	assert_int_equal(listener->relay.udp.framing, UDP_FRAMING_EVERY);
+	assert_int_equal(listener->relay.udp.idle_timeout, 60000);
+	assert_int_equal(config.remarks.count, 0);
 	assert_string_equal(listener->relay.listener_name, "default");
 }
 
@@ -173,6 +177,9 @@ static void a_bad_address_is_told_a_good_one(void **state)
 		"such "
 		"as [::1]:443",
 		"-6", "::1");
+	refuses("mmproxy: --ipv4: \"0.0.0.0:443\": a multicast, broadcast or unspecified address "
+		"is no upstream; write one such as 127.0.0.1:443",
+		"-4", "0.0.0.0:443");
 	refuses("mmproxy: --permit-source: \"10.0.0.0/33\": the prefix length is out of range; "
 		"write "
 		"/0 to /32 for IPv4, /0 to /128 for IPv6",
@@ -193,11 +200,58 @@ static void a_bad_number_is_told_the_range(void **state)
 	refuses("mmproxy: --close-after: \"60s\" is not a number from 0 to 604800", "-c", "60s");
 }
 
-static void udp_is_not_built_yet(void **state)
+static void udp_has_a_header_in_every_datagram(void **state)
+{
+	const struct relay_settings *relay;
+
+	(void)state;
+	accepts("-p", "udp");
+	relay = &config.listeners[0].relay;
+	assert_int_equal(relay->protocol, RELAY_PROTOCOL_UDP);
+	assert_int_equal(relay->udp.framing, UDP_FRAMING_EVERY);
+	assert_int_equal(relay->udp.idle_timeout, 60000);
+	assert_int_equal(relay->udp.max_flows, 65536);
+	refuses("mmproxy: --protocol: \"sctp\" is not known; write tcp or udp", "-p", "sctp");
+	refuses("mmproxy: --protocol: \"\" is not known; write tcp or udp", "-p", "");
+	refuses("mmproxy: --protocol: \"UDP\" is not known; write tcp or udp", "-p", "UDP");
+}
+
+static void close_after_ends_idle_flows_and_may_stand_beside_tcp(void **state)
 {
 	(void)state;
-	refuses("mmproxy: --protocol: udp is not built yet; write tcp", "-p", "udp");
-	refuses("mmproxy: --protocol: \"sctp\" is not known; write tcp", "-p", "sctp");
+	accepts("-p", "udp", "-c", "5");
+	assert_int_equal(config.listeners[0].relay.udp.idle_timeout, 5000);
+	accepts("-p", "udp", "--close-after", "0");
+	assert_int_equal(config.listeners[0].relay.udp.idle_timeout, 0);
+	accepts("-p", "udp", "--close-after", "604800");
+	assert_int_equal(config.listeners[0].relay.udp.idle_timeout, 604800000);
+	refuses("mmproxy: --close-after: \"604801\" is not a number from 0 to 604800", "-p", "udp",
+		"-c", "604801");
+	accepts("-p", "tcp", "-c", "5");
+	assert_int_equal(config.listeners[0].relay.idle_timeout, 0);
+	assert_int_equal(config.remarks.count, 0);
+}
+
+static void what_a_prefix_does_other_than_it_seems_to_is_remarked(void **state)
+{
+	char wanted[600];
+
+	(void)state;
+	accepts("-a", scratch_write("list", "10.0.0.0/8\n10.0.0.1/8\n"), "--permit-source",
+		"127.0.0.0/8", "--permit-source", "127.0.0.1/8", "--permit-source", "224.0.0.1");
+	assert_int_equal(config.remarks.count, 3);
+	snprintf(wanted, sizeof(wanted),
+		 "%s:2: \"10.0.0.1/8\": it is taken as 10.0.0.0/8; write that, or 10.0.0.1 for the "
+		 "one address",
+		 scratch_path("list"));
+	assert_string_equal(config.remarks.lines[0], wanted);
+	assert_string_equal(
+		config.remarks.lines[1],
+		"mmproxy: --permit-source: \"127.0.0.1/8\": it is taken as 127.0.0.0/8; "
+		"write that, or 127.0.0.1 for the one address");
+	assert_string_equal(config.remarks.lines[2],
+			    "mmproxy: --permit-source: \"224.0.0.1\": no socket can send from "
+			    "there, so it opens nothing; remove it");
 }
 
 static void a_bad_allow_list_is_named(void **state)
@@ -376,7 +430,9 @@ int main(void)
 		TEST(two_colons_listen_on_both_families_as_in_the_older_programs),
 		TEST(a_bad_address_is_told_a_good_one),
 		TEST(a_bad_number_is_told_the_range),
-		TEST(udp_is_not_built_yet),
+		TEST(udp_has_a_header_in_every_datagram),
+		TEST(close_after_ends_idle_flows_and_may_stand_beside_tcp),
+		TEST(what_a_prefix_does_other_than_it_seems_to_is_remarked),
 		TEST(a_bad_allow_list_is_named),
 		TEST(every_mistake_is_reported_not_just_the_first),
 		TEST(a_file_is_loaded),
