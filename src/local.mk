@@ -9,17 +9,20 @@ libpure_a_SOURCES = \
 	src/base/close_reason.c src/base/close_reason.def src/base/close_reason.h \
 	src/base/counter.c src/base/counter.def src/base/counter.h \
 	src/base/escape.c src/base/escape.h \
+	src/base/flow_table.c src/base/flow_table.h \
 	src/base/list.h \
 	src/base/log_limiter.c src/base/log_limiter.h \
 	src/base/prefix_set.c src/base/prefix_set.h \
 	src/base/refcount.h \
+	src/base/siphash.c src/base/siphash.h \
 	src/base/source_policy.c src/base/source_policy.h \
 	src/base/timer_wheel.c src/base/timer_wheel.h \
 	src/wire/crc32c.c src/wire/crc32c.h \
 	src/wire/header_guess.c src/wire/header_guess.h \
 	src/wire/proxy_header.c src/wire/proxy_header.h \
 	src/wire/proxy_tlv.c src/wire/proxy_tlv.h \
-	src/wire/proxy_v1.c src/wire/proxy_v2.c src/wire/proxy_version.h
+	src/wire/proxy_v1.c src/wire/proxy_v2.c src/wire/proxy_version.h \
+	src/wire/spp.c src/wire/spp.h
 
 libmmproxy_a_SOURCES = \
 	src/os/descriptors.c src/os/descriptors.h \
@@ -34,6 +37,7 @@ libmmproxy_a_SOURCES = \
 	src/os/sys.c src/os/sys.h \
 	src/relay/budget.h \
 	src/relay/chunk.c src/relay/chunk.h \
+	src/relay/flow_quota.c src/relay/flow_quota.h \
 	src/relay/pipe_pool.c src/relay/pipe_pool.h \
 	src/relay/relay.c src/relay/relay.h \
 	src/relay/session_log.c src/relay/session_log.h \
@@ -42,12 +46,21 @@ libmmproxy_a_SOURCES = \
 	src/relay/tcp.h src/relay/tcp_session.h \
 	src/relay/tcp_listener.c src/relay/tcp_listener.h \
 	src/relay/tcp_dial.c src/relay/tcp_header.c src/relay/tcp_relay.c src/relay/tcp_session.c \
+	src/relay/udp.h \
+	src/relay/udp_claims.c src/relay/udp_claims.h \
+	src/relay/udp_flow.c src/relay/udp_inbound.c src/relay/udp_listener.c src/relay/udp_reply.c \
+	src/relay/udp_receiver.c src/relay/udp_receiver.h \
+	src/relay/udp_sender.c src/relay/udp_sender.h \
+	src/relay/udp_workspace.c src/relay/udp_workspace.h \
+	src/daemon/capacity.c \
 	src/daemon/config.c src/daemon/config.h \
 	src/daemon/config_address.c src/daemon/config_address.h \
+	src/daemon/config_endpoints.c \
 	src/daemon/config_file.c \
 	src/daemon/config_grammar.c src/daemon/config_grammar.h \
 	src/daemon/config_listener.c src/daemon/config_loader.h \
 	src/daemon/config_scan.c src/daemon/config_scan.h \
+	src/daemon/config_subnets.c \
 	src/daemon/config_token.c src/daemon/config_token.h \
 	src/daemon/config_value.c \
 	src/daemon/file_text.c src/daemon/file_text.h \

@@ -54,6 +54,16 @@ static void log_counters(const struct server *server)
 	log_event(LOG_LEVEL_INFO, "daemon", "counters", fields, count);
 }
 
+/* Sessions and flows alive now, in all workers. */
+static uint64_t count_sessions(const struct server *server)
+{
+	uint64_t sessions = atomic_load(&server->descriptors.used);
+
+	for (size_t i = 0; i < server->generation->config.listener_count; i++)
+		sessions += atomic_load(&server->flow_quotas[i].flows.used);
+	return sessions;
+}
+
 static void stop_workers(struct server *server)
 {
 	for (unsigned i = 0; i < server->worker_count; i++)
@@ -72,7 +82,7 @@ static void stop_requested(struct server *server)
 	}
 	server->stopping = true;
 	log_info("daemon", "stopping: no new sessions",
-		 LOG_NUMBER("sessions", atomic_load(&server->descriptors.used)),
+		 LOG_NUMBER("sessions", count_sessions(server)),
 		 LOG_SECONDS("drain_timeout", drain_timeout));
 	for (unsigned i = 0; i < server->worker_count; i++)
 		worker_send_drain(&server->workers[i]);
@@ -83,8 +93,7 @@ static void drain_expired(struct timer *timer)
 {
 	struct server *server = container_of(timer, struct server, drain_timer);
 
-	log_info("daemon", "drain_timeout is over",
-		 LOG_NUMBER("sessions", atomic_load(&server->descriptors.used)));
+	log_info("daemon", "drain_timeout is over", LOG_NUMBER("sessions", count_sessions(server)));
 	stop_workers(server);
 }
 
@@ -196,14 +205,23 @@ int server_watch(struct server *server)
 	return 0;
 }
 
-static void log_listener(const struct server *server, const struct config_listener *listener)
+static void log_listener(const struct server *server, size_t index)
 {
+	static const char *const framings[] = {"every", "first", "spp"};
+	const struct config_listener *listener = &server->generation->config.listeners[index];
+	const struct flow_quota *quota = &server->flow_quotas[index];
+	bool udp = listener->relay.protocol == RELAY_PROTOCOL_UDP;
+
 	for (size_t i = 0; i < listener->listen_count; i++)
 		log_info("listener", "listening", LOG_TEXT("name", listener->name),
-			 LOG_TEXT("protocol", "tcp"),
+			 LOG_TEXT("protocol", udp ? "udp" : "tcp"),
 			 LOG_ADDRESS("listen", &listener->listen[i].address),
 			 LOG_ADDRESS("forward_ipv4", &listener->relay.forward_ipv4),
 			 LOG_ADDRESS("forward_ipv6", &listener->relay.forward_ipv6),
+			 udp ? LOG_TEXT("framing", framings[listener->relay.udp.framing])
+			     : LOG_NOTHING,
+			 udp ? LOG_NUMBER("max_flows", atomic_load(&quota->flows.limit))
+			     : LOG_NOTHING,
 			 LOG_NUMBER("workers", server->worker_count));
 	if (listener->any_by_default)
 		log_warning("listener",
@@ -215,12 +233,17 @@ static void log_listener(const struct server *server, const struct config_listen
 static void log_ready(const struct server *server)
 {
 	const struct config *config = &server->generation->config;
+	bool tcp = false;
 
-	for (size_t i = 0; i < config->listener_count; i++)
-		log_listener(server, &config->listeners[i]);
+	config_log_remarks(config);
+	for (size_t i = 0; i < config->listener_count; i++) {
+		log_listener(server, i);
+		tcp = tcp || config->listeners[i].relay.protocol == RELAY_PROTOCOL_TCP;
+	}
 	log_info("daemon", "ready", LOG_TEXT("version", PACKAGE_VERSION),
 		 LOG_NUMBER("workers", server->worker_count),
-		 LOG_NUMBER("max_sessions", atomic_load(&server->descriptors.limit)));
+		 tcp ? LOG_NUMBER("max_sessions", atomic_load(&server->descriptors.limit))
+		     : LOG_NOTHING);
 }
 
 static void close_if_open(int fd)
@@ -231,14 +254,19 @@ static void close_if_open(int fd)
 
 static void server_finish(struct server *server)
 {
+	const struct config *config = &server->generation->config;
+
 	for (unsigned i = 0; server->workers != NULL && i < server->worker_count; i++) {
 		if (server->workers[i].started)
 			worker_send_stop(&server->workers[i]);
 		worker_join(&server->workers[i]);
 	}
 	for (size_t i = 0;
-	     server->sockets != NULL && i < server->sockets_per_worker * server->worker_count; i++)
+	     server->sockets != NULL && i < server->sockets_per_worker * server->worker_count;
+	     i++) {
 		close_if_open(server->sockets[i].fd);
+		close_if_open(server->sockets[i].notices);
+	}
 	close_if_open(server->signals);
 	close_if_open(server->done);
 	close_if_open(server->adopted);
@@ -246,6 +274,10 @@ static void server_finish(struct server *server)
 	loop_finish(&server->loop);
 	free(server->workers);
 	free(server->sockets);
+	for (size_t i = 0; server->flow_quotas != NULL && i < config->listener_count; i++)
+		flow_quota_finish(&server->flow_quotas[i]);
+	udp_claims_finish(&server->udp_claims);
+	free(server->flow_quotas);
 	free(server->listener_budgets);
 	generation_drop(server->generation);
 }

@@ -3,6 +3,7 @@
  * What the main thread owns, shared by the files that make up the server:
  *
  *   startup.c  the start sequence, stage by stage
+ *   capacity.c how many sessions and flows there may be
  *   server.c   the main loop: signals, drain, the end
  *   reload.c   a new generation in place of the old
  */
@@ -16,6 +17,8 @@
 #include "daemon/worker.h"
 #include "os/loop.h"
 #include "relay/budget.h"
+#include "relay/flow_quota.h"
+#include "relay/udp_claims.h"
 
 struct server {
 	const struct server_options *options;
@@ -24,9 +27,11 @@ struct server {
 
 	unsigned descriptor_limit;
 	unsigned pipes_per_worker;
-	struct budget descriptors;
-	struct budget *listener_budgets; /* one a listener */
-	struct worker_socket *sockets;   /* opened by the start sequence; then the workers' */
+	struct budget descriptors;       /* of TCP sessions */
+	struct budget *listener_budgets; /* one a listener, for TCP */
+	struct flow_quota *flow_quotas;  /* one a listener, for UDP */
+	struct udp_claims udp_claims;
+	struct worker_socket *sockets; /* opened by the start sequence; then the workers' */
 	size_t sockets_per_worker;
 
 	struct worker *workers;
@@ -48,8 +53,9 @@ struct server {
 };
 
 /* Both: 0, or -1 after an error line in the log. */
-int startup_run(struct server *server);  /* startup.c */
-int server_watch(struct server *server); /* server.c: a stage of the start */
+int startup_run(struct server *server);   /* startup.c */
+int capacity_plan(struct server *server); /* capacity.c: a stage of the start */
+int server_watch(struct server *server);  /* server.c: a stage of the start */
 
 /* reload.c */
 void reload_run(struct server *server);

@@ -19,15 +19,6 @@
 #include "os/privileges.h"
 #include "os/sys.h"
 
-/* Pipes of all workers together, below what a user may have (see pipe_pool.h). */
-#define PIPES_IN_ALL 192
-
-/* Descriptors left over for what opens one for a moment: a reload, a log, a name service. */
-#define SPARE_DESCRIPTORS 12
-
-/* Descriptors of a worker's own: its epoll and its inbox. */
-#define DESCRIPTORS_PER_WORKER 2
-
 static int out_of_memory(void)
 {
 	log_error("daemon", "out of memory");
@@ -58,8 +49,11 @@ static int open_socket(struct server *server, size_t listener_index, size_t endp
 	*socket = (struct worker_socket){
 		.listener = listener_index,
 		.budget = &server->listener_budgets[listener_index],
+		.notices = -1,
 	};
-	socket->fd = listen_open_tcp(endpoint, &listener->socket, sharing, &step);
+	socket->fd = listener->relay.protocol == RELAY_PROTOCOL_UDP
+			     ? listen_open_udp(endpoint, &listener->socket, sharing, &step)
+			     : listen_open_tcp(endpoint, &listener->socket, sharing, &step);
 	if (socket->fd >= 0)
 		return 0;
 	log_error("listener", "cannot listen", LOG_TEXT("name", listener->name),
@@ -83,12 +77,16 @@ static int stage_listeners(struct server *server)
 		server->sockets_per_worker += config->listeners[i].listen_count;
 	server->listener_budgets =
 		calloc(config->listener_count, sizeof(*server->listener_budgets));
+	server->flow_quotas = calloc(config->listener_count, sizeof(*server->flow_quotas));
 	server->sockets =
 		calloc(server->sockets_per_worker * server->worker_count, sizeof(*server->sockets));
-	if (server->listener_budgets == NULL || server->sockets == NULL)
+	if (server->listener_budgets == NULL || server->flow_quotas == NULL ||
+	    server->sockets == NULL)
 		return out_of_memory();
+	for (size_t i = 0; i < config->listener_count; i++)
+		server->flow_quotas[i].notices = -1;
 	for (size_t i = 0; i < server->sockets_per_worker * server->worker_count; i++)
-		server->sockets[i].fd = -1;
+		server->sockets[i].fd = server->sockets[i].notices = -1;
 
 	next = server->sockets;
 	for (unsigned worker = 0; worker < server->worker_count; worker++) {
@@ -135,26 +133,6 @@ static int stage_events(struct server *server)
 	return 0;
 }
 
-/* No session is accepted whose second descriptor would be missing when it dials. */
-static int stage_descriptors(struct server *server)
-{
-	unsigned pipes = PIPES_IN_ALL, fixed, sessions;
-
-	if (pipes > server->descriptor_limit / 32)
-		pipes = server->descriptor_limit / 32;
-	server->pipes_per_worker =
-		pipes / server->worker_count > 0 ? pipes / server->worker_count : 1;
-	fixed = descriptors_open() + SPARE_DESCRIPTORS +
-		server->worker_count * (DESCRIPTORS_PER_WORKER + 2 * server->pipes_per_worker);
-	sessions =
-		server->descriptor_limit > fixed + 2 ? (server->descriptor_limit - fixed) / 2 : 1;
-	atomic_store(&server->descriptors.limit, sessions);
-	for (size_t i = 0; i < server->generation->config.listener_count; i++)
-		atomic_store(&server->listener_budgets[i].limit,
-			     server->generation->config.listeners[i].relay.max_sessions);
-	return 0;
-}
-
 static int stage_privileges(struct server *server)
 {
 	const struct config *config = &server->generation->config;
@@ -179,6 +157,7 @@ static int start_worker(struct server *server, unsigned index)
 				.worker_count = server->worker_count,
 				.pipe_limit = server->pipes_per_worker,
 				.descriptors = &server->descriptors,
+				.udp_claims = &server->udp_claims,
 				.own_addresses = own_addresses_read(),
 			},
 		.generation = server->generation,
@@ -197,7 +176,7 @@ static int start_worker(struct server *server, unsigned index)
 	error = worker_start(&server->workers[index], &options);
 	/* Taken over, started or not. */
 	for (size_t i = 0; i < server->sockets_per_worker; i++)
-		sockets[i].fd = -1;
+		sockets[i].fd = sockets[i].notices = -1;
 	if (error < 0) {
 		log_error("daemon", "cannot start a worker", LOG_TEXT("error", strerror(-error)));
 		return -1;
@@ -228,7 +207,7 @@ static const struct {
 	{"capability", stage_capability},
 	{"listeners", stage_listeners},
 	{"events", stage_events},
-	{"descriptors", stage_descriptors},
+	{"capacity", capacity_plan},
 	{"privileges", stage_privileges},
 	{"plugins", NULL},  /* loaded without privileges, before the file system closes */
 	{"landlock", NULL}, /* files only: any client port must stay bindable */

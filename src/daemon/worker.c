@@ -12,8 +12,9 @@
 
 #include "daemon/generation.h"
 #include "os/log.h"
-#include "relay/tcp_listener.h"
 #include "relay/tcp.h"
+#include "relay/tcp_listener.h"
+#include "relay/udp.h"
 
 struct message {
 	struct list link;
@@ -29,21 +30,44 @@ struct message {
 
 static void close_listeners(struct worker *worker)
 {
-	for (size_t i = 0; i < worker->listener_count; i++)
-		tcp_listener_destroy(worker->listeners[i].tcp);
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		struct worker_listener *listener = &worker->listeners[i];
+
+		if (listener->tcp != NULL)
+			tcp_listener_destroy(listener->tcp);
+		if (listener->udp != NULL)
+			udp_listener_destroy(listener->udp);
+	}
 	free(worker->listeners);
 	worker->listeners = NULL;
 	worker->listener_count = 0;
+}
+
+/* A UDP listener receives for the flows that it has; one of TCP has done its part. */
+static void drain_listeners(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		struct worker_listener *listener = &worker->listeners[i];
+
+		if (listener->tcp != NULL)
+			tcp_listener_destroy(listener->tcp);
+		if (listener->udp != NULL)
+			udp_listener_drain(listener->udp);
+		listener->tcp = NULL;
+	}
 }
 
 static void use_generation(struct worker *worker, const struct generation *generation)
 {
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		struct worker_listener *listener = &worker->listeners[i];
+		const struct relay_settings *settings =
+			&generation->config.listeners[listener->listener].relay;
 
-		tcp_listener_set_settings(
-			listener->tcp,
-			&generation->config.listeners[listener->listener].relay);
+		if (listener->tcp != NULL)
+			tcp_listener_set_settings(listener->tcp, settings);
+		if (listener->udp != NULL)
+			udp_listener_set_settings(listener->udp, settings);
 	}
 	eventfd_write(worker->adopted, 1);
 }
@@ -91,7 +115,8 @@ static void inbox_run(struct loop_task *task)
 	read_inbox(worker, true);
 	if (atomic_load(&worker->ending) == WORKER_RUNS)
 		return;
-	close_listeners(worker);
+	drain_listeners(worker);
+	worker->draining = true;
 	if (atomic_load(&worker->ending) == WORKER_STOPS)
 		loop_stop(&worker->relay.loop);
 }
@@ -109,8 +134,7 @@ static void inbox_ready(struct loop_source *source, uint32_t events)
 static bool worker_has_ended(const struct worker *worker)
 {
 	return worker->relay.loop.stopping ||
-	       (atomic_load_explicit(&worker->ending, memory_order_relaxed) != WORKER_RUNS &&
-		worker->listener_count == 0 && worker->relay.session_count == 0);
+	       (worker->draining && worker->relay.session_count == 0);
 }
 
 static void *worker_main(void *argument)
@@ -119,11 +143,45 @@ static void *worker_main(void *argument)
 
 	while (!worker_has_ended(worker))
 		loop_run_once(&worker->relay.loop, -1);
+	close_listeners(worker);
 	tcp_close_all(&worker->relay);
 	/* Whatever was closed above is freed in a last round. */
 	loop_run_once(&worker->relay.loop, 0);
 	eventfd_write(worker->done, 1);
 	return NULL;
+}
+
+static void close_socket(const struct worker_socket *socket)
+{
+	close(socket->fd);
+	if (socket->notices >= 0)
+		close(socket->notices);
+}
+
+/* Takes the socket over. Returns 0 or -ENOMEM. */
+static int create_listener(struct worker *worker, const struct worker_socket *socket,
+			   const struct relay_settings *settings)
+{
+	struct worker_listener *listener = &worker->listeners[worker->listener_count];
+
+	*listener = (struct worker_listener){.listener = socket->listener};
+	if (settings->protocol == RELAY_PROTOCOL_UDP) {
+		const struct udp_listener_start start = {
+			.fd = socket->fd,
+			.notices = socket->notices,
+			.settings = settings,
+			.quota = socket->quota,
+		};
+
+		listener->udp = udp_listener_create(&worker->relay, &start);
+	} else {
+		listener->tcp =
+			tcp_listener_create(&worker->relay, socket->fd, settings, socket->budget);
+	}
+	if (listener->tcp == NULL && listener->udp == NULL)
+		return -ENOMEM;
+	worker->listener_count++;
+	return 0;
 }
 
 /* Every descriptor is taken over, also when one of the listeners cannot be made. */
@@ -137,20 +195,12 @@ static int create_listeners(struct worker *worker, const struct worker_options *
 		error = -ENOMEM;
 	for (size_t i = 0; i < options->socket_count; i++) {
 		const struct worker_socket *socket = &options->sockets[i];
-		struct tcp_listener *listener;
 
-		if (error < 0) {
-			close(socket->fd);
-			continue;
-		}
-		listener = tcp_listener_create(&worker->relay, socket->fd,
-						 &config->listeners[socket->listener].relay,
-						 socket->budget);
-		if (listener == NULL)
-			error = -ENOMEM;
+		if (error < 0)
+			close_socket(socket);
 		else
-			worker->listeners[worker->listener_count++] =
-				(struct worker_listener){listener, socket->listener};
+			error = create_listener(worker, socket,
+						&config->listeners[socket->listener].relay);
 	}
 	return error;
 }
@@ -192,7 +242,7 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 	error = relay_init(&worker->relay, &options->relay);
 	if (error < 0) {
 		for (size_t i = 0; i < options->socket_count; i++)
-			close(options->sockets[i].fd);
+			close_socket(&options->sockets[i]);
 		return error;
 	}
 	error = create_listeners(worker, options);

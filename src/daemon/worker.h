@@ -15,19 +15,23 @@
 #include "relay/relay.h"
 
 struct budget;
+struct flow_quota;
 struct generation;
 struct tcp_listener;
+struct udp_listener;
 
 /* A socket that a worker is to accept from. */
 struct worker_socket {
 	int fd;
-	size_t listener;       /* its place in the configuration's list */
-	struct budget *budget; /* of that listener, shared by all workers */
+	size_t listener;          /* its place in the configuration's list */
+	struct budget *budget;    /* of that listener, shared by all workers; for TCP */
+	struct flow_quota *quota; /* the same for UDP */
+	int notices;              /* a descriptor of quota->notices, or -1 */
 };
 
 enum worker_ending {
 	WORKER_RUNS,
-	WORKER_DRAINS, /* accepts no more, ends with its last session */
+	WORKER_DRAINS, /* begins no more sessions, ends with its last */
 	WORKER_STOPS,  /* ends now */
 };
 
@@ -35,12 +39,14 @@ struct worker {
 	struct relay relay;
 	pthread_t thread;
 	bool started;
+	bool draining;     /* its own note that it has begun to end */
 	atomic_int ending; /* enum worker_ending, set by the main thread */
 	int done;          /* eventfd of the main thread: this worker has ended */
 	int adopted;       /* the same: it has put a generation in place */
 
 	struct worker_listener {
-		struct tcp_listener *tcp;
+		struct tcp_listener *tcp; /* NULL: it is one of UDP, or closed */
+		struct udp_listener *udp;
 		size_t listener;
 	} * listeners;
 	size_t listener_count;

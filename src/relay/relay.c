@@ -8,6 +8,7 @@
 
 #include "os/dial.h"
 #include "os/sys.h"
+#include "relay/udp_workspace.h"
 
 int relay_init(struct relay *relay, const struct relay_options *options)
 {
@@ -16,6 +17,7 @@ int relay_init(struct relay *relay, const struct relay_options *options)
 	*relay = (struct relay){
 		.sys = options->sys,
 		.descriptors = options->descriptors,
+		.udp_claims = options->udp_claims,
 		.worker_count = options->worker_count,
 		.last_session = (uint64_t)options->worker + 1 - options->worker_count,
 	};
@@ -36,6 +38,7 @@ void relay_finish(struct relay *relay)
 {
 	assert(list_empty(&relay->sessions) && list_empty(&relay->listeners));
 	pipe_pool_finish(&relay->pipes);
+	udp_workspace_destroy(relay->udp);
 	loop_finish(&relay->loop);
 	free(relay->hot);
 	refcount_drop(&relay->own_addresses->refcount);

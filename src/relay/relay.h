@@ -26,6 +26,8 @@
 #define RELAY_HOT_SIZE 65536
 
 struct dial_result;
+struct udp_claims;
+struct udp_workspace;
 
 struct relay {
 	struct loop loop;
@@ -37,8 +39,10 @@ struct relay {
 	struct own_addresses *own_addresses; /* one holder of it */
 	struct budget *descriptors;          /* the process's sessions */
 	struct list sessions;
-	struct list listeners;
-	unsigned session_count;
+	struct list listeners;         /* of TCP */
+	struct udp_claims *udp_claims; /* of all workers */
+	struct udp_workspace *udp;     /* NULL until there is a UDP listener */
+	unsigned session_count;        /* with UDP flows, which are in no list here */
 	unsigned worker_count;
 	uint64_t last_session; /* the newest session's id */
 	unsigned paused;       /* listeners that wait for a descriptor */
@@ -50,6 +54,7 @@ struct relay_options {
 	unsigned worker_count;
 	unsigned pipe_limit; /* pipes this worker may hold at once */
 	struct budget *descriptors;
+	struct udp_claims *udp_claims;
 	struct own_addresses *own_addresses; /* taken over, also when relay_init() fails */
 };
 

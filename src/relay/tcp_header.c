@@ -48,7 +48,9 @@ static void count_header(struct tcp_session *session, const struct proxy_header 
 {
 	struct counter_set *counters = &session->relay->counters;
 
-	counter_add(counters, header->version == 1 ? COUNTER_HEADERS_V1 : COUNTER_HEADERS_V2, 1);
+	counter_add(counters,
+		    header->version == PROXY_VERSION_1 ? COUNTER_HEADERS_V1 : COUNTER_HEADERS_V2,
+		    1);
 	if (header->local)
 		counter_add(counters, COUNTER_HEADERS_LOCAL, 1);
 	else if (header->source.port == 0)

@@ -12,6 +12,7 @@
 #include "relay/session_log.h"
 #include "relay/tcp.h"
 #include "relay/tcp_listener.h"
+#include "wire/proxy_header.h"
 
 static void client_ready(struct loop_source *source, uint32_t events);
 static void upstream_ready(struct loop_source *source, uint32_t events);
@@ -145,7 +146,7 @@ static const char *header_text(const struct tcp_session *session)
 		return NULL;
 	if (session->header_local)
 		return "local";
-	return session->header_version == 1 ? "v1" : "v2";
+	return session->header_version == PROXY_VERSION_1 ? "v1" : "v2";
 }
 
 /* Where the upstream sees the client, when that is not the client's own port. */

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How many sessions and flows the descriptors allow, decided once, at the start: none is begun
+ * whose descriptor would be missing, and a flood of UDP clients leaves those of TCP alone.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "daemon/server_state.h"
+#include "os/descriptors.h"
+#include "os/log.h"
+#include "relay/flow_quota.h"
+
+/* Pipes of all workers together, below what a user may have (see pipe_pool.h). */
+#define PIPES_IN_ALL 192
+
+/* Descriptors left over for what opens one for a moment: a reload, a log, a name service. */
+#define SPARE_DESCRIPTORS 12
+
+/* Descriptors of a worker's own: its epoll and its inbox. */
+#define DESCRIPTORS_PER_WORKER 2
+
+/* Of a TCP session. A flow has one. */
+#define DESCRIPTORS_PER_SESSION 2
+
+static bool is_udp(const struct server *server, size_t listener)
+{
+	return server->generation->config.listeners[listener].relay.protocol == RELAY_PROTOCOL_UDP;
+}
+
+/* All workers' sockets of a listener. */
+static unsigned count_sockets(const struct server *server, size_t listener)
+{
+	return (unsigned)server->generation->config.listeners[listener].listen_count *
+	       server->worker_count;
+}
+
+static unsigned count_udp_listeners(const struct server *server)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < server->generation->config.listener_count; i++)
+		count += is_udp(server, i);
+	return count;
+}
+
+/* What is open, or will be, however few clients there are. */
+static unsigned count_fixed(const struct server *server)
+{
+	unsigned fixed = descriptors_open() + SPARE_DESCRIPTORS;
+
+	fixed += server->worker_count * (DESCRIPTORS_PER_WORKER + 2 * server->pipes_per_worker);
+	for (size_t i = 0; i < server->generation->config.listener_count; i++) {
+		if (is_udp(server, i))
+			fixed += 1 + count_sockets(server, i) + FLOW_QUOTA_OVERDRAFT;
+	}
+	return fixed;
+}
+
+static unsigned max_flows_of(const struct server *server, size_t listener)
+{
+	return server->generation->config.listeners[listener].relay.udp.max_flows;
+}
+
+/*
+ * The most that one listener may have when `descriptors` are shared out: those that want less leave
+ * the rest to the others.
+ */
+static unsigned fair_share(const struct server *server, unsigned descriptors, unsigned listeners)
+{
+	unsigned share = descriptors / listeners, before;
+
+	do {
+		unsigned left = descriptors, wanting = 0;
+
+		before = share;
+		for (size_t i = 0; i < server->generation->config.listener_count; i++) {
+			if (!is_udp(server, i))
+				continue;
+			if (max_flows_of(server, i) <= share)
+				left -= max_flows_of(server, i);
+			else
+				wanting++;
+		}
+		if (wanting > 0)
+			share = left / wanting;
+	} while (share > before);
+	return share > 0 ? share : 1;
+}
+
+/* Sockets that share a quota tell one another through a descriptor each. */
+static int open_notices(struct server *server, size_t listener)
+{
+	const struct flow_quota *quota = &server->flow_quotas[listener];
+
+	for (size_t i = 0; i < server->sockets_per_worker * server->worker_count; i++) {
+		struct worker_socket *socket = &server->sockets[i];
+
+		if (socket->listener != listener)
+			continue;
+		socket->quota = &server->flow_quotas[listener];
+		if (quota->notices < 0)
+			continue;
+		socket->notices = fcntl(quota->notices, F_DUPFD_CLOEXEC, 0);
+		if (socket->notices < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int make_quota(struct server *server, size_t listener, unsigned share)
+{
+	unsigned asked = max_flows_of(server, listener);
+	unsigned limit = asked < share ? asked : share;
+	int error = flow_quota_init(&server->flow_quotas[listener], limit,
+				    count_sockets(server, listener));
+
+	if (error == 0)
+		error = open_notices(server, listener);
+	if (error < 0) {
+		log_error("daemon", "cannot start", LOG_TEXT("step", "eventfd"),
+			  LOG_ERRNO("error", error));
+		return -1;
+	}
+	if (limit < asked)
+		log_warning("listener", "fewer flows than max_flows: descriptors are short",
+			    LOG_TEXT("name", server->generation->config.listeners[listener].name),
+			    LOG_NUMBER("max_flows", asked), LOG_NUMBER("allowed", limit),
+			    LOG_NUMBER("descriptors", server->descriptor_limit),
+			    LOG_TEXT("hint", "raise LimitNOFILE of the unit, or ulimit -n"));
+	return 0;
+}
+
+/* What an attacker must not know, or all flows could be made to share a bucket. */
+static int make_secret(struct siphash_key *secret)
+{
+	if (getrandom(secret, sizeof(*secret), 0) == (ssize_t)sizeof(*secret))
+		return 0;
+	log_error("daemon", "cannot start", LOG_TEXT("step", "getrandom"),
+		  LOG_TEXT("error", strerror(errno)));
+	return -1;
+}
+
+static int plan_flows(struct server *server, unsigned descriptors, unsigned *taken)
+{
+	unsigned listeners = count_udp_listeners(server), share;
+	struct siphash_key secret;
+
+	*taken = 0;
+	if (listeners == 0)
+		return 0;
+	share = fair_share(server, descriptors, listeners);
+	for (size_t i = 0; i < server->generation->config.listener_count; i++) {
+		if (!is_udp(server, i))
+			continue;
+		if (make_quota(server, i, share) < 0)
+			return -1;
+		*taken += atomic_load(&server->flow_quotas[i].flows.limit);
+	}
+	if (make_secret(&secret) < 0)
+		return -1;
+	if (udp_claims_init(&server->udp_claims, *taken, &secret) == 0)
+		return 0;
+	log_error("daemon", "out of memory");
+	return -1;
+}
+
+static void plan_sessions(struct server *server, unsigned descriptors)
+{
+	unsigned sessions = descriptors / DESCRIPTORS_PER_SESSION;
+
+	atomic_store(&server->descriptors.limit, sessions > 0 ? sessions : 1);
+	for (size_t i = 0; i < server->generation->config.listener_count; i++)
+		atomic_store(&server->listener_budgets[i].limit,
+			     server->generation->config.listeners[i].relay.max_sessions);
+}
+
+int capacity_plan(struct server *server)
+{
+	unsigned pipes = PIPES_IN_ALL, fixed, left, for_flows, flows;
+
+	if (pipes > server->descriptor_limit / 32)
+		pipes = server->descriptor_limit / 32;
+	server->pipes_per_worker =
+		pipes / server->worker_count > 0 ? pipes / server->worker_count : 1;
+	fixed = count_fixed(server);
+	left = server->descriptor_limit > fixed ? server->descriptor_limit - fixed : 0;
+	/* Half of them, where there is TCP as well. */
+	for_flows = left;
+	if (count_udp_listeners(server) < server->generation->config.listener_count)
+		for_flows = left / 2;
+	if (plan_flows(server, for_flows, &flows) < 0)
+		return -1;
+	plan_sessions(server, left > flows ? left - flows : 0);
+	return 0;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * UDP flows. A listener's socket receives for all of its flows; each flow has a socket of its own,
+ * connected to the upstream from the client's address. Follow a datagram through the files:
+ *
+ *   udp_listener.c  received, a batch at a time; and what ends flows: idleness, drain, want of room
+ *   udp_inbound.c   its header is read; which flow is it of? All of a batch is sent, flow by flow
+ *   udp_flow.c      a flow opens: judged, counted, dialled; and closes, by one function
+ *   udp_reply.c     the upstream's answers, of many flows in one send, back to the balancer
+ *
+ * udp_receiver.c and udp_sender.c are the batches; udp_claims.c and flow_quota.c are what the
+ * workers share.
+ */
+#ifndef MMPROXY_RELAY_UDP_H
+#define MMPROXY_RELAY_UDP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/close_reason.h"
+#include "base/counter.h"
+#include "base/flow_table.h"
+#include "base/list.h"
+#include "base/timer_wheel.h"
+#include "os/loop.h"
+#include "relay/udp_claims.h"
+#include "relay/udp_receiver.h"
+
+struct flow_quota;
+struct proxy_header;
+struct relay;
+struct relay_settings;
+
+/* One worker's share of a listener: a socket, and the flows whose datagrams arrive there. */
+struct udp_listener {
+	struct loop_source source;
+	struct loop_source notices_source;
+	struct timer idle;
+	struct flow_table flows;
+	struct relay *relay;
+	const struct relay_settings *settings; /* holds settings->owner */
+	struct flow_quota *quota;              /* of this listener's flows, of all workers */
+	int fd;
+	int notices;       /* a descriptor of its own of quota->notices, or -1 */
+	uint32_t overflow; /* what the kernel last said it has lost */
+	bool draining;     /* no new flows */
+};
+
+/* No datagram, in the lists of a batch. */
+#define UDP_PENDING_NONE UINT16_MAX
+
+struct udp_flow {
+	struct flow_entry entry; /* listener->flows */
+	struct udp_claim claim;  /* holds the client, the upstream and the destination */
+	struct loop_source source;
+	struct loop_task release; /* frees it at the end of the round in which it closed */
+	struct udp_listener *listener;
+	const struct relay_settings *settings; /* holds settings->owner */
+	struct udp_route route;                /* of the last datagram with a header */
+	uint64_t id;
+	uint64_t started; /* milliseconds, the loop's clock */
+	uint64_t datagrams_from_client;
+	uint64_t datagrams_from_upstream;
+	uint64_t bytes_from_client;
+	uint64_t bytes_from_upstream;
+	int fd;                 /* connected to the upstream */
+	uint16_t first_pending; /* in the batch that is being read; or UDP_PENDING_NONE */
+	uint16_t last_pending;
+	uint8_t header; /* enum proxy_version */
+	bool header_local : 1;
+	bool port_replaced : 1;      /* the upstream sees another port than the header's */
+	bool established : 1;        /* dialled, and in listener->flows */
+	bool answered : 1;           /* the upstream has spoken */
+	bool replies_pending : 1;    /* in relay->udp->replies */
+	bool no_runs_upstream : 1;   /* the kernel would not cut up runs on the way there */
+	bool no_runs_downstream : 1; /* nor on the way back */
+};
+
+/* udp_listener.c */
+
+struct udp_listener_start {
+	int fd;      /* taken over */
+	int notices; /* taken over; or -1 */
+	const struct relay_settings *settings;
+	struct flow_quota *quota;
+};
+
+/* Starts receiving. Holds settings->owner. Returns NULL on failure. */
+struct udp_listener *udp_listener_create(struct relay *relay,
+					 const struct udp_listener_start *start);
+
+/* New flows get these; idle_timeout holds for the others, too. */
+void udp_listener_set_settings(struct udp_listener *listener,
+			       const struct relay_settings *settings);
+
+/* No new flows. Those that live end soon after their last datagram. */
+void udp_listener_drain(struct udp_listener *listener);
+
+/* Ends all flows, closes, frees. Only from outside the loop's round of events. */
+void udp_listener_destroy(struct udp_listener *listener);
+
+/* A flow has been added: the timer must know. */
+void udp_listener_watch_idle(struct udp_listener *listener);
+
+/* udp_inbound.c */
+
+/* Takes what is in the first `count` slots of the workspace's receiver, and sends it on. */
+void udp_inbound_run(struct udp_listener *listener, unsigned count);
+
+/* Sends what is pending of the batch. */
+void udp_inbound_flush(struct relay *relay);
+
+/* A flow closes: what is pending of it is sent, and nothing refers to it any more. */
+void udp_inbound_forget(struct udp_flow *flow);
+
+/* udp_flow.c */
+
+/* What a new flow is made of. */
+struct udp_opening {
+	const struct flow_key *key;
+	uint64_t hash;
+	const struct udp_route *route;
+	struct address client;
+	struct address destination; /* ADDRESS_NONE for LOCAL */
+	uint8_t header;             /* enum proxy_version */
+	bool header_local;
+};
+
+/* NULL when it cannot be; that has been counted and logged. */
+struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_opening *opening);
+
+/* The only way a flow ends. Logs, counts, and frees at the end of the round. */
+void udp_flow_close(struct udp_flow *flow, enum close_reason reason);
+
+/*
+ * Datagrams could not be sent: -error says why. `counters` is the first of three that stand in a
+ * row: no room in the kernel, too large, anything else.
+ */
+void udp_flow_dropped(struct udp_flow *flow, enum counter counters, unsigned datagrams, int error);
+
+/* udp_reply.c */
+
+/* The upstream's socket of a flow has something to read. */
+void udp_reply_ready(struct loop_source *source, uint32_t events);
+
+/* Sends what is pending. */
+void udp_reply_flush(struct relay *relay);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* Claims on pairs of client and upstream. Whatever is in a bucket is read under the lock. */
+#include "relay/udp_claims.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int udp_claims_init(struct udp_claims *claims, unsigned capacity, const struct siphash_key *secret)
+{
+	size_t buckets = 16;
+
+	while (buckets < capacity)
+		buckets *= 2;
+	*claims = (struct udp_claims){.secret = *secret, .mask = buckets - 1};
+	claims->buckets = calloc(buckets, sizeof(struct udp_claim *));
+	if (claims->buckets == NULL)
+		return -ENOMEM;
+	pthread_mutex_init(&claims->lock, NULL);
+	return 0;
+}
+
+void udp_claims_finish(struct udp_claims *claims)
+{
+	if (claims->buckets == NULL)
+		return;
+	pthread_mutex_destroy(&claims->lock);
+	free(claims->buckets);
+	claims->buckets = NULL;
+}
+
+/* The upstreams are few, so the client alone spreads the claims. */
+static struct udp_claim **bucket_of(const struct udp_claims *claims, const struct address *client)
+{
+	uint8_t packed[sizeof(client->ip) + sizeof(client->port)];
+
+	memcpy(packed, client->ip, sizeof(client->ip));
+	memcpy(packed + sizeof(client->ip), &client->port, sizeof(client->port));
+	return &claims->buckets[siphash_1_3(&claims->secret, packed, sizeof(packed)) &
+				claims->mask];
+}
+
+static void unlink_claim(struct udp_claims *claims, struct udp_claim *claim)
+{
+	struct udp_claim **place = bucket_of(claims, &claim->client);
+
+	while (*place != claim)
+		place = &(*place)->next;
+	*place = claim->next;
+	claim->stands = false;
+}
+
+static struct udp_claim *find_twin(const struct udp_claims *claims, const struct udp_claim *claim)
+{
+	struct udp_claim *twin = *bucket_of(claims, &claim->client);
+
+	while (twin != NULL && (!address_equal(&twin->client, &claim->client) ||
+				!address_equal(&twin->upstream, &claim->upstream)))
+		twin = twin->next;
+	return twin;
+}
+
+/* Names are unique, and a reload makes another copy of them. */
+static bool same_flow(const struct udp_claim *a, const struct udp_claim *b)
+{
+	return address_equal(&a->destination, &b->destination) &&
+	       strcmp(a->listener, b->listener) == 0;
+}
+
+enum udp_claim_result udp_claim_make(struct udp_claims *claims, struct udp_claim *claim)
+{
+	enum udp_claim_result result = UDP_CLAIM_NEW;
+	struct udp_claim **bucket, *twin;
+
+	pthread_mutex_lock(&claims->lock);
+	twin = find_twin(claims, claim);
+	if (twin != NULL && !same_flow(twin, claim)) {
+		result = UDP_CLAIM_REFUSED;
+	} else {
+		if (twin != NULL) {
+			unlink_claim(claims, twin);
+			atomic_store_explicit(&twin->lost, true, memory_order_relaxed);
+			result = UDP_CLAIM_TAKEN_OVER;
+		}
+		bucket = bucket_of(claims, &claim->client);
+		claim->next = *bucket;
+		claim->stands = true;
+		*bucket = claim;
+	}
+	pthread_mutex_unlock(&claims->lock);
+	return result;
+}
+
+void udp_claim_drop(struct udp_claims *claims, struct udp_claim *claim)
+{
+	pthread_mutex_lock(&claims->lock);
+	if (claim->stands)
+		unlink_claim(claims, claim);
+	pthread_mutex_unlock(&claims->lock);
+}

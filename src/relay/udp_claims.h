@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who speaks to an upstream for a client. Two sockets with the same four addresses could not be
+ * told apart by the upstream's answers, so there is one flow for each pair of client and upstream,
+ * in all workers together. Asked when a flow opens and closes, never for a datagram.
+ *
+ * A balancer that fails over sends from another address, which the kernel may hand to another
+ * worker: there the client's flow opens anew, and takes the claim over from the one it had.
+ */
+#ifndef MMPROXY_RELAY_UDP_CLAIMS_H
+#define MMPROXY_RELAY_UDP_CLAIMS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/address.h"
+#include "base/siphash.h"
+
+struct udp_claims {
+	pthread_mutex_t lock;
+	struct siphash_key secret;
+	struct udp_claim **buckets;
+	size_t mask;
+};
+
+/* Embedded in a flow. What it names does not change while it stands. */
+struct udp_claim {
+	struct udp_claim *next;
+	struct address client;
+	struct address upstream;
+	struct address destination; /* what the client asked for; may be none */
+	const char *listener;       /* its name */
+	bool stands;
+	atomic_bool lost; /* another flow has taken it over: read by the owner without the lock */
+};
+
+enum udp_claim_result {
+	UDP_CLAIM_NEW,
+	UDP_CLAIM_TAKEN_OVER, /* from a flow of the same client, destination and listener */
+	UDP_CLAIM_REFUSED,    /* a flow of another destination or listener has it */
+};
+
+/* For about `capacity` claims. Returns 0 or -ENOMEM. */
+int udp_claims_init(struct udp_claims *claims, unsigned capacity, const struct siphash_key *secret);
+void udp_claims_finish(struct udp_claims *claims);
+
+/* The addresses and the listener are filled in by the caller. */
+enum udp_claim_result udp_claim_make(struct udp_claims *claims, struct udp_claim *claim);
+
+/* Harmless for a claim that was refused, lost or never made. */
+void udp_claim_drop(struct udp_claims *claims, struct udp_claim *claim);
+
+static inline bool udp_claim_is_lost(const struct udp_claim *claim)
+{
+	return atomic_load_explicit(&claim->lost, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/* How a UDP flow begins and ends. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "os/dial.h"
+#include "os/log.h"
+#include "os/sys.h"
+#include "relay/flow_quota.h"
+#include "relay/relay.h"
+#include "relay/session_log.h"
+#include "relay/settings.h"
+#include "relay/udp.h"
+#include "wire/proxy_header.h"
+
+/* Bytes that an upstream's burst may take up until its worker gets to it. */
+#define RECEIVE_BUFFER (1 << 20)
+
+static void release_run(struct loop_task *task)
+{
+	free(container_of(task, struct udp_flow, release));
+}
+
+static struct udp_flow *flow_create(struct udp_listener *listener,
+				    const struct udp_opening *opening)
+{
+	const struct relay_settings *settings = listener->settings;
+	struct relay *relay = listener->relay;
+	struct udp_flow *flow = calloc(1, sizeof(*flow));
+
+	if (flow == NULL)
+		return NULL;
+	flow->claim.client = opening->client;
+	flow->claim.upstream = *relay_settings_forward(settings, opening->client.family);
+	flow->claim.destination = opening->destination;
+	flow->claim.listener = settings->listener_name;
+	flow->source.ready = udp_reply_ready;
+	loop_task_init(&flow->release, release_run);
+	flow->listener = listener;
+	flow->settings = settings;
+	flow->route = *opening->route;
+	flow->id = relay_new_session_id(relay);
+	flow->started = relay->loop.now;
+	flow->fd = -1;
+	flow->first_pending = flow->last_pending = UDP_PENDING_NONE;
+	flow->header = opening->header;
+	flow->header_local = opening->header_local;
+	refcount_take(settings->owner);
+	relay->session_count++;
+	return flow;
+}
+
+static void count_opening(struct udp_listener *listener, const struct udp_opening *opening)
+{
+	struct counter_set *counters = &listener->relay->counters;
+
+	counter_add(counters, COUNTER_SESSIONS_ACCEPTED, 1);
+	counter_add(counters,
+		    opening->header == PROXY_VERSION_SPP ? COUNTER_HEADERS_SPP : COUNTER_HEADERS_V2,
+		    1);
+	if (opening->header_local)
+		counter_add(counters, COUNTER_HEADERS_LOCAL, 1);
+	else if (opening->client.port == 0)
+		counter_add(counters, COUNTER_CLIENT_PORT_ZERO, 1);
+}
+
+static const char *header_text(const struct udp_flow *flow)
+{
+	if (flow->header_local)
+		return "local";
+	return flow->header == PROXY_VERSION_SPP ? "spp" : "v2";
+}
+
+/* Where the upstream sees the client, when that is not the client's own port. */
+static struct address replaced_source(const struct udp_flow *flow)
+{
+	struct sockaddr_storage source;
+
+	if (!flow->port_replaced || flow->fd < 0 ||
+	    flow->listener->relay->sys->local_address(flow->fd, &source) < 0)
+		return (struct address){.family = ADDRESS_NONE};
+	return address_from_sockaddr(&source);
+}
+
+/* `step` and `error`: the call that made it fail, if one did. */
+static void log_close(const struct udp_flow *flow, enum close_reason reason, const char *step,
+		      int error)
+{
+	const struct session_end end = {
+		.settings = flow->settings,
+		.reason = reason,
+		.id = flow->id,
+		.started = flow->started,
+		.header = header_text(flow),
+		.client = flow->claim.client,
+		.upstream_sees = replaced_source(flow),
+		.balancer = udp_route_peer(&flow->route),
+		.destination = flow->claim.destination,
+		.failed_step = step,
+		.error = error,
+		.datagrams_from_client = flow->datagrams_from_client,
+		.datagrams_from_upstream = flow->datagrams_from_upstream,
+		.bytes_from_client = flow->bytes_from_client,
+		.bytes_from_upstream = flow->bytes_from_upstream,
+	};
+
+	session_log_end(flow->listener->relay, &end);
+}
+
+static void close_socket(struct udp_flow *flow)
+{
+	struct relay *relay = flow->listener->relay;
+
+	if (flow->fd < 0)
+		return;
+	counter_add(&relay->counters, COUNTER_REPLIES_DROPPED_QUEUE, relay->sys->dropped(flow->fd));
+	flow->source.ready = loop_ignore;
+	relay->sys->close(flow->fd);
+	flow->fd = -1;
+}
+
+static void flow_end(struct udp_flow *flow, enum close_reason reason, const char *step, int error)
+{
+	struct udp_listener *listener = flow->listener;
+	struct relay *relay = listener->relay;
+
+	udp_inbound_forget(flow);
+	if (flow->replies_pending)
+		udp_reply_flush(relay);
+	log_close(flow, reason, step, error);
+	counter_add(&relay->counters, counter_of_close(reason), 1);
+	close_socket(flow);
+	udp_claim_drop(relay->udp_claims, &flow->claim);
+	if (flow->established) {
+		flow_table_remove(&listener->flows, &flow->entry);
+		budget_give_back(&listener->quota->flows);
+	}
+	relay->session_count--;
+	refcount_drop(flow->settings->owner);
+	/* This round's events may still name the flow. */
+	loop_defer(&relay->loop, &flow->release);
+}
+
+void udp_flow_close(struct udp_flow *flow, enum close_reason reason)
+{
+	flow_end(flow, reason, NULL, 0);
+}
+
+/* The socket is there: now it needs a place. */
+static bool take_place(struct udp_listener *listener)
+{
+	struct flow_quota *quota = listener->quota;
+	struct flow_entry *entry;
+
+	while (!budget_take(&quota->flows)) {
+		if (flow_quota_overdraw(quota, listener->flows.count))
+			return true;
+		entry = flow_table_expendable(&listener->flows);
+		if (entry == NULL)
+			return false;
+		udp_flow_close(container_of(entry, struct udp_flow, entry), CLOSE_FLOW_EVICTED);
+	}
+	return true;
+}
+
+/* May this flow use the client's port towards the upstream? If not, *port is any. */
+static bool claim_port(struct udp_flow *flow, uint16_t *port)
+{
+	struct relay *relay = flow->listener->relay;
+
+	if (*port == 0 || udp_claim_make(relay->udp_claims, &flow->claim) != UDP_CLAIM_REFUSED)
+		return true;
+	counter_add(&relay->counters, COUNTER_PORT_CONFLICTS, 1);
+	*port = 0;
+	return flow->settings->port_conflict == RELAY_PORT_CONFLICT_ANY_PORT;
+}
+
+/* Returns false when the flow is over. */
+static bool dial(struct udp_flow *flow)
+{
+	struct relay *relay = flow->listener->relay;
+	const struct relay_settings *settings = flow->settings;
+	struct dial_request request = {
+		.source = flow->claim.client,
+		.upstream = flow->claim.upstream,
+		.mark = settings->mark,
+		.keep_port = settings->port_conflict == RELAY_PORT_CONFLICT_REFUSE,
+	};
+	struct dial_result result;
+	int error;
+
+	if (!claim_port(flow, &request.source.port)) {
+		flow_end(flow, CLOSE_PORT_CONFLICT, NULL, 0);
+		return false;
+	}
+	dial_udp(relay->sys, &request, &result);
+	relay_count_dial(relay, &result);
+	if (result.fd < 0) {
+		flow_end(flow, result.reason, result.step, result.error);
+		return false;
+	}
+	flow->fd = result.fd;
+	flow->port_replaced =
+		result.port_conflict || result.port_privileged || request.source.port == 0;
+	/* Both make it faster, no more. */
+	relay->sys->set_option(flow->fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
+	relay->sys->set_option(flow->fd, IPPROTO_UDP, UDP_GRO, 1);
+	error = loop_watch(&relay->loop, flow->fd, EPOLLIN, &flow->source);
+	if (error < 0)
+		flow_end(flow, CLOSE_SYSTEM_ERROR, "epoll_ctl", error);
+	return error == 0;
+}
+
+static bool upstream_is_known(const struct udp_listener *listener, const struct address *client)
+{
+	return relay_settings_forward(listener->settings, client->family)->family != ADDRESS_NONE;
+}
+
+struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_opening *opening)
+{
+	struct relay *relay = listener->relay;
+	struct udp_flow *flow;
+
+	if (listener->draining) {
+		counter_add(&relay->counters, COUNTER_DATAGRAMS_DROPPED_DRAINING, 1);
+		return NULL;
+	}
+	count_opening(listener, opening);
+	flow = flow_create(listener, opening);
+	if (flow == NULL) {
+		log_error("session", "no memory for a flow",
+			  LOG_ADDRESS("client", &opening->client));
+		counter_add(&relay->counters, counter_of_close(CLOSE_NO_MEMORY), 1);
+		return NULL;
+	}
+	if (!upstream_is_known(listener, &opening->client)) {
+		udp_flow_close(flow, opening->client.family == ADDRESS_IPV4
+					     ? CLOSE_NO_FORWARD_IPV4
+					     : CLOSE_NO_FORWARD_IPV6);
+		return NULL;
+	}
+	if (!dial(flow))
+		return NULL;
+	if (!take_place(listener)) {
+		udp_flow_close(flow, CLOSE_FLOW_EVICTED);
+		return NULL;
+	}
+	flow_table_add(&listener->flows, &flow->entry, opening->key, opening->hash,
+		       relay->loop.now);
+	flow->established = true;
+	udp_listener_watch_idle(listener);
+	counter_add(&relay->counters, COUNTER_SESSIONS_RELAYED, 1);
+	return flow;
+}
+
+void udp_flow_dropped(struct udp_flow *flow, enum counter counters, unsigned datagrams, int error)
+{
+	struct relay *relay = flow->listener->relay;
+	enum { FULL, TOO_LARGE, FAILED } cause = FAILED;
+	uint64_t suppressed;
+
+	if (error == -EAGAIN || error == -ENOBUFS || error == -ENOMEM)
+		cause = FULL;
+	else if (error == -EMSGSIZE)
+		cause = TOO_LARGE;
+	counter_add(&relay->counters, (enum counter)(counters + cause), datagrams);
+	if (cause == FULL ||
+	    !relay_admit_line(relay, &flow->claim.client, counters + cause, &suppressed))
+		return;
+	log_warning(
+		"session", "datagrams dropped", LOG_NUMBER("id", flow->id),
+		LOG_TEXT("listener", flow->settings->listener_name),
+		LOG_ADDRESS("client", &flow->claim.client),
+		LOG_TEXT("from", counters == COUNTER_REPLIES_DROPPED_FULL ? "upstream" : "client"),
+		LOG_NUMBER("datagrams", datagrams), LOG_ERRNO("error", error),
+		suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* Receiving for a listener's flows, and ending those whose time has come. */
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "os/log.h"
+#include "os/sys.h"
+#include "relay/flow_quota.h"
+#include "relay/relay.h"
+#include "relay/settings.h"
+#include "relay/udp_workspace.h"
+
+/* A drained flow has ended when it has been quiet for so long, in milliseconds. */
+#define DRAIN_IDLE_TIMEOUT 1000
+
+static void listener_ready(struct loop_source *source, uint32_t events)
+{
+	struct udp_listener *listener = container_of(source, struct udp_listener, source);
+	struct relay *relay = listener->relay;
+	int count = udp_receiver_fill(&relay->udp->arrivals, relay->sys, listener->fd, 0,
+				      UDP_RECEIVER_SLOTS, true);
+
+	(void)events;
+	/* Level-triggered: what is left is reported in the next round. */
+	if (count > 0)
+		udp_inbound_run(listener, (unsigned)count);
+}
+
+/* Others need room, and this socket has more than its share. */
+static void notices_ready(struct loop_source *source, uint32_t events)
+{
+	struct udp_listener *listener = container_of(source, struct udp_listener, notices_source);
+
+	(void)events;
+	while (flow_quota_owes(listener->quota, listener->flows.count)) {
+		struct flow_entry *entry = flow_table_expendable(&listener->flows);
+
+		udp_flow_close(container_of(entry, struct udp_flow, entry), CLOSE_FLOW_EVICTED);
+	}
+}
+
+/* Milliseconds; 0: none. */
+static uint32_t idle_timeout(const struct udp_listener *listener)
+{
+	uint32_t timeout = listener->settings->udp.idle_timeout;
+
+	if (listener->draining && (timeout == 0 || timeout > DRAIN_IDLE_TIMEOUT))
+		return DRAIN_IDLE_TIMEOUT;
+	return timeout;
+}
+
+/*
+ * One timer for all flows, set to when the one that was used longest ago would have been idle for
+ * long enough. A flow that is used meanwhile costs nothing but its place in a queue.
+ */
+static void set_timer(struct udp_listener *listener)
+{
+	const struct flow_entry *oldest = flow_table_oldest(&listener->flows);
+	struct loop *loop = &listener->relay->loop;
+	uint32_t timeout = idle_timeout(listener);
+
+	timer_drop(&listener->idle);
+	if (oldest == NULL || timeout == 0)
+		return;
+	if (oldest->last_used + timeout > loop->now)
+		loop_timer_set(loop, &listener->idle, oldest->last_used + timeout - loop->now);
+	else
+		loop_timer_set(loop, &listener->idle, 0);
+}
+
+static void idle_expired(struct timer *timer)
+{
+	struct udp_listener *listener = container_of(timer, struct udp_listener, idle);
+	struct flow_entry *oldest;
+
+	while ((oldest = flow_table_oldest(&listener->flows)) != NULL &&
+	       oldest->last_used + idle_timeout(listener) <= listener->relay->loop.now)
+		udp_flow_close(container_of(oldest, struct udp_flow, entry),
+			       listener->draining ? CLOSE_SHUTDOWN : CLOSE_IDLE_TIMEOUT);
+	set_timer(listener);
+}
+
+void udp_listener_watch_idle(struct udp_listener *listener)
+{
+	if (!timer_is_set(&listener->idle))
+		set_timer(listener);
+}
+
+static int watch(struct udp_listener *listener)
+{
+	struct loop *loop = &listener->relay->loop;
+	int error = loop_watch(loop, listener->fd, EPOLLIN, &listener->source);
+
+	/* Edge-triggered: every socket hears of a notice, and one that owes nothing leaves it. */
+	if (error == 0 && listener->notices >= 0)
+		error = loop_watch(loop, listener->notices, EPOLLIN | EPOLLET,
+				   &listener->notices_source);
+	return error;
+}
+
+static struct udp_listener *listener_alloc(struct relay *relay,
+					   const struct udp_listener_start *start)
+{
+	struct udp_listener *listener = calloc(1, sizeof(*listener));
+
+	if (listener != NULL && relay->udp == NULL)
+		relay->udp = udp_workspace_create(relay);
+	if (listener == NULL || relay->udp == NULL ||
+	    flow_table_init(&listener->flows, start->settings->udp.max_flows,
+			    &relay->udp_claims->secret) < 0) {
+		free(listener);
+		return NULL;
+	}
+	return listener;
+}
+
+struct udp_listener *udp_listener_create(struct relay *relay,
+					 const struct udp_listener_start *start)
+{
+	struct udp_listener *listener = listener_alloc(relay, start);
+
+	if (listener == NULL) {
+		relay->sys->close(start->fd);
+		if (start->notices >= 0)
+			relay->sys->close(start->notices);
+		return NULL;
+	}
+	listener->source.ready = listener_ready;
+	listener->notices_source.ready = notices_ready;
+	listener->relay = relay;
+	listener->settings = start->settings;
+	listener->quota = start->quota;
+	listener->fd = start->fd;
+	listener->notices = start->notices;
+	timer_init(&listener->idle, idle_expired);
+	refcount_take(start->settings->owner);
+	if (watch(listener) < 0) {
+		udp_listener_destroy(listener);
+		return NULL;
+	}
+	return listener;
+}
+
+void udp_listener_set_settings(struct udp_listener *listener, const struct relay_settings *settings)
+{
+	const struct relay_settings *old = listener->settings;
+
+	refcount_take(settings->owner);
+	listener->settings = settings;
+	refcount_drop(old->owner);
+	set_timer(listener);
+}
+
+void udp_listener_drain(struct udp_listener *listener)
+{
+	listener->draining = true;
+	set_timer(listener);
+}
+
+void udp_listener_destroy(struct udp_listener *listener)
+{
+	const struct flow_entry *entry;
+
+	while ((entry = flow_table_oldest(&listener->flows)) != NULL)
+		udp_flow_close(container_of(entry, struct udp_flow, entry), CLOSE_SHUTDOWN);
+	if (listener->relay->udp->replying == listener)
+		listener->relay->udp->replying = NULL;
+	timer_drop(&listener->idle);
+	listener->relay->sys->close(listener->fd);
+	if (listener->notices >= 0)
+		listener->relay->sys->close(listener->notices);
+	flow_table_finish(&listener->flows);
+	refcount_drop(listener->settings->owner);
+	free(listener);
+}

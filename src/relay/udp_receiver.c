@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* The slots of a batch, and the control messages of what is in them. */
+#include "relay/udp_receiver.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "os/sys.h"
+
+/* More than the payload of any datagram, and of any burst that the kernel joins (65,535). */
+#define SLOT_SIZE 65536
+
+/*
+ * From slot to slot. Most datagrams are short, so only the first lines of each slot are used: a
+ * power of two would have them all compete for the same few places of the caches.
+ */
+#define SLOT_STRIDE (SLOT_SIZE + 5 * 64)
+
+struct udp_receiver_slot {
+	struct iovec part;
+	struct sockaddr_in6 name; /* the largest that comes */
+	/* IP_PKTINFO or IPV6_PKTINFO, SO_RXQ_OVFL, UDP_GRO. */
+	uint8_t control[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint32_t)) +
+			CMSG_SPACE(sizeof(int))] __attribute__((aligned(sizeof(size_t))));
+};
+
+int udp_receiver_init(struct udp_receiver *receiver)
+{
+	void *bytes = mmap(NULL, (size_t)UDP_RECEIVER_SLOTS * SLOT_STRIDE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	*receiver = (struct udp_receiver){
+		.messages = calloc(UDP_RECEIVER_SLOTS, sizeof(struct mmsghdr)),
+		.slots = calloc(UDP_RECEIVER_SLOTS, sizeof(struct udp_receiver_slot)),
+		.bytes = bytes != MAP_FAILED ? bytes : NULL,
+	};
+	if (receiver->messages == NULL || receiver->slots == NULL || receiver->bytes == NULL) {
+		udp_receiver_finish(receiver);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < UDP_RECEIVER_SLOTS; i++) {
+		struct udp_receiver_slot *slot = &receiver->slots[i];
+
+		slot->part.iov_base = receiver->bytes + i * SLOT_STRIDE;
+		slot->part.iov_len = SLOT_SIZE;
+		receiver->messages[i].msg_hdr.msg_iov = &slot->part;
+		receiver->messages[i].msg_hdr.msg_iovlen = 1;
+		receiver->messages[i].msg_hdr.msg_control = slot->control;
+	}
+	return 0;
+}
+
+void udp_receiver_finish(struct udp_receiver *receiver)
+{
+	free(receiver->messages);
+	free(receiver->slots);
+	if (receiver->bytes != NULL)
+		munmap(receiver->bytes, (size_t)UDP_RECEIVER_SLOTS * SLOT_STRIDE);
+	*receiver = (struct udp_receiver){0};
+}
+
+int udp_receiver_fill(struct udp_receiver *receiver, const struct sys *sys, int fd, unsigned first,
+		      unsigned count, bool routes)
+{
+	for (unsigned i = first; i < first + count; i++) {
+		struct msghdr *header = &receiver->messages[i].msg_hdr;
+
+		header->msg_name = routes ? &receiver->slots[i].name : NULL;
+		header->msg_namelen = routes ? sizeof(receiver->slots[i].name) : 0;
+		header->msg_controllen = sizeof(receiver->slots[i].control);
+	}
+	return sys->recvmmsg(fd, &receiver->messages[first], count);
+}
+
+static void read_local(const struct cmsghdr *control, struct udp_route *route)
+{
+	if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_PKTINFO) {
+		struct in_pktinfo info;
+
+		memcpy(&info, CMSG_DATA(control), sizeof(info));
+		/* Ours, where ipi_addr may be a broadcast address. */
+		route->local.in = info.ipi_spec_dst;
+		route->local_family = AF_INET;
+	} else if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_PKTINFO) {
+		struct in6_pktinfo info;
+
+		memcpy(&info, CMSG_DATA(control), sizeof(info));
+		route->local.in6 = info.ipi6_addr;
+		route->local_family = AF_INET6;
+	}
+}
+
+static void read_control(struct msghdr *header, struct udp_received *received)
+{
+	for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control != NULL;
+	     control = CMSG_NXTHDR(header, control)) {
+		int segment;
+
+		if (control->cmsg_level == IPPROTO_UDP && control->cmsg_type == UDP_GRO) {
+			memcpy(&segment, CMSG_DATA(control), sizeof(segment));
+			if (segment > 0)
+				received->segment = (size_t)segment;
+		} else if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_RXQ_OVFL) {
+			memcpy(&received->overflow, CMSG_DATA(control), sizeof(received->overflow));
+		} else {
+			read_local(control, &received->route);
+		}
+	}
+}
+
+void udp_receiver_read(const struct udp_receiver *receiver, unsigned slot,
+		       struct udp_received *received)
+{
+	struct mmsghdr *message = &receiver->messages[slot];
+
+	/* All of it, so that two routes can be compared byte by byte. */
+	memset(received, 0, sizeof(*received));
+	received->bytes = receiver->slots[slot].part.iov_base;
+	received->length = received->segment = message->msg_len;
+	received->route.peer_length = message->msg_hdr.msg_namelen;
+	memcpy(&received->route.peer, &receiver->slots[slot].name,
+	       received->route.peer_length <= sizeof(received->route.peer)
+		       ? received->route.peer_length
+		       : 0);
+	if (message->msg_hdr.msg_controllen > 0)
+		read_control(&message->msg_hdr, received);
+}
+
+struct address udp_route_peer(const struct udp_route *route)
+{
+	struct sockaddr_storage peer = {0};
+
+	memcpy(&peer, &route->peer, sizeof(route->peer));
+	return address_from_sockaddr(&peer);
+}
+
+bool udp_route_equal(const struct udp_route *a, const struct udp_route *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
