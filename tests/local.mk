@@ -4,6 +4,7 @@ unit_tests = \
 	tests/unit/test_address \
 	tests/unit/test_config \
 	tests/unit/test_config_mistakes \
+	tests/unit/test_config_remarks \
 	tests/unit/test_config_scan \
 	tests/unit/test_counter \
 	tests/unit/test_crc32c \
@@ -15,7 +16,9 @@ unit_tests = \
 	tests/unit/test_prefix_set \
 	tests/unit/test_proxy_header \
 	tests/unit/test_proxy_tlv \
+	tests/unit/test_siphash \
 	tests/unit/test_source_policy \
+	tests/unit/test_spp \
 	tests/unit/test_sys \
 	tests/unit/test_tcp_dial \
 	tests/unit/test_tcp_faults \
@@ -84,10 +87,20 @@ tests_unit_test_proxy_tlv_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_proxy_tlv_CFLAGS = $(unit_cflags)
 tests_unit_test_proxy_tlv_LDADD = $(pure_ldadd)
 
+tests_unit_test_siphash_SOURCES = tests/unit/test_siphash.c
+tests_unit_test_siphash_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_siphash_CFLAGS = $(unit_cflags)
+tests_unit_test_siphash_LDADD = $(pure_ldadd)
+
 tests_unit_test_source_policy_SOURCES = tests/unit/test_source_policy.c
 tests_unit_test_source_policy_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_source_policy_CFLAGS = $(unit_cflags)
 tests_unit_test_source_policy_LDADD = $(pure_ldadd)
+
+tests_unit_test_spp_SOURCES = tests/unit/test_spp.c
+tests_unit_test_spp_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_spp_CFLAGS = $(unit_cflags)
+tests_unit_test_spp_LDADD = $(pure_ldadd)
 
 tests_unit_test_timer_wheel_SOURCES = tests/unit/test_timer_wheel.c
 tests_unit_test_timer_wheel_CPPFLAGS = $(unit_cppflags)
@@ -111,6 +124,11 @@ tests_unit_test_config_mistakes_SOURCES = tests/unit/scratch.c tests/unit/scratc
 tests_unit_test_config_mistakes_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_mistakes_CFLAGS = $(unit_cflags)
 tests_unit_test_config_mistakes_LDADD = $(config_ldadd)
+
+tests_unit_test_config_remarks_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config_remarks.c
+tests_unit_test_config_remarks_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_remarks_CFLAGS = $(unit_cflags)
+tests_unit_test_config_remarks_LDADD = $(config_ldadd)
 
 tests_unit_test_config_scan_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config_scan.c
 tests_unit_test_config_scan_CPPFLAGS = $(unit_cppflags)
@@ -207,15 +225,39 @@ tests_fuzz_replay_proxy_header_SOURCES = \
 	tests/fuzz/fuzz.h tests/fuzz/fuzz_proxy_header.c tests/fuzz/replay.c
 tests_fuzz_replay_proxy_header_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz
 tests_fuzz_replay_proxy_header_LDADD = libpure.a
+
+check_PROGRAMS += tests/fuzz/replay_datagram_header
+tests_fuzz_replay_datagram_header_SOURCES = \
+	tests/fuzz/fuzz.h tests/fuzz/fuzz_datagram_header.c tests/fuzz/replay.c
+tests_fuzz_replay_datagram_header_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz
+tests_fuzz_replay_datagram_header_LDADD = libpure.a
+
 TESTS += tests/fuzz/replay-corpus
 EXTRA_DIST += tests/fuzz/replay-corpus tests/fuzz/corpus
+
+# A balancer for UDP, and the bench's two ends. Built with the tests; the bench itself is started by
+# hand (tests/bench/udp.py), never by `make check`: speed is nothing that passes or fails.
+check_PROGRAMS += tests/tools/udp_forwarder tests/bench/udp_bench
+bench_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/bench
+bench_sources = \
+	tests/bench/udp_batch.c tests/bench/udp_batch.h \
+	tests/bench/udp_framing.c tests/bench/udp_framing.h
+tests_tools_udp_forwarder_SOURCES = tests/tools/udp_forwarder.c $(bench_sources)
+tests_tools_udp_forwarder_CPPFLAGS = $(bench_cppflags)
+tests_tools_udp_forwarder_LDADD = libpure.a
+tests_bench_udp_bench_SOURCES = \
+	tests/bench/udp_bench.c tests/bench/udp_load.c tests/bench/udp_load.h $(bench_sources)
+tests_bench_udp_bench_CPPFLAGS = $(bench_cppflags)
+tests_bench_udp_bench_LDADD = libpure.a
+EXTRA_DIST += tests/bench/udp.py
 
 # Needs root, real balancers (tests/tools/install-packages) and network namespaces, which it makes.
 # What cannot run there fails.
 .PHONY: check-integration
-check-integration: all
-	MMPROXY=$(abs_top_builddir)/mmproxy PYTHONDONTWRITEBYTECODE=1 \
-		/usr/bin/python3 -m pytest -q $(top_srcdir)/tests/integration $(PYTEST_FLAGS)
+check-integration: all tests/tools/udp_forwarder$(EXEEXT)
+	MMPROXY=$(abs_top_builddir)/mmproxy \
+		UDP_FORWARDER=$(abs_top_builddir)/tests/tools/udp_forwarder \
+		PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q $(top_srcdir)/tests/integration $(PYTEST_FLAGS)
 
 EXTRA_DIST += \
 	tests/check-settings.py tests/demo.py tests/lint tests/run-all tests/run-demo \
