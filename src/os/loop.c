@@ -50,6 +50,11 @@ int loop_rewatch(struct loop *loop, int fd, uint32_t events, struct loop_source 
 	return loop->sys->watch(loop->epoll, fd, events, source, true);
 }
 
+void loop_unwatch(struct loop *loop, int fd)
+{
+	loop->sys->unwatch(loop->epoll, fd);
+}
+
 void loop_ignore(struct loop_source *source, uint32_t events)
 {
 	(void)source;

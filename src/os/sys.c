@@ -160,6 +160,11 @@ static int linux_watch(int epoll, int fd, uint32_t events, void *source, bool mo
 	return OR_ERRNO(epoll_ctl(epoll, modify ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event));
 }
 
+static void linux_unwatch(int epoll, int fd)
+{
+	epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
 const struct sys sys_linux = {
 	.socket = linux_socket,
 	.accept = linux_accept,
@@ -181,4 +186,5 @@ const struct sys sys_linux = {
 	.reset_on_close = linux_reset_on_close,
 	.close = linux_close,
 	.watch = linux_watch,
+	.unwatch = linux_unwatch,
 };

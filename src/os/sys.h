@@ -40,6 +40,7 @@ struct sys {
 	void (*close)(int fd);
 	/* epoll: `modify` for a descriptor that is watched already. */
 	int (*watch)(int epoll, int fd, uint32_t events, void *source, bool modify);
+	void (*unwatch)(int epoll, int fd);
 };
 
 extern const struct sys sys_linux;

@@ -90,6 +90,9 @@ static const char *refusal_hint(enum close_reason reason, const uint8_t *bytes, 
 	if (reason == CLOSE_HEADER_TIMEOUT_EMPTY)
 		return "an AWS NLB holds the header until the client speaks; others send no PROXY "
 		       "header";
+	if (reason == CLOSE_NO_FLOW)
+		return "it was idle for too long, or evicted, or mmproxy has restarted; it goes on "
+		       "with the balancer's next header";
 	if (reason == CLOSE_HEADER_TOO_LONG)
 		return "raise max_header if this sender's headers are that long";
 	if (reason == CLOSE_SOURCE_UNSPECIFIED || reason == CLOSE_SOURCE_MULTICAST ||

@@ -179,7 +179,7 @@ static struct udp_flow *open_flow(const struct arrival *arrival, const struct fl
 	return udp_flow_open(arrival->listener, &opening);
 }
 
-/* The client's flow lives on in another worker, or did: here it begins anew. */
+/* The client's flow lives on elsewhere, or did: here it begins anew. */
 static struct udp_flow *reopen_flow(struct udp_flow *flow, const struct udp_route *route)
 {
 	struct udp_listener *listener = flow->listener;
@@ -196,6 +196,16 @@ static struct udp_flow *reopen_flow(struct udp_flow *flow, const struct udp_rout
 
 	udp_flow_close(flow, CLOSE_FLOW_MOVED);
 	return udp_flow_open(listener, &opening);
+}
+
+/* Another datagram of a flow: its answers go where it came from. */
+static struct udp_flow *resume_flow(struct udp_flow *flow, const struct udp_route *route)
+{
+	if (udp_claim_is_lost(&flow->claim))
+		return reopen_flow(flow, route);
+	if (!udp_route_equal(&flow->route, route))
+		flow->route = *route;
+	return flow;
 }
 
 /* Does the header say what the flow was opened with? */
@@ -226,11 +236,7 @@ static struct udp_flow *trace_by_header(const struct arrival *arrival, size_t *h
 	flow = find(listener, &key, hash);
 	if (flow == NULL)
 		return open_flow(arrival, &key, hash, &header);
-	if (udp_claim_is_lost(&flow->claim))
-		return reopen_flow(flow, arrival->route);
-	if (!udp_route_equal(&flow->route, arrival->route))
-		flow->route = *arrival->route;
-	return flow;
+	return resume_flow(flow, arrival->route);
 }
 
 /* Only the first has one: the others are known by who sends them. */
@@ -244,26 +250,22 @@ static struct udp_flow *trace_by_sender(const struct arrival *arrival, size_t *h
 
 	*header_length = 0;
 	if (!proxy_v2_begins(arrival->bytes, arrival->length)) {
-		if (flow == NULL)
-			refuse(arrival, CLOSE_NO_FLOW, NULL);
-		else if (udp_claim_is_lost(&flow->claim))
-			flow = reopen_flow(flow, arrival->route);
-		else if (!udp_route_equal(&flow->route, arrival->route))
-			flow->route = *arrival->route;
-		return flow;
+		if (flow != NULL)
+			return resume_flow(flow, arrival->route);
+		refuse(arrival, CLOSE_NO_FLOW, NULL);
+		return NULL;
 	}
 	if (!read_header(arrival, &header))
 		return NULL;
 	*header_length = header.length;
-	if (flow != NULL && same_client(flow, arrival, &header) &&
-	    !udp_claim_is_lost(&flow->claim)) {
-		flow->route = *arrival->route;
-		return flow;
-	}
-	/* The balancer has given its port to another client. */
-	if (flow != NULL)
+	if (flow == NULL)
+		return open_flow(arrival, &key, hash, &header);
+	if (!same_client(flow, arrival, &header)) {
+		/* The balancer has given its port to another client. */
 		udp_flow_close(flow, CLOSE_FLOW_REPLACED);
-	return open_flow(arrival, &key, hash, &header);
+		return open_flow(arrival, &key, hash, &header);
+	}
+	return resume_flow(flow, arrival->route);
 }
 
 /* Most datagrams follow one of their own kind: what was found out about that one holds. */

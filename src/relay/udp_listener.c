@@ -168,8 +168,11 @@ void udp_listener_destroy(struct udp_listener *listener)
 		listener->relay->udp->replying = NULL;
 	timer_drop(&listener->idle);
 	listener->relay->sys->close(listener->fd);
-	if (listener->notices >= 0)
+	if (listener->notices >= 0) {
+		/* The other sockets' duplicates keep it open, and epoll would keep it, too. */
+		loop_unwatch(&listener->relay->loop, listener->notices);
 		listener->relay->sys->close(listener->notices);
+	}
 	flow_table_finish(&listener->flows);
 	refcount_drop(listener->settings->owner);
 	free(listener);

@@ -30,9 +30,12 @@ static const struct {
 	GUESS("EHLO ", "looks like SMTP" NO_HEADER),
 	GUESS("HELO ", "looks like SMTP" NO_HEADER),
 	GUESS("\x56\xec",
-	      "looks like Spectrum's Simple Proxy Protocol, which is for UDP listeners"),
+	      "looks like Spectrum's Simple Proxy Protocol, which UDP listeners with framing = "
+	      "\"spp\" take"),
 	GUESS("PROXY", "looks like a PROXY v1 line that does not keep to the specification"),
 	GUESS("proxy", "looks like a PROXY v1 line in lower case, which the specification forbids"),
+	GUESS("\r\n\r\n\0\r\nQUIT\n", "looks like PROXY v2, which UDP listeners take with framing "
+				      "= \"every\" or \"first\""),
 	GUESS("\r\n\r\n", "looks like a PROXY v2 signature that breaks off"),
 	GUESS("\x05", "looks like SOCKS5" NO_HEADER),
 	GUESS("\x03\x00", "looks like RDP" NO_HEADER),
