@@ -94,10 +94,10 @@ void flow_table_touch(struct flow_table *table, struct flow_entry *entry, uint64
 	list_append(entry->assured ? &table->assured : &table->fresh, &entry->link);
 }
 
-void flow_table_assure(struct flow_table *table, struct flow_entry *entry)
+void flow_table_assure(struct flow_table *table, struct flow_entry *entry, uint64_t now)
 {
 	entry->assured = true;
-	flow_table_touch(table, entry, entry->last_used);
+	flow_table_touch(table, entry, now);
 }
 
 static struct flow_entry *first_of(const struct list *queue)

@@ -65,7 +65,8 @@ void flow_table_add(struct flow_table *table, struct flow_entry *entry, const st
 void flow_table_remove(struct flow_table *table, struct flow_entry *entry);
 
 void flow_table_touch(struct flow_table *table, struct flow_entry *entry, uint64_t now);
-void flow_table_assure(struct flow_table *table, struct flow_entry *entry);
+/* Is a use as well. */
+void flow_table_assure(struct flow_table *table, struct flow_entry *entry, uint64_t now);
 
 /* Who leaves next to make room; NULL when the table is empty. */
 struct flow_entry *flow_table_expendable(const struct flow_table *table);

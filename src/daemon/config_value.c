@@ -45,6 +45,10 @@ void config_path(const config_setting_t *setting, char *path, size_t size)
 
 static void add_line(struct config_loader *loader, struct report *report,
 		     const config_setting_t *setting, const char *format, va_list arguments)
+	__attribute__((format(printf, 4, 0)));
+
+static void add_line(struct config_loader *loader, struct report *report,
+		     const config_setting_t *setting, const char *format, va_list arguments)
 {
 	struct config_place place =
 		config_scan_place(loader->scan, config_setting_source_line(setting));

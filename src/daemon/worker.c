@@ -224,6 +224,7 @@ static void worker_finish(struct worker *worker)
 	close_listeners(worker);
 	tcp_close_all(&worker->relay);
 	loop_run_once(&worker->relay.loop, 0);
+	udp_finish(&worker->relay);
 	relay_finish(&worker->relay);
 }
 

@@ -25,6 +25,12 @@ static inline bool budget_take(struct budget *budget)
 	return false;
 }
 
+/* Whatever the limit: the caller has just given one back, or keeps another bound. */
+static inline unsigned budget_take_anyway(struct budget *budget)
+{
+	return atomic_fetch_add_explicit(&budget->used, 1, memory_order_relaxed);
+}
+
 static inline void budget_give_back(struct budget *budget)
 {
 	atomic_fetch_sub_explicit(&budget->used, 1, memory_order_relaxed);

@@ -32,8 +32,7 @@ bool flow_quota_overdraw(struct flow_quota *quota, unsigned count)
 
 	if (count >= quota->share)
 		return false;
-	if (atomic_fetch_add_explicit(&quota->flows.used, 1, memory_order_relaxed) >=
-	    limit + FLOW_QUOTA_OVERDRAFT) {
+	if (budget_take_anyway(&quota->flows) >= limit + FLOW_QUOTA_OVERDRAFT) {
 		budget_give_back(&quota->flows);
 		return false;
 	}

@@ -8,7 +8,6 @@
 
 #include "os/dial.h"
 #include "os/sys.h"
-#include "relay/udp_workspace.h"
 
 int relay_init(struct relay *relay, const struct relay_options *options)
 {
@@ -38,7 +37,6 @@ void relay_finish(struct relay *relay)
 {
 	assert(list_empty(&relay->sessions) && list_empty(&relay->listeners));
 	pipe_pool_finish(&relay->pipes);
-	udp_workspace_destroy(relay->udp);
 	loop_finish(&relay->loop);
 	free(relay->hot);
 	refcount_drop(&relay->own_addresses->refcount);

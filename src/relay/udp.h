@@ -100,6 +100,9 @@ void udp_listener_drain(struct udp_listener *listener);
 /* Ends all flows, closes, frees. Only from outside the loop's round of events. */
 void udp_listener_destroy(struct udp_listener *listener);
 
+/* What the listeners shared goes. They are closed by then. */
+void udp_finish(struct relay *relay);
+
 /* A flow has been added: the timer must know. */
 void udp_listener_watch_idle(struct udp_listener *listener);
 

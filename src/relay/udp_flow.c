@@ -155,14 +155,13 @@ static bool take_place(struct udp_listener *listener)
 	struct flow_quota *quota = listener->quota;
 	struct flow_entry *entry;
 
-	while (!budget_take(&quota->flows)) {
-		if (flow_quota_overdraw(quota, listener->flows.count))
-			return true;
-		entry = flow_table_expendable(&listener->flows);
-		if (entry == NULL)
-			return false;
-		udp_flow_close(container_of(entry, struct udp_flow, entry), CLOSE_FLOW_EVICTED);
-	}
+	if (budget_take(&quota->flows) || flow_quota_overdraw(quota, listener->flows.count))
+		return true;
+	entry = flow_table_expendable(&listener->flows);
+	if (entry == NULL)
+		return false;
+	udp_flow_close(container_of(entry, struct udp_flow, entry), CLOSE_FLOW_EVICTED);
+	budget_take_anyway(&quota->flows);
 	return true;
 }
 

@@ -308,17 +308,19 @@ static void take_datagram(struct arrival *arrival)
 	struct udp_listener *listener = arrival->listener;
 	size_t header_length = 0;
 	struct udp_flow *flow = trace(arrival, &header_length);
+	uint64_t now = listener->relay->loop.now;
 
 	if (flow == NULL)
 		return;
 	if (flow->answered && !flow->entry.assured)
-		flow_table_assure(&listener->flows, &flow->entry);
+		flow_table_assure(&listener->flows, &flow->entry, now);
 	/* A header alone announces a flow; where every datagram has one, it is an empty datagram.
 	 */
 	if (listener->settings->udp.framing == UDP_FRAMING_FIRST && header_length > 0 &&
 	    header_length == arrival->length)
-		return;
-	add_pending(flow, arrival->bytes + header_length, arrival->length - header_length);
+		flow_table_touch(&listener->flows, &flow->entry, now);
+	else
+		add_pending(flow, arrival->bytes + header_length, arrival->length - header_length);
 }
 
 /* The kernel counts, from the socket's beginning, what it had no room for. */

@@ -158,6 +158,12 @@ void udp_listener_drain(struct udp_listener *listener)
 	set_timer(listener);
 }
 
+void udp_finish(struct relay *relay)
+{
+	udp_workspace_destroy(relay->udp);
+	relay->udp = NULL;
+}
+
 void udp_listener_destroy(struct udp_listener *listener)
 {
 	const struct flow_entry *entry;
