@@ -8,7 +8,10 @@ unit_tests = \
 	tests/unit/test_config_scan \
 	tests/unit/test_counter \
 	tests/unit/test_crc32c \
+	tests/unit/test_dial_udp \
 	tests/unit/test_escape \
+	tests/unit/test_flow_quota \
+	tests/unit/test_flow_table \
 	tests/unit/test_header_guess \
 	tests/unit/test_tcp_listener \
 	tests/unit/test_log_limiter \
@@ -30,7 +33,19 @@ unit_tests = \
 	tests/unit/test_tcp_session \
 	tests/unit/test_tcp_splice \
 	tests/unit/test_tcp_timeouts \
-	tests/unit/test_timer_wheel
+	tests/unit/test_timer_wheel \
+	tests/unit/test_udp_batch \
+	tests/unit/test_udp_claims \
+	tests/unit/test_udp_faults \
+	tests/unit/test_udp_first \
+	tests/unit/test_udp_flow \
+	tests/unit/test_udp_framing \
+	tests/unit/test_udp_receiver \
+	tests/unit/test_udp_schedule \
+	tests/unit/test_udp_sender \
+	tests/unit/test_udp_sender_faults \
+	tests/unit/test_udp_settings \
+	tests/unit/test_udp_sharing
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -66,6 +81,11 @@ tests_unit_test_escape_SOURCES = tests/unit/test_escape.c
 tests_unit_test_escape_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_escape_CFLAGS = $(unit_cflags)
 tests_unit_test_escape_LDADD = $(pure_ldadd)
+
+tests_unit_test_flow_table_SOURCES = tests/unit/test_flow_table.c
+tests_unit_test_flow_table_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_flow_table_CFLAGS = $(unit_cflags)
+tests_unit_test_flow_table_LDADD = $(pure_ldadd)
 
 tests_unit_test_header_guess_SOURCES = tests/unit/test_header_guess.c
 tests_unit_test_header_guess_CPPFLAGS = $(unit_cppflags)
@@ -146,20 +166,51 @@ tests_unit_test_sys_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_sys_CFLAGS = $(unit_cflags)
 tests_unit_test_sys_LDADD = libmmproxy.a libpure.a $(libraries)
 
+# What a worker's UDP flows share with others', and the real system's batches.
+system_ldadd = libmmproxy.a libpure.a $(libraries)
+
+tests_unit_test_flow_quota_SOURCES = tests/unit/test_flow_quota.c
+tests_unit_test_flow_quota_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_flow_quota_CFLAGS = $(unit_cflags)
+tests_unit_test_flow_quota_LDADD = $(system_ldadd)
+
+tests_unit_test_udp_claims_SOURCES = tests/unit/test_udp_claims.c
+tests_unit_test_udp_claims_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_claims_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_claims_LDADD = $(system_ldadd)
+
+tests_unit_test_udp_receiver_SOURCES = tests/unit/test_udp_receiver.c
+tests_unit_test_udp_receiver_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_receiver_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_receiver_LDADD = $(system_ldadd)
+
 # The relay, over a fake operating system.
 tests_unit_libfake_a_SOURCES = \
 	tests/unit/fake_control.c \
+	tests/unit/fake_loop.c \
+	tests/unit/fake_loop.h \
+	tests/unit/fake_message.c \
+	tests/unit/fake_message.h \
 	tests/unit/fake_socket.c \
 	tests/unit/fake_socket.h \
 	tests/unit/fake_sys.c \
 	tests/unit/fake_sys.h \
+	tests/unit/fake_udp.c \
+	tests/unit/fake_udp.h \
+	tests/unit/fake_udp_control.c \
 	tests/unit/relay_checks.h \
 	tests/unit/relay_fixture.c \
 	tests/unit/relay_fixture.h \
 	tests/unit/tcp_flow.h \
 	tests/unit/tcp_schedule.c \
 	tests/unit/tcp_schedule.h \
-	tests/unit/tcp_talk.h
+	tests/unit/tcp_talk.h \
+	tests/unit/udp_fixture.c \
+	tests/unit/udp_fixture.h \
+	tests/unit/udp_post.c \
+	tests/unit/udp_post.h \
+	tests/unit/udp_sending.h \
+	tests/unit/udp_talk.h
 tests_unit_libfake_a_CPPFLAGS = $(unit_cppflags)
 tests_unit_libfake_a_CFLAGS = $(unit_cflags)
 relay_ldadd = tests/unit/libfake.a libmmproxy.a libpure.a $(libraries)
@@ -219,6 +270,61 @@ tests_unit_test_tcp_timeouts_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_timeouts_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_timeouts_LDADD = $(relay_ldadd)
 
+tests_unit_test_dial_udp_SOURCES = tests/unit/test_dial_udp.c
+tests_unit_test_dial_udp_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_dial_udp_CFLAGS = $(unit_cflags)
+tests_unit_test_dial_udp_LDADD = $(relay_ldadd)
+
+tests_unit_test_udp_batch_SOURCES = tests/unit/test_udp_batch.c
+tests_unit_test_udp_batch_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_batch_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_batch_LDADD = $(relay_ldadd)
+
+tests_unit_test_udp_faults_SOURCES = tests/unit/test_udp_faults.c
+tests_unit_test_udp_faults_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_faults_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_faults_LDADD = $(relay_ldadd)
+
+tests_unit_test_udp_first_SOURCES = tests/unit/test_udp_first.c
+tests_unit_test_udp_first_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_first_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_first_LDADD = $(relay_ldadd)
+
+tests_unit_test_udp_flow_SOURCES = tests/unit/test_udp_flow.c
+tests_unit_test_udp_flow_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_flow_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_flow_LDADD = $(relay_ldadd)
+
+tests_unit_test_udp_framing_SOURCES = tests/unit/test_udp_framing.c
+tests_unit_test_udp_framing_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_framing_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_framing_LDADD = $(relay_ldadd)
+
+tests_unit_test_udp_schedule_SOURCES = tests/unit/test_udp_schedule.c
+tests_unit_test_udp_schedule_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_schedule_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_schedule_LDADD = $(relay_ldadd)
+
+tests_unit_test_udp_sender_SOURCES = tests/unit/test_udp_sender.c
+tests_unit_test_udp_sender_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_sender_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_sender_LDADD = $(relay_ldadd)
+
+tests_unit_test_udp_sender_faults_SOURCES = tests/unit/test_udp_sender_faults.c
+tests_unit_test_udp_sender_faults_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_sender_faults_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_sender_faults_LDADD = $(relay_ldadd)
+
+tests_unit_test_udp_settings_SOURCES = tests/unit/test_udp_settings.c
+tests_unit_test_udp_settings_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_settings_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_settings_LDADD = $(relay_ldadd)
+
+tests_unit_test_udp_sharing_SOURCES = tests/unit/test_udp_sharing.c
+tests_unit_test_udp_sharing_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_sharing_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_sharing_LDADD = $(relay_ldadd)
+
 # Fuzz targets, built here with a plain main that replays the kept corpus.
 check_PROGRAMS += tests/fuzz/replay_proxy_header
 tests_fuzz_replay_proxy_header_SOURCES = \
@@ -237,7 +343,7 @@ EXTRA_DIST += tests/fuzz/replay-corpus tests/fuzz/corpus
 
 # A balancer for UDP, and the bench's two ends. Built with the tests; the bench itself is started by
 # hand (tests/bench/udp.py), never by `make check`: speed is nothing that passes or fails.
-check_PROGRAMS += tests/tools/udp_forwarder tests/bench/udp_bench
+check_PROGRAMS += tests/tools/udp_forwarder tests/bench/udp_bench tests/bench/udp_plain
 bench_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/bench
 bench_sources = \
 	tests/bench/udp_batch.c tests/bench/udp_batch.h \
@@ -249,6 +355,10 @@ tests_bench_udp_bench_SOURCES = \
 	tests/bench/udp_bench.c tests/bench/udp_load.c tests/bench/udp_load.h $(bench_sources)
 tests_bench_udp_bench_CPPFLAGS = $(bench_cppflags)
 tests_bench_udp_bench_LDADD = libpure.a
+tests_bench_udp_plain_SOURCES = \
+	tests/bench/udp_plain.c tests/bench/udp_batch.c tests/bench/udp_batch.h
+tests_bench_udp_plain_CPPFLAGS = $(bench_cppflags)
+tests_bench_udp_plain_LDADD = libpure.a
 EXTRA_DIST += tests/bench/udp.py
 
 # Needs root, real balancers (tests/tools/install-packages) and network namespaces, which it makes.
@@ -285,6 +395,16 @@ integration_files = \
 	tests/integration/test_service.py \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
+	tests/integration/test_udp_balancers.py \
+	tests/integration/test_udp_dial.py \
+	tests/integration/test_udp_failover.py \
+	tests/integration/test_udp_flows.py \
+	tests/integration/test_udp_framings.py \
+	tests/integration/test_udp_listen.py \
+	tests/integration/test_udp_refusals.py \
+	tests/integration/test_udp_service.py \
+	tests/integration/test_udp_sizes.py \
 	tests/integration/traffic.py \
+	tests/integration/udp.py \
 	tests/integration/upstreams.py \
 	tests/integration/waiting.py

@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fake_loop.h"
 #include "os/log.h"
-#include "relay/tcp_listener.h"
 #include "relay/tcp.h"
+#include "relay/tcp_listener.h"
 #include "relay/tcp_session.h"
 
 #define START      1000000 /* milliseconds on the clock */
@@ -59,7 +60,6 @@ void fixture_start(struct relay_fixture *fixture)
 		.worker_count = 1,
 		.pipe_limit = 8,
 	};
-	struct loop *loop;
 
 	log_set_level(LOG_LEVEL_ERROR);
 	*fixture = (struct relay_fixture){
@@ -87,27 +87,12 @@ void fixture_start(struct relay_fixture *fixture)
 	options.own_addresses = &fixture->own;
 	expect_true(relay_init(&fixture->relay, &options) == 0, "no relay");
 
-	loop = &fixture->relay.loop;
-	loop->now = fixture->fake.now = START;
-	timer_wheel_init(&loop->wheel, START);
+	fake_loop_start(&fixture->relay.loop, START);
+	fixture->fake.now = START;
 	fixture->listening = fake_listen(&fixture->fake);
 	fixture->listener = tcp_listener_create(&fixture->relay, fixture->listening->fd,
-						  &fixture->settings, &fixture->sessions);
+						&fixture->settings, &fixture->sessions);
 	expect_true(fixture->listener != NULL, "no listener");
-}
-
-static void run_deferred(struct loop *loop)
-{
-	struct list round;
-
-	list_init(&round);
-	list_splice(&round, &loop->deferred);
-	while (!list_empty(&round)) {
-		struct loop_task *task = container_of(round.next, struct loop_task, link);
-
-		list_remove(&task->link);
-		task->run(task);
-	}
 }
 
 bool fixture_round(struct relay_fixture *fixture)
@@ -119,8 +104,7 @@ bool fixture_round(struct relay_fixture *fixture)
 
 	for (size_t i = 0; i < count; i++)
 		events[i].source->ready(events[i].source, events[i].events);
-	timer_wheel_advance(&loop->wheel, loop->now);
-	run_deferred(loop);
+	fake_loop_end_round(loop);
 	return busy;
 }
 
@@ -139,13 +123,7 @@ void fixture_pass(struct relay_fixture *fixture, uint64_t milliseconds)
 
 	fixture_settle(fixture);
 	while (loop->now < end) {
-		int64_t wait = timer_wheel_wait(&loop->wheel);
-		uint64_t step = end - loop->now;
-
-		if (wait >= 0 && (uint64_t)wait < step)
-			step = (uint64_t)wait;
-		loop->now += step;
-		fake_pass(&fixture->fake, step);
+		fake_pass(&fixture->fake, fake_loop_step(loop, end));
 		fixture_settle(fixture);
 	}
 }
@@ -157,7 +135,7 @@ void fixture_stop(struct relay_fixture *fixture)
 	if (fixture->listener != NULL)
 		tcp_listener_destroy(fixture->listener);
 	tcp_close_all(&fixture->relay);
-	run_deferred(&fixture->relay.loop);
+	fake_loop_run_deferred(&fixture->relay.loop);
 	expect_true(fixture->relay.session_count == 0, "sessions are counted that are gone");
 	expect_true(atomic_load(&fixture->descriptors.used) == 0, "a descriptor is not given back");
 	expect_true(atomic_load(&fixture->sessions.used) == 0, "a session is not given back");

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A relay with one UDP listener over the fake operating system, and a clock that the test moves.
+ * What must hold whatever a test does is checked between rounds and when it stops: every flow has
+ * one descriptor and one place, every claim, budget and hold is given back. Aborts where it is not,
+ * or where the relay spins.
+ */
+#ifndef MMPROXY_TESTS_UDP_FIXTURE_H
+#define MMPROXY_TESTS_UDP_FIXTURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/close_reason.h"
+#include "base/counter.h"
+#include "base/prefix_set.h"
+#include "base/refcount.h"
+#include "fake_udp.h"
+#include "os/own_addresses.h"
+#include "relay/budget.h"
+#include "relay/flow_quota.h"
+#include "relay/relay.h"
+#include "relay/settings.h"
+#include "relay/udp.h"
+#include "relay/udp_claims.h"
+#include "wire/proxy_header.h"
+
+#define UDP_BALANCER    "192.0.2.1:50000"
+#define UDP_CLIENT      "203.0.113.9:40000"
+#define UDP_DESTINATION "198.51.100.1:53"
+#define UDP_LISTENER    "192.0.2.200:5353"
+#define UDP_UPSTREAM    "127.0.0.1:8053"
+#define UDP_UPSTREAM_6  "[::1]:8053"
+
+/* Room for the longest header that udp_fixture_header() writes. */
+#define UDP_HEADER_MAX 64
+
+struct udp_fixture {
+	struct fake_udp fake;
+	struct relay relay;
+	struct relay_settings settings; /* may be changed before a flow opens */
+	struct refcount owner;
+	struct own_addresses own; /* 198.51.100.7, and the broadcast 198.51.100.255 */
+	struct budget descriptors;
+	struct udp_claims claims;
+	struct flow_quota quota;
+	struct fake_udp_socket *listening;
+	struct fake_udp_socket *notices; /* where there are more sockets than this one */
+	struct udp_listener *listener;   /* NULL once the test has destroyed it */
+	size_t event_limit;              /* events in one round, 1 or more */
+	unsigned event_start;            /* the socket whose event comes first */
+};
+
+/* For `max_flows`, in a row of `sockets` with the same quota, of which this is one. */
+void udp_fixture_start(struct udp_fixture *fixture, enum udp_framing framing, unsigned max_flows,
+		       unsigned sockets);
+/* Ends what is left, and checks. */
+void udp_fixture_stop(struct udp_fixture *fixture);
+
+/* Another listener over the same quota; *listening, *notices (may be NULL): its descriptors. */
+struct udp_listener *udp_fixture_listen(struct udp_fixture *fixture,
+					struct fake_udp_socket **listening,
+					struct fake_udp_socket **notices);
+
+/* One round of the loop, without waiting. Returns whether it had anything to do. */
+bool udp_fixture_round(struct udp_fixture *fixture);
+/* Rounds until there is nothing to do. */
+void udp_fixture_settle(struct udp_fixture *fixture);
+/* Settles, then lets time pass, stopping wherever a timer does. */
+void udp_fixture_pass(struct udp_fixture *fixture, uint64_t milliseconds);
+
+/* "192.0.2.1:50000"; NULL: none. */
+struct address udp_fixture_address(const char *text);
+
+/* A v2 header for a datagram, LOCAL without a client. Returns its length. */
+size_t udp_fixture_header(uint8_t header[static UDP_HEADER_MAX], const struct address *client,
+			  const struct address *destination);
+
+uint64_t udp_fixture_count(const struct udp_fixture *fixture, enum counter counter);
+uint64_t udp_fixture_closed(const struct udp_fixture *fixture, enum close_reason reason);
+unsigned udp_fixture_claims(const struct udp_fixture *fixture); /* that stand */
+
+#endif
