@@ -116,7 +116,7 @@ void udp_receiver_read(const struct udp_receiver *receiver, unsigned slot,
 {
 	struct mmsghdr *message = &receiver->messages[slot];
 
-	/* All of it, so that two routes can be compared byte by byte. */
+	/* All of it: routes are compared with what their family leaves unused. */
 	memset(received, 0, sizeof(*received));
 	received->bytes = receiver->slots[slot].part.iov_base;
 	received->length = received->segment = message->msg_len;
@@ -137,7 +137,27 @@ struct address udp_route_peer(const struct udp_route *route)
 	return address_from_sockaddr(&peer);
 }
 
+static bool same_peer(const struct udp_route *a, const struct udp_route *b)
+{
+	if (a->peer.any.sa_family != b->peer.any.sa_family)
+		return false;
+	if (a->peer.any.sa_family == AF_INET)
+		return a->peer.in.sin_addr.s_addr == b->peer.in.sin_addr.s_addr &&
+		       a->peer.in.sin_port == b->peer.in.sin_port;
+	return memcmp(&a->peer.in6.sin6_addr, &b->peer.in6.sin6_addr, sizeof(struct in6_addr)) ==
+		       0 &&
+	       a->peer.in6.sin6_port == b->peer.in6.sin6_port &&
+	       a->peer.in6.sin6_scope_id == b->peer.in6.sin6_scope_id;
+}
+
+static bool same_local(const struct udp_route *a, const struct udp_route *b)
+{
+	/* What the family leaves unused is zero. */
+	return a->local_family == b->local_family &&
+	       memcmp(&a->local.in6, &b->local.in6, sizeof(a->local.in6)) == 0;
+}
+
 bool udp_route_equal(const struct udp_route *a, const struct udp_route *b)
 {
-	return memcmp(a, b, sizeof(*a)) == 0;
+	return same_peer(a, b) && same_local(a, b);
 }
