@@ -74,6 +74,7 @@ void flow_table_add(struct flow_table *table, struct flow_entry *entry, const st
 	*bucket = entry;
 	list_append(&table->fresh, &entry->link);
 	table->count++;
+	table->fresh_count++;
 }
 
 void flow_table_remove(struct flow_table *table, struct flow_entry *entry)
@@ -85,6 +86,7 @@ void flow_table_remove(struct flow_table *table, struct flow_entry *entry)
 	*place = entry->next;
 	list_remove(&entry->link);
 	table->count--;
+	table->fresh_count -= !entry->assured;
 }
 
 void flow_table_touch(struct flow_table *table, struct flow_entry *entry, uint64_t now)
@@ -97,6 +99,7 @@ void flow_table_touch(struct flow_table *table, struct flow_entry *entry, uint64
 void flow_table_assure(struct flow_table *table, struct flow_entry *entry, uint64_t now)
 {
 	entry->assured = true;
+	table->fresh_count--;
 	flow_table_touch(table, entry, now);
 }
 

@@ -45,8 +45,9 @@ struct flow_table {
 	struct flow_entry **buckets;
 	size_t mask;
 	unsigned count;
-	struct list fresh;   /* not assured; least recently used first */
-	struct list assured; /* least recently used first */
+	unsigned fresh_count; /* of them */
+	struct list fresh;    /* not assured; least recently used first */
+	struct list assured;  /* least recently used first */
 };
 
 /* For about `capacity` flows: more only make it slower. Returns 0 or -ENOMEM. */
@@ -65,7 +66,7 @@ void flow_table_add(struct flow_table *table, struct flow_entry *entry, const st
 void flow_table_remove(struct flow_table *table, struct flow_entry *entry);
 
 void flow_table_touch(struct flow_table *table, struct flow_entry *entry, uint64_t now);
-/* Is a use as well. */
+/* Is a use as well. Not for one that is assured already. */
 void flow_table_assure(struct flow_table *table, struct flow_entry *entry, uint64_t now);
 
 /* Who leaves next to make room; NULL when the table is empty. */

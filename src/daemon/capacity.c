@@ -4,7 +4,6 @@
  * whose descriptor would be missing, and a flood of UDP clients leaves those of TCP alone.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -47,6 +46,14 @@ static unsigned count_udp_listeners(const struct server *server)
 	return count;
 }
 
+/* Beside the flows: notices among several sockets, and what goes over the limit for a moment. */
+static unsigned count_quota(const struct server *server, size_t listener)
+{
+	unsigned sockets = count_sockets(server, listener);
+
+	return sockets > 1 ? sockets + FLOW_QUOTA_OVERDRAFT : 1;
+}
+
 /* What is open, or will be, however few clients there are. */
 static unsigned count_fixed(const struct server *server)
 {
@@ -55,7 +62,7 @@ static unsigned count_fixed(const struct server *server)
 	fixed += server->worker_count * (DESCRIPTORS_PER_WORKER + 2 * server->pipes_per_worker);
 	for (size_t i = 0; i < server->generation->config.listener_count; i++) {
 		if (is_udp(server, i))
-			fixed += 1 + count_sockets(server, i) + FLOW_QUOTA_OVERDRAFT;
+			fixed += count_quota(server, i);
 	}
 	return fixed;
 }
@@ -91,24 +98,18 @@ static unsigned fair_share(const struct server *server, unsigned descriptors, un
 	return share > 0 ? share : 1;
 }
 
-/* Sockets that share a quota tell one another through a descriptor each. */
-static int open_notices(struct server *server, size_t listener)
+/* Each of the listener's sockets is a member of its quota. */
+static void join_quota(struct server *server, size_t listener)
 {
-	const struct flow_quota *quota = &server->flow_quotas[listener];
+	struct flow_quota *quota = &server->flow_quotas[listener];
+	struct flow_quota_member *member = quota->members;
 
 	for (size_t i = 0; i < server->sockets_per_worker * server->worker_count; i++) {
-		struct worker_socket *socket = &server->sockets[i];
-
-		if (socket->listener != listener)
+		if (server->sockets[i].listener != listener)
 			continue;
-		socket->quota = &server->flow_quotas[listener];
-		if (quota->notices < 0)
-			continue;
-		socket->notices = fcntl(quota->notices, F_DUPFD_CLOEXEC, 0);
-		if (socket->notices < 0)
-			return -errno;
+		server->sockets[i].quota = quota;
+		server->sockets[i].quota_member = member++;
 	}
-	return 0;
 }
 
 static int make_quota(struct server *server, size_t listener, unsigned share)
@@ -118,13 +119,12 @@ static int make_quota(struct server *server, size_t listener, unsigned share)
 	int error = flow_quota_init(&server->flow_quotas[listener], limit,
 				    count_sockets(server, listener));
 
-	if (error == 0)
-		error = open_notices(server, listener);
 	if (error < 0) {
 		log_error("daemon", "cannot start", LOG_TEXT("step", "eventfd"),
 			  LOG_ERRNO("error", error));
 		return -1;
 	}
+	join_quota(server, listener);
 	if (limit < asked)
 		log_warning("listener", "fewer flows than max_flows: descriptors are short",
 			    LOG_TEXT("name", server->generation->config.listeners[listener].name),

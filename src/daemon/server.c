@@ -265,7 +265,6 @@ static void server_finish(struct server *server)
 	     server->sockets != NULL && i < server->sockets_per_worker * server->worker_count;
 	     i++) {
 		close_if_open(server->sockets[i].fd);
-		close_if_open(server->sockets[i].notices);
 	}
 	close_if_open(server->signals);
 	close_if_open(server->done);

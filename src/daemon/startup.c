@@ -49,7 +49,6 @@ static int open_socket(struct server *server, size_t listener_index, size_t endp
 	*socket = (struct worker_socket){
 		.listener = listener_index,
 		.budget = &server->listener_budgets[listener_index],
-		.notices = -1,
 	};
 	socket->fd = listener->relay.protocol == RELAY_PROTOCOL_UDP
 			     ? listen_open_udp(endpoint, &listener->socket, sharing, &step)
@@ -83,10 +82,8 @@ static int stage_listeners(struct server *server)
 	if (server->listener_budgets == NULL || server->flow_quotas == NULL ||
 	    server->sockets == NULL)
 		return out_of_memory();
-	for (size_t i = 0; i < config->listener_count; i++)
-		server->flow_quotas[i].notices = -1;
 	for (size_t i = 0; i < server->sockets_per_worker * server->worker_count; i++)
-		server->sockets[i].fd = server->sockets[i].notices = -1;
+		server->sockets[i].fd = -1;
 
 	next = server->sockets;
 	for (unsigned worker = 0; worker < server->worker_count; worker++) {
@@ -176,7 +173,7 @@ static int start_worker(struct server *server, unsigned index)
 	error = worker_start(&server->workers[index], &options);
 	/* Taken over, started or not. */
 	for (size_t i = 0; i < server->sockets_per_worker; i++)
-		sockets[i].fd = sockets[i].notices = -1;
+		sockets[i].fd = -1;
 	if (error < 0) {
 		log_error("daemon", "cannot start a worker", LOG_TEXT("error", strerror(-error)));
 		return -1;

@@ -151,13 +151,6 @@ static void *worker_main(void *argument)
 	return NULL;
 }
 
-static void close_socket(const struct worker_socket *socket)
-{
-	close(socket->fd);
-	if (socket->notices >= 0)
-		close(socket->notices);
-}
-
 /* Takes the socket over. Returns 0 or -ENOMEM. */
 static int create_listener(struct worker *worker, const struct worker_socket *socket,
 			   const struct relay_settings *settings)
@@ -168,9 +161,9 @@ static int create_listener(struct worker *worker, const struct worker_socket *so
 	if (settings->protocol == RELAY_PROTOCOL_UDP) {
 		const struct udp_listener_start start = {
 			.fd = socket->fd,
-			.notices = socket->notices,
 			.settings = settings,
 			.quota = socket->quota,
+			.member = socket->quota_member,
 		};
 
 		listener->udp = udp_listener_create(&worker->relay, &start);
@@ -197,7 +190,7 @@ static int create_listeners(struct worker *worker, const struct worker_options *
 		const struct worker_socket *socket = &options->sockets[i];
 
 		if (error < 0)
-			close_socket(socket);
+			close(socket->fd);
 		else
 			error = create_listener(worker, socket,
 						&config->listeners[socket->listener].relay);
@@ -243,7 +236,7 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 	error = relay_init(&worker->relay, &options->relay);
 	if (error < 0) {
 		for (size_t i = 0; i < options->socket_count; i++)
-			close_socket(&options->sockets[i]);
+			close(options->sockets[i].fd);
 		return error;
 	}
 	error = create_listeners(worker, options);

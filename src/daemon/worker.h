@@ -16,6 +16,7 @@
 
 struct budget;
 struct flow_quota;
+struct flow_quota_member;
 struct generation;
 struct tcp_listener;
 struct udp_listener;
@@ -26,7 +27,7 @@ struct worker_socket {
 	size_t listener;          /* its place in the configuration's list */
 	struct budget *budget;    /* of that listener, shared by all workers; for TCP */
 	struct flow_quota *quota; /* the same for UDP */
-	int notices;              /* a descriptor of quota->notices, or -1 */
+	struct flow_quota_member *quota_member;
 };
 
 enum worker_ending {

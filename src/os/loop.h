@@ -40,7 +40,7 @@ struct loop {
 int loop_init(struct loop *loop, const struct sys *sys); /* 0 or -errno */
 void loop_finish(struct loop *loop);
 
-/* 0 or -errno. A closed descriptor leaves by itself, unless it has duplicates. */
+/* 0 or -errno. A closed descriptor leaves by itself. */
 int loop_watch(struct loop *loop, int fd, uint32_t events, struct loop_source *source);
 int loop_rewatch(struct loop *loop, int fd, uint32_t events, struct loop_source *source);
 void loop_unwatch(struct loop *loop, int fd);

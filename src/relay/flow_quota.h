@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many flows a UDP listener may have, all its sockets together. A socket that needs room makes
- * it among its own flows; but one that has less than its share takes the room from the others: it
- * goes over the limit by one flow and posts a notice, and whoever has more than a share lets one
- * go. So a flood that comes in by one socket can't lock out the clients of another.
+ * How many flows a UDP listener may have, all its sockets together. A socket makes room among its
+ * own flows. But the kernel decides which socket a client comes to, and one that is full of
+ * strangers must not lock out the clients of another: a socket that has fewer fresh flows (not
+ * assured, see base/flow_table.h) than another takes a place over the limit, and asks the one with
+ * the most to let one go. Assured flows make room only when there is no fresh one anywhere.
  */
 #ifndef MMPROXY_RELAY_FLOW_QUOTA_H
 #define MMPROXY_RELAY_FLOW_QUOTA_H
@@ -12,23 +13,48 @@
 
 #include "relay/budget.h"
 
-/* Flows that may be over the limit at once, until others have answered the notices. */
-#define FLOW_QUOTA_OVERDRAFT 16
+/* Flows that may be over the limit for the moment that it takes others to make room. */
+#define FLOW_QUOTA_OVERDRAFT 64
+
+/* One socket. Each has a cache line of its own. */
+struct flow_quota_member {
+	atomic_uint count; /* flows that it has */
+	atomic_uint fresh; /* those of them that are not assured */
+	atomic_uint debt;  /* flows that it has been asked to let go */
+	int notices;       /* eventfd: it has been asked */
+} __attribute__((aligned(64)));
 
 struct flow_quota {
 	struct budget flows;
-	unsigned share; /* of each socket, at least 1; 0: there is but one socket */
-	int notices;    /* eventfd with EFD_SEMAPHORE: flows that somebody is to let go; or -1 */
+	unsigned member_count;
+	struct flow_quota_member *members;
 };
 
-/* For `limit` flows, at least one a socket. Returns 0 or -errno. */
+enum flow_room {
+	FLOW_ROOM_TAKEN, /* there is a place */
+	FLOW_ROOM_EVICT, /* it is taken, but one of the socket's own flows must go for it */
+	FLOW_ROOM_NONE,
+};
+
+/* For `limit` flows, at least one a socket. Returns 0 or -errno; finish it in either case. */
 int flow_quota_init(struct flow_quota *quota, unsigned limit, unsigned sockets);
-void flow_quota_finish(struct flow_quota *quota);
+void flow_quota_finish(struct flow_quota *quota); /* takes a zeroed one */
 
-/* Room for a flow of a socket that has `count` of them, as others are asked to let one go. */
-bool flow_quota_overdraw(struct flow_quota *quota, unsigned count);
+/* Room for one more flow of this member. */
+enum flow_room flow_quota_take(struct flow_quota *quota, struct flow_quota_member *member);
 
-/* Is a socket that has `count` flows to let one go now? Then one notice is taken down. */
-bool flow_quota_owes(const struct flow_quota *quota, unsigned count);
+/* A flow of the member has ended: evicted, or by itself. */
+void flow_quota_give_back(struct flow_quota *quota, struct flow_quota_member *member, bool evicted);
+
+/* Must this member let a flow go that it has been asked for? Takes that off its debt. */
+bool flow_quota_owes(struct flow_quota *quota, struct flow_quota_member *member);
+
+/* A member's own counts have changed. */
+static inline void flow_quota_publish(struct flow_quota_member *member, unsigned count,
+				      unsigned fresh)
+{
+	atomic_store_explicit(&member->count, count, memory_order_relaxed);
+	atomic_store_explicit(&member->fresh, fresh, memory_order_relaxed);
+}
 
 #endif

@@ -28,6 +28,7 @@
 #include "relay/udp_receiver.h"
 
 struct flow_quota;
+struct flow_quota_member;
 struct proxy_header;
 struct relay;
 struct relay_settings;
@@ -41,8 +42,8 @@ struct udp_listener {
 	struct relay *relay;
 	const struct relay_settings *settings; /* holds settings->owner */
 	struct flow_quota *quota;              /* of this listener's flows, of all workers */
+	struct flow_quota_member *member;      /* this socket's part in it */
 	int fd;
-	int notices;       /* a descriptor of its own of quota->notices, or -1 */
 	uint32_t overflow; /* what the kernel last said it has lost */
 	bool draining;     /* no new flows */
 };
@@ -80,10 +81,10 @@ struct udp_flow {
 /* udp_listener.c */
 
 struct udp_listener_start {
-	int fd;      /* taken over */
-	int notices; /* taken over; or -1 */
+	int fd; /* taken over */
 	const struct relay_settings *settings;
-	struct flow_quota *quota;
+	struct flow_quota *quota; /* both outlive the listener */
+	struct flow_quota_member *member;
 };
 
 /* Starts receiving. Holds settings->owner. Returns NULL on failure. */
@@ -135,6 +136,12 @@ struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_o
 
 /* The only way a flow ends. Logs, counts, and frees at the end of the round. */
 void udp_flow_close(struct udp_flow *flow, enum close_reason reason);
+
+/* Closes the flow that is the most expendable; there is one. */
+void udp_flow_evict(struct udp_listener *listener);
+
+/* Both sides have spoken, and then the client again: the flow is worth keeping. */
+void udp_flow_assure(struct udp_flow *flow);
 
 /*
  * Datagrams could not be sent: -error says why. `counters` is the first of three that stand in a

@@ -122,6 +122,11 @@ static void close_socket(struct udp_flow *flow)
 	flow->fd = -1;
 }
 
+static void publish_counts(struct udp_listener *listener)
+{
+	flow_quota_publish(listener->member, listener->flows.count, listener->flows.fresh_count);
+}
+
 static void flow_end(struct udp_flow *flow, enum close_reason reason, const char *step, int error)
 {
 	struct udp_listener *listener = flow->listener;
@@ -136,7 +141,9 @@ static void flow_end(struct udp_flow *flow, enum close_reason reason, const char
 	udp_claim_drop(relay->udp_claims, &flow->claim);
 	if (flow->established) {
 		flow_table_remove(&listener->flows, &flow->entry);
-		budget_give_back(&listener->quota->flows);
+		publish_counts(listener);
+		flow_quota_give_back(listener->quota, listener->member,
+				     reason == CLOSE_FLOW_EVICTED);
 	}
 	relay->session_count--;
 	refcount_drop(flow->settings->owner);
@@ -149,20 +156,34 @@ void udp_flow_close(struct udp_flow *flow, enum close_reason reason)
 	flow_end(flow, reason, NULL, 0);
 }
 
+void udp_flow_evict(struct udp_listener *listener)
+{
+	struct flow_entry *entry = flow_table_expendable(&listener->flows);
+
+	udp_flow_close(container_of(entry, struct udp_flow, entry), CLOSE_FLOW_EVICTED);
+}
+
+void udp_flow_assure(struct udp_flow *flow)
+{
+	struct udp_listener *listener = flow->listener;
+
+	flow_table_assure(&listener->flows, &flow->entry, listener->relay->loop.now);
+	publish_counts(listener);
+}
+
 /* The socket is there: now it needs a place. */
 static bool take_place(struct udp_listener *listener)
 {
-	struct flow_quota *quota = listener->quota;
-	struct flow_entry *entry;
-
-	if (budget_take(&quota->flows) || flow_quota_overdraw(quota, listener->flows.count))
+	switch (flow_quota_take(listener->quota, listener->member)) {
+	case FLOW_ROOM_TAKEN:
 		return true;
-	entry = flow_table_expendable(&listener->flows);
-	if (entry == NULL)
-		return false;
-	udp_flow_close(container_of(entry, struct udp_flow, entry), CLOSE_FLOW_EVICTED);
-	budget_take_anyway(&quota->flows);
-	return true;
+	case FLOW_ROOM_EVICT:
+		udp_flow_evict(listener);
+		return true;
+	case FLOW_ROOM_NONE:
+		break;
+	}
+	return false;
 }
 
 /* May this flow use the client's port towards the upstream? If not, *port is any. */
@@ -244,12 +265,13 @@ struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_o
 	if (!dial(flow))
 		return NULL;
 	if (!take_place(listener)) {
-		udp_flow_close(flow, CLOSE_FLOW_EVICTED);
+		udp_flow_close(flow, CLOSE_FLOW_TABLE_FULL);
 		return NULL;
 	}
 	flow_table_add(&listener->flows, &flow->entry, opening->key, opening->hash,
 		       relay->loop.now);
 	flow->established = true;
+	publish_counts(listener);
 	udp_listener_watch_idle(listener);
 	counter_add(&relay->counters, COUNTER_SESSIONS_RELAYED, 1);
 	return flow;

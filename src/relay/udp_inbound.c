@@ -313,7 +313,7 @@ static void take_datagram(struct arrival *arrival)
 	if (flow == NULL)
 		return;
 	if (flow->answered && !flow->entry.assured)
-		flow_table_assure(&listener->flows, &flow->entry, now);
+		udp_flow_assure(flow);
 	/* A header alone announces a flow; where every datagram has one, it is an empty datagram.
 	 */
 	if (listener->settings->udp.framing == UDP_FRAMING_FIRST && header_length > 0 &&

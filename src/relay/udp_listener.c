@@ -2,7 +2,7 @@
 /* Receiving for a listener's flows, and ending those whose time has come. */
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <unistd.h>
+#include <sys/eventfd.h>
 
 #include "os/log.h"
 #include "os/sys.h"
@@ -27,17 +27,16 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 		udp_inbound_run(listener, (unsigned)count);
 }
 
-/* Others need room, and this socket has more than its share. */
+/* Another socket has taken a place over the limit, for which this one is to make room. */
 static void notices_ready(struct loop_source *source, uint32_t events)
 {
 	struct udp_listener *listener = container_of(source, struct udp_listener, notices_source);
+	eventfd_t count;
 
 	(void)events;
-	while (flow_quota_owes(listener->quota, listener->flows.count)) {
-		struct flow_entry *entry = flow_table_expendable(&listener->flows);
-
-		udp_flow_close(container_of(entry, struct udp_flow, entry), CLOSE_FLOW_EVICTED);
-	}
+	eventfd_read(listener->member->notices, &count);
+	while (flow_quota_owes(listener->quota, listener->member))
+		udp_flow_evict(listener);
 }
 
 /* Milliseconds; 0: none. */
@@ -92,9 +91,8 @@ static int watch(struct udp_listener *listener)
 	struct loop *loop = &listener->relay->loop;
 	int error = loop_watch(loop, listener->fd, EPOLLIN, &listener->source);
 
-	/* Edge-triggered: every socket hears of a notice, and one that owes nothing leaves it. */
-	if (error == 0 && listener->notices >= 0)
-		error = loop_watch(loop, listener->notices, EPOLLIN | EPOLLET,
+	if (error == 0 && listener->member->notices >= 0)
+		error = loop_watch(loop, listener->member->notices, EPOLLIN,
 				   &listener->notices_source);
 	return error;
 }
@@ -122,8 +120,6 @@ struct udp_listener *udp_listener_create(struct relay *relay,
 
 	if (listener == NULL) {
 		relay->sys->close(start->fd);
-		if (start->notices >= 0)
-			relay->sys->close(start->notices);
 		return NULL;
 	}
 	listener->source.ready = listener_ready;
@@ -132,7 +128,7 @@ struct udp_listener *udp_listener_create(struct relay *relay,
 	listener->settings = start->settings;
 	listener->quota = start->quota;
 	listener->fd = start->fd;
-	listener->notices = start->notices;
+	listener->member = start->member;
 	timer_init(&listener->idle, idle_expired);
 	refcount_take(start->settings->owner);
 	if (watch(listener) < 0) {
@@ -174,11 +170,8 @@ void udp_listener_destroy(struct udp_listener *listener)
 		listener->relay->udp->replying = NULL;
 	timer_drop(&listener->idle);
 	listener->relay->sys->close(listener->fd);
-	if (listener->notices >= 0) {
-		/* The other sockets' duplicates keep it open, and epoll would keep it, too. */
-		loop_unwatch(&listener->relay->loop, listener->notices);
-		listener->relay->sys->close(listener->notices);
-	}
+	if (listener->member->notices >= 0)
+		loop_unwatch(&listener->relay->loop, listener->member->notices);
 	flow_table_finish(&listener->flows);
 	refcount_drop(listener->settings->owner);
 	free(listener);
