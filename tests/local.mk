@@ -41,6 +41,7 @@ unit_tests = \
 	tests/unit/test_udp_flow \
 	tests/unit/test_udp_framing \
 	tests/unit/test_udp_receiver \
+	tests/unit/test_udp_room \
 	tests/unit/test_udp_schedule \
 	tests/unit/test_udp_sender \
 	tests/unit/test_udp_sender_faults \
@@ -169,7 +170,7 @@ tests_unit_test_sys_LDADD = libmmproxy.a libpure.a $(libraries)
 # What a worker's UDP flows share with others', and the real system's batches.
 system_ldadd = libmmproxy.a libpure.a $(libraries)
 
-tests_unit_test_flow_quota_SOURCES = tests/unit/test_flow_quota.c
+tests_unit_test_flow_quota_SOURCES = tests/unit/test_flow_quota.c tests/unit/quota_side.h
 tests_unit_test_flow_quota_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_flow_quota_CFLAGS = $(unit_cflags)
 tests_unit_test_flow_quota_LDADD = $(system_ldadd)
@@ -315,6 +316,11 @@ tests_unit_test_udp_sender_faults_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_udp_sender_faults_CFLAGS = $(unit_cflags)
 tests_unit_test_udp_sender_faults_LDADD = $(relay_ldadd)
 
+tests_unit_test_udp_room_SOURCES = tests/unit/test_udp_room.c
+tests_unit_test_udp_room_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_room_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_room_LDADD = $(relay_ldadd)
+
 tests_unit_test_udp_settings_SOURCES = tests/unit/test_udp_settings.c
 tests_unit_test_udp_settings_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_udp_settings_CFLAGS = $(unit_cflags)
@@ -400,6 +406,7 @@ integration_files = \
 	tests/integration/test_udp_failover.py \
 	tests/integration/test_udp_flows.py \
 	tests/integration/test_udp_framings.py \
+	tests/integration/test_udp_idle.py \
 	tests/integration/test_udp_listen.py \
 	tests/integration/test_udp_refusals.py \
 	tests/integration/test_udp_service.py \

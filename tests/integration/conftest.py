@@ -6,6 +6,9 @@
     start_daemon  starts mmproxy; called with settings of the one listener, or with a whole config
     upstream      a listening socket at 127.0.0.1:443 of `host`, the test accepts by hand
     upstream6     the same at [::1]:443
+    start_udp     starts mmproxy with settings of the one UDP listener
+    udp_upstream  a UDP socket at 127.0.0.1:443 of `host`, the test answers by hand
+    udp_upstream6 the same at [::1]:443
     mmproxy       mmproxy in `host`, listening on 127.0.0.1:8443, with settings.listener()
     start         starts anything else that has run() and stop(), and stops it at the end
 
@@ -24,7 +27,7 @@ import daemon
 import network
 import peers
 import settings
-from upstreams import UPSTREAM4, UPSTREAM6, Listener
+from upstreams import UPSTREAM4, UPSTREAM6, Datagrams, Listener
 
 DEADLINE = 60
 
@@ -147,6 +150,31 @@ def start_daemon(request):
     finally:
         for made, _ in started:
             made.discard()
+
+
+@pytest.fixture
+def start_udp(start_daemon):
+    """start_udp(host, "spp", idle_timeout=1.0, subnets="any") and more.
+
+    A flow has no end of its own: without drain_timeout in `top`, the end does not wait for any.
+    """
+
+    def run(namespace, framing="every", top=None, launch=None, ready=True, **changes):
+        listener = settings.udp_listener(framing=framing, **changes)
+        config = settings.configuration(listener, **{"drain_timeout": 0, **(top or {})})
+        return start_daemon(namespace, config=config, launch=launch, ready=ready)
+
+    return run
+
+
+@pytest.fixture
+def udp_upstream(host):
+    return Datagrams(host, UPSTREAM4)
+
+
+@pytest.fixture
+def udp_upstream6(host):
+    return Datagrams(host, UPSTREAM6)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""PROXY protocol headers, written byte by byte: version 1, version 2, TLVs and their CRC32C.
+"""PROXY protocol headers, written byte by byte: version 1, version 2, TLVs and their CRC32C, and
+the Simple Proxy Protocol.
 
 Nothing here checks what it is given, so that the tests can build headers no sender should send.
 """
@@ -9,6 +10,7 @@ import socket
 import struct
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+SPP_MAGIC = b"\x56\xec"
 
 # Version and command.
 LOCAL = 0x20
@@ -21,6 +23,7 @@ UDP4 = 0x12
 TCP6 = 0x21
 UDP6 = 0x22
 UNIX_STREAM = 0x31
+UNIX_DATAGRAM = 0x32
 
 # TLV types.
 ALPN = 0x01
@@ -69,6 +72,18 @@ def v2(client, service=None, tlvs=b"", command=PROXY, family=None, crc=False):
     return with_crc32c(v2_raw(command, family, block + tlvs + tlv(CRC32C, bytes(4))), -4)
 
 
+def v2_udp(client, service=None, **options):
+    """What stands in front of a datagram: version 2 that says UDP."""
+    return v2(client, service, family=UDP6 if ":" in client[0] else UDP4, **options)
+
+
+def spp(client, service=None):
+    """A Simple Proxy Protocol header: 38 bytes, IPv4 addresses as IPv4-mapped ones."""
+    service = service or (SERVICE6 if ":" in client[0] else SERVICE4)
+    addresses = b"".join(_as_ipv6(address) for address, _ in (client, service))
+    return SPP_MAGIC + addresses + struct.pack("!HH", client[1], service[1])
+
+
 def v2_raw(command, family, rest, length=None):
     """A version 2 header with any bytes behind the fixed part; `length` may lie about them."""
     length = len(rest) if length is None else length
@@ -115,6 +130,10 @@ def with_crc32c(header, offset):
 def mapped(address):
     """The IPv4-mapped IPv6 form of an IPv4 address, as the text that inet_pton takes."""
     return "::ffff:" + str(ipaddress.IPv4Address(address))
+
+
+def _as_ipv6(address):
+    return socket.inet_pton(socket.AF_INET6, address if ":" in address else mapped(address))
 
 
 def _crc32c_table():

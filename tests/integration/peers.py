@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The real programs around mmproxy: HAProxy and nginx in front, sshd behind.
+"""The real programs around mmproxy: HAProxy, nginx and dnsdist in front, sshd, dnsmasq and iperf
+behind; and a balancer for UDP of this project's own, as there is hardly another.
 
 Each runs in the foreground from a configuration made for the test, in a namespace, never as a
 service of the machine.
@@ -18,7 +19,10 @@ from waiting import wait_until
 PROGRAMS = {
     "haproxy": "haproxy",
     "nginx": "nginx",
+    "dnsdist": "dnsdist",
     "sshd": "openssh-server",
+    "dnsmasq": "dnsmasq-base",
+    "iperf": "iperf",
     "ip": "iproute2",
     "nft": "nftables",
     "openssl": "openssl",
@@ -53,7 +57,8 @@ class Peer:
         path.chmod(mode)
         return str(path)
 
-    def start(self, command, ports):
+    def start(self, command, ports, protocols=("tcp",)):
+        """Waits until all the ports are listened on, by each of the protocols."""
         with open(self.directory / "output", "wb") as output:
             self._process = self.namespace.popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
@@ -61,7 +66,8 @@ class Peer:
 
         def listening():
             assert self._process.poll() is None, f"{command[0]} ended:\n{self.output()}"
-            return set(ports) <= listening_ports(self._process.pid)
+            pid = self._process.pid
+            return all(set(ports) <= listening_ports(pid, protocol) for protocol in protocols)
 
         wait_until(listening, 15, lambda: f"{command[0]} listens on {ports}:\n{self.output()}")
 
@@ -143,6 +149,75 @@ stream {{
         return self
 
 
+class Dnsdist(Peer):
+    """A DNS load balancer on port 53 of these addresses, in front of one server that it checks."""
+
+    def __init__(self, namespace, addresses, server):
+        super().__init__(namespace)
+        lines = [f'addLocal("{address}:53")' for address in addresses]
+        lines += ['setACL({"0.0.0.0/0", "::/0"})']
+        lines += [f'newServer{{address="{server}", useProxyProtocol=true, checkInterval=1}}']
+        self.config = self.write("dnsdist.conf", "\n".join(lines) + "\n")
+
+    def run(self):
+        command = [_find("dnsdist"), "--supervised", "--disable-syslog", "-C", self.config]
+        self.start(command, [53], ["tcp", "udp"])
+        wait_until(lambda: "as 'up'" in self.output(), 15, lambda: f"up:\n{self.output()}")
+        return self
+
+
+class Dnsmasq(Peer):
+    """A name server on loopback that knows one name, and says in its log who asks."""
+
+    NAME, ADDRESS4, ADDRESS6 = "www.example.com", "192.0.2.123", "2001:db8::123"
+
+    def __init__(self, namespace, port=53):
+        super().__init__(namespace)
+        self.port = port
+
+    def run(self):
+        command = [_find("dnsmasq"), "--conf-file=/dev/null", "--keep-in-foreground", "--pid-file"]
+        command += ["--user=root", "--no-resolv", "--no-hosts", "--log-facility=-"]
+        command += ["--log-queries=extra", "--bind-interfaces", f"--port={self.port}"]
+        command += ["--listen-address=127.0.0.1,::1"]
+        command += [f"--host-record={self.NAME},{self.ADDRESS4},{self.ADDRESS6}"]
+        self.start(command, [self.port], ["tcp", "udp"])
+        return self
+
+
+class Iperf(Peer):
+    """An iperf server for UDP on one address, which reports in kbit/s."""
+
+    def __init__(self, namespace, address, port=5001):
+        super().__init__(namespace)
+        self.address = address
+        self.port = port
+
+    def run(self):
+        command = [_find("iperf"), "-s", "-u", "-B", self.address, "-p", str(self.port), "-f", "k"]
+        if ":" in self.address:
+            command.append("-V")
+        self.start(command, [self.port], ["udp"])
+        return self
+
+
+class UdpForwarder(Peer):
+    """tests/tools/udp_forwarder, from $UDP_FORWARDER or where the build leaves it."""
+
+    def __init__(self, namespace, listen, server, framing, *options):
+        super().__init__(namespace)
+        self.listen = listen
+        self.arguments = ["--listen", "%s:%d" % listen, "--to", server, "--framing", framing]
+        self.arguments += options
+
+    def run(self):
+        top = pathlib.Path(__file__).resolve().parents[2]
+        program = os.environ.get("UDP_FORWARDER") or top / "build/tests/tools/udp_forwarder"
+        assert os.access(program, os.X_OK), f"no udp_forwarder at {program}"
+        self.start([str(program), *self.arguments], [self.listen[1]], ["udp"])
+        return self
+
+
 class Sshd(Peer):
     """An SSH server on loopback whose log says where each connection came from."""
 
@@ -193,14 +268,16 @@ def certificate(directory, name="cert", common_name="client.example"):
     return str(both)
 
 
-def listening_ports(pid):
-    """The TCP ports that anyone listens on in the namespace of a process."""
+def listening_ports(pid, protocol="tcp"):
+    """The ports that anyone listens on, or of UDP receives on, in the namespace of a process."""
     ports = set()
-    for table in ("tcp", "tcp6"):
+    # LISTEN; of UDP, not connected.
+    state = {"tcp": "0A", "udp": "07"}[protocol]
+    for table in (protocol, protocol + "6"):
         with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{table}") as file:
             for line in file.readlines()[1:]:
                 fields = line.split()
-                if fields[3] == "0A":
+                if fields[3] == state:
                     ports.add(int(fields[1].rpartition(":")[2], 16))
     return ports
 

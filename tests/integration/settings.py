@@ -17,6 +17,20 @@ def listener(name="web", **changes):
     return {key: value for key, value in settings.items() if value is not None}
 
 
+def udp_listener(name="dns", framing="every", idle_timeout=None, max_flows=None, **changes):
+    """The same for UDP, on both loopback addresses. The first settings are those in udp."""
+    udp = {"framing": framing, "idle_timeout": idle_timeout, "max_flows": max_flows}
+    return listener(
+        name,
+        **{
+            "protocol": "udp",
+            "listen": ["127.0.0.1:8443", "[::1]:8443"],
+            "udp": {key: value for key, value in udp.items() if value is not None},
+            **changes,
+        },
+    )
+
+
 def configuration(*listeners, **top):
     """A whole file. The log level is debug unless the test says otherwise."""
     settings = {"log": {"level": "debug"}, **top, "listeners": list(listeners)}

@@ -2,6 +2,7 @@
 """Upstreams for mmproxy to dial, in a namespace of the test's choice.
 
 Listener leaves everything to the test: it accepts when asked, and hands out the plain socket.
+Datagrams is the same for UDP.
 Server serves by itself, one thread a connection, and keeps a record of whom it saw.
 """
 
@@ -15,6 +16,8 @@ from network import family_of
 
 UPSTREAM4 = ("127.0.0.1", 443)
 UPSTREAM6 = ("::1", 443)
+
+SO_RCVBUFFORCE = 33
 
 
 class Listener:
@@ -52,6 +55,41 @@ class Listener:
         if self.has_connection():
             _, peer = self.accept()
             raise AssertionError(f"the upstream has a connection from {peer}")
+
+    def close(self):
+        self.socket.close()
+
+
+class Datagrams:
+    """A UDP socket that answers when the test says so."""
+
+    def __init__(self, namespace, address=UPSTREAM4):
+        self.socket = namespace.socket(family_of(address[0]), socket.SOCK_DGRAM)
+        if family_of(address[0]) == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        self.socket.settimeout(10)
+        self.socket.bind(address)
+
+    def receive(self):
+        """The next datagram and whom it shows as its sender: (bytes, (address, port))."""
+        try:
+            payload, peer = self.socket.recvfrom(65536)
+        except socket.timeout:
+            raise AssertionError("no datagram reached the upstream in time") from None
+        return payload, peer[:2]
+
+    def send(self, payload, peer):
+        self.socket.sendto(payload, peer)
+
+    def has_datagram(self):
+        """Whether a datagram waits to be received."""
+        return bool(select.select([self.socket], [], [], 0)[0])
+
+    def assert_untouched(self):
+        """On loopback a datagram is here before mmproxy has counted it, or a later one, as sent."""
+        if self.has_datagram():
+            raise AssertionError("the upstream has %r from %s" % self.receive())
 
     def close(self):
         self.socket.close()

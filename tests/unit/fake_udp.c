@@ -356,8 +356,7 @@ static void call_close(int fd)
 {
 	struct fake_udp_socket *socket = socket_of(fd, "close");
 
-	/* Others have duplicates of it, so epoll would go on telling of it. */
-	assert(!socket->watched || !socket->notices);
+	assert(!socket->notices);
 	forget_arrivals(fake, socket);
 	socket->fd = -1;
 	socket->watched = false;
@@ -426,8 +425,6 @@ struct fake_udp_socket *fake_udp_open(struct fake_udp *of, const struct address 
 {
 	struct fake_udp_socket *socket = socket_create(of);
 
-	if (bound != NULL)
-		socket->bound = *bound;
-	socket->notices = bound == NULL;
+	socket->bound = *bound;
 	return socket;
 }

@@ -56,8 +56,8 @@ struct fake_udp_socket {
 	bool dual_stack;  /* IPv4 peers are ::ffff:a.b.c.d */
 	bool wildcard;    /* says which address was asked */
 	bool watched;
-	bool notices; /* no socket: an eventfd of which others have duplicates */
-	bool edge;    /* notices: an event is due */
+	bool notices; /* no socket: an eventfd, and not the program's to close */
+	bool heard;   /* notices: what is posted there is reported, until it has been read */
 	uint32_t events;
 	struct loop_source *source;
 	struct address bound;
@@ -131,9 +131,12 @@ void fake_udp_fail(struct fake_udp *fake, enum fake_udp_call call, unsigned in, 
 size_t fake_udp_poll(struct fake_udp *fake, struct fake_udp_event *events, size_t max,
 		     unsigned start);
 
-/* A listener's socket, or with no address: the descriptor of its notices. The fake's until
- * fake_udp_finish(), whatever the program does. */
+/* A listener's socket. The fake's until fake_udp_finish(), whatever the program does. */
 struct fake_udp_socket *fake_udp_open(struct fake_udp *fake, const struct address *bound);
+/* The test's own eventfd, for the program to watch. It says nothing until it is `heard`. */
+struct fake_udp_socket *fake_udp_adopt(struct fake_udp *fake, int eventfd);
+/* Is anything posted there? Leaves it there. */
+bool fake_udp_posted(const struct fake_udp_socket *notices);
 
 /* Something has arrived; the bytes are copied. The caller may still change what is beside them. */
 struct fake_udp_arrival *fake_udp_arrive(struct fake_udp_socket *socket, const struct address *from,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The fake from the test's side: faults to come, the events so far, and what arrives. */
 #include <assert.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -18,16 +19,35 @@ void fake_udp_fail(struct fake_udp *of, enum fake_udp_call call, unsigned in, in
 	assert(false); /* too many plans */
 }
 
+struct fake_udp_socket *fake_udp_adopt(struct fake_udp *of, int eventfd)
+{
+	struct fake_udp_socket *socket = calloc(1, sizeof(*socket));
+
+	assert(socket != NULL && eventfd >= 0);
+	socket->fd = eventfd;
+	socket->notices = true;
+	list_init(&socket->arrivals);
+	list_append(&of->sockets, &socket->link);
+	return socket;
+}
+
+bool fake_udp_posted(const struct fake_udp_socket *notices)
+{
+	struct pollfd asked = {.fd = notices->fd, .events = POLLIN};
+
+	return poll(&asked, 1, 0) == 1;
+}
+
 static uint32_t ready_events(struct fake_udp_socket *socket)
 {
 	uint32_t found = 0;
 
-	if (!list_empty(&socket->arrivals) || socket->edge)
+	if (socket->heard)
+		socket->heard = fake_udp_posted(socket);
+	if (!list_empty(&socket->arrivals) || socket->heard)
 		found |= EPOLLIN;
 	if (socket->error < 0)
 		found |= EPOLLIN | EPOLLERR;
-	if ((socket->events & EPOLLET) != 0)
-		socket->edge = false;
 	return found & (socket->events | EPOLLERR);
 }
 

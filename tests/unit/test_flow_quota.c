@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A listener's quota of flows: what one socket gets alone, what several get against each other, and
- * that no number of threads gets more than the limit and the overdraft, or leaves anything taken.
+ * A listener's quota of flows: what one socket gets alone, what several get against each other, who
+ * pays for it, and that there are never more flows than the limit and the overdraft.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -12,146 +12,314 @@
 
 #include <cmocka.h>
 
-#include "relay/flow_quota.h"
+#include "quota_side.h"
+
+#define SEQUENCES  2000
+#define OPERATIONS 200
 
 #define THREADS     4
 #define ROUNDS      20000
 #define STRESS_SIZE 40
 
-static struct flow_quota quota;
-
-static void begin(unsigned limit, unsigned sockets)
-{
-	assert_int_equal(flow_quota_init(&quota, limit, sockets), 0);
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	flow_quota_finish(&quota);
-	return 0;
-}
-
-static unsigned used(void)
-{
-	return atomic_load(&quota.flows.used);
-}
-
-/* How many can be had within the limit. */
-static unsigned take_all(void)
-{
-	unsigned count = 0;
-
-	while (budget_take(&quota.flows))
-		count++;
-	return count;
-}
-
-/* How many a socket that has `count` can have beyond. */
-static unsigned overdraw_all(unsigned count)
-{
-	unsigned taken = 0;
-
-	while (flow_quota_overdraw(&quota, count))
-		taken++;
-	return taken;
-}
-
-/* Notices that are up, which are taken down by the count. */
-static unsigned notices(void)
-{
-	unsigned count = 0;
-
-	while (flow_quota_owes(&quota, UINT32_MAX))
-		count++;
-	return count;
-}
-
-static void one_socket_alone_has_the_whole_limit_and_nobody_to_ask(void **state)
+static void one_socket_alone_has_the_whole_limit_and_hears_nothing(void **state)
 {
 	(void)state;
 	begin(100, 1);
-	assert_int_equal(quota.share, 0);
-	assert_int_equal(quota.notices, -1);
-	assert_int_equal(take_all(), 100);
-	assert_false(flow_quota_overdraw(&quota, 0));
+	assert_int_equal(quota.member_count, 1);
+	assert_int_equal(quota.members[0].notices, -1);
+	assert_int_equal(come_as(0, FLOW_ROOM_TAKEN, 101), 100);
 	assert_int_equal(used(), 100);
+	assert_int_equal(wake(0), 0);
 }
 
-static void sockets_share_the_limit_evenly(void **state)
+static void one_socket_alone_makes_room_in_itself_fresh_or_not(void **state)
 {
 	(void)state;
-	begin(100, 3);
-	assert_int_equal(quota.share, 33);
-	assert_true(quota.notices >= 0);
-	assert_int_equal(take_all(), 100);
+	begin(10, 1);
+	come_as(0, FLOW_ROOM_TAKEN, 10);
+	for (unsigned i = 0; i <= 10; i++) {
+		assert_int_equal(sides[0].fresh, 10 - i);
+		/* With assured ones alone as well. */
+		assert_int_equal(come(0), FLOW_ROOM_EVICT);
+		assert_int_equal(used(), 10);
+		assert_int_equal(wake(0), 0);
+		assure(0);
+	}
+	assert_int_equal(debt_of(0), 0);
 }
 
-static void every_socket_has_a_share_however_low_the_limit(void **state)
+static void every_socket_has_a_place_however_low_the_limit(void **state)
 {
 	(void)state;
 	begin(1, 5);
-	assert_int_equal(quota.share, 1);
-	assert_int_equal(take_all(), 5);
+	assert_int_equal(limit_of(), 5);
 	flow_quota_finish(&quota);
 	begin(0, 1);
-	assert_int_equal(take_all(), 1);
+	assert_int_equal(limit_of(), 1);
+	assert_int_equal(come(0), FLOW_ROOM_TAKEN);
+	assert_int_equal(come(0), FLOW_ROOM_EVICT);
 }
 
-static void within_the_limit_any_socket_may_have_more_than_its_share(void **state)
+static void within_the_limit_any_socket_may_have_all(void **state)
 {
 	(void)state;
 	begin(100, 4);
-	assert_int_equal(take_all(), 100);
-	assert_int_equal(notices(), 0);
+	assert_int_equal(come_as(2, FLOW_ROOM_TAKEN, 100), 100);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_true(quota.members[i].notices >= 0);
+		assert_false(noticed(i));
+		assert_int_equal(wake(i), 0);
+	}
 }
 
-static void below_its_share_a_socket_goes_over_the_limit_and_posts_a_notice(void **state)
+static void one_of_the_richest_evicts_its_own(void **state)
+{
+	(void)state;
+	begin(100, 3);
+	come_as(0, FLOW_ROOM_TAKEN, 45);
+	come_as(1, FLOW_ROOM_TAKEN, 45);
+	come_as(2, FLOW_ROOM_TAKEN, 10);
+	assert_int_equal(come_as(0, FLOW_ROOM_EVICT, 20), 20);
+	assert_int_equal(come_as(1, FLOW_ROOM_EVICT, 20), 20);
+	assert_int_equal(used(), 100);
+	assert_int_equal(debts(), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_false(noticed(i));
+}
+
+static void below_the_richest_a_socket_overdraws_and_the_richest_pays(void **state)
 {
 	(void)state;
 	begin(100, 4);
-	take_all();
-	assert_true(flow_quota_overdraw(&quota, 24));
-	assert_int_equal(used(), 101);
-	assert_int_equal(notices(), 1);
-	assert_false(flow_quota_overdraw(&quota, 25));
-	assert_false(flow_quota_overdraw(&quota, 26));
-	assert_int_equal(used(), 101);
-	assert_int_equal(notices(), 0);
+	come_as(0, FLOW_ROOM_TAKEN, 20);
+	come_as(1, FLOW_ROOM_TAKEN, 80);
+	for (unsigned i = 0; i < 4; i++) {
+		if (i == 1)
+			continue;
+		assert_int_equal(come(i), FLOW_ROOM_TAKEN);
+		assert_int_equal(used(), 101);
+		assert_int_equal(debt_of(1), 1);
+		assert_int_equal(debts(), 1);
+		assert_true(noticed(1));
+		for (unsigned j = 0; j < 4; j++) {
+			assert_false(noticed(j));
+			assert_int_equal(wake(j), j == 1);
+		}
+		assert_int_equal(used(), 100);
+	}
+}
+
+static void assured_flows_make_nobody_rich(void **state)
+{
+	(void)state;
+	begin(100, 2);
+	assert_int_equal(come_to_stay(0, 90), 90);
+	come_as(0, FLOW_ROOM_TAKEN, 2);
+	come_as(1, FLOW_ROOM_TAKEN, 8);
+	/* However many it has. */
+	assert_int_equal(come(0), FLOW_ROOM_TAKEN);
+	assert_int_equal(wake(0), 0);
+	assert_int_equal(wake(1), 1);
+	assert_int_equal(come(1), FLOW_ROOM_EVICT);
+}
+
+static void who_owes_has_so_many_less(void **state)
+{
+	(void)state;
+	begin(100, 3);
+	come_as(0, FLOW_ROOM_TAKEN, 51);
+	come_as(1, FLOW_ROOM_TAKEN, 49);
+	assert_int_equal(come(2), FLOW_ROOM_TAKEN);
+	assert_int_equal(come(2), FLOW_ROOM_TAKEN);
+	assert_int_equal(debt_of(0), 2);
+	/* Now they have 49 both, and then the second is the richest. */
+	assert_int_equal(come(1), FLOW_ROOM_EVICT);
+	assert_int_equal(come(2), FLOW_ROOM_TAKEN);
+	assert_int_equal(come(2), FLOW_ROOM_TAKEN);
+	assert_int_equal(debt_of(0), 3);
+	assert_int_equal(debt_of(1), 1);
+	assert_int_equal(wake(0), 3);
+	assert_int_equal(wake(1), 1);
+	assert_int_equal(used(), 100);
+}
+
+static void floods_of_all_sockets_come_to_equal_parts(void **state)
+{
+	(void)state;
+	begin(99, 3);
+	come_as(0, FLOW_ROOM_TAKEN, 99);
+	for (unsigned i = 0; i < 100; i++) {
+		come(1);
+		come(2);
+		wake(0);
+		wake(1);
+		wake(2);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(sides[i].count, 33);
+}
+
+static void expect_overdraft(unsigned limit, unsigned overdraft)
+{
+	begin(limit, 3);
+	come_as(0, FLOW_ROOM_TAKEN, limit);
+	/* As if its flows were assured at once. */
+	for (unsigned i = 0; i < overdraft; i++) {
+		assert_int_equal(come(1), FLOW_ROOM_TAKEN);
+		assure(1);
+		/* And the first one's debt is never seen. */
+		come(0);
+	}
+	assert_int_equal(used(), limit + overdraft);
+	assert_int_equal(debts(), overdraft);
 }
 
 static void the_overdraft_ends_and_leaves_nothing_taken(void **state)
 {
+	static const unsigned limits[][2] = {
+		{1000, FLOW_QUOTA_OVERDRAFT},
+		{FLOW_QUOTA_OVERDRAFT + 1, FLOW_QUOTA_OVERDRAFT},
+		{FLOW_QUOTA_OVERDRAFT, FLOW_QUOTA_OVERDRAFT},
+		{10, 10},
+	};
+
 	(void)state;
-	begin(100, 4);
-	take_all();
-	assert_int_equal(overdraw_all(0), FLOW_QUOTA_OVERDRAFT);
-	assert_int_equal(used(), 100 + FLOW_QUOTA_OVERDRAFT);
-	/* One notice for each that was had, none for the one that was not. */
-	assert_int_equal(notices(), FLOW_QUOTA_OVERDRAFT);
+	for (unsigned i = 0; i < 4; i++) {
+		const unsigned most = limits[i][0] + limits[i][1];
+
+		expect_overdraft(limits[i][0], limits[i][1]);
+		/* The first has fresh ones that it doesn't owe, or the second is the richest. */
+		assert_int_equal(come(1),
+				 limits[i][0] > limits[i][1] ? FLOW_ROOM_NONE : FLOW_ROOM_EVICT);
+		assert_int_equal(come(2), FLOW_ROOM_NONE);
+		assert_int_equal(used(), most);
+		assert_int_equal(debts(), limits[i][1]);
+		flow_quota_finish(&quota);
+	}
+}
+
+static void with_the_overdraft_used_up_a_poor_socket_evicts_its_own(void **state)
+{
+	(void)state;
+	begin(200, 2);
+	come_as(0, FLOW_ROOM_TAKEN, 200);
+	assert_int_equal(come_as(1, FLOW_ROOM_TAKEN, 100), FLOW_QUOTA_OVERDRAFT);
+	assert_int_equal(come_as(1, FLOW_ROOM_EVICT, 10), 10);
+	assert_int_equal(used(), 200 + FLOW_QUOTA_OVERDRAFT);
+	assert_int_equal(wake(1), 0);
+	assert_int_equal(wake(0), FLOW_QUOTA_OVERDRAFT);
+	assert_int_equal(used(), 200);
+}
+
+static void assured_flows_stay_while_anybody_has_a_fresh_one(void **state)
+{
+	(void)state;
+	begin(200, 2);
+	assert_int_equal(come_to_stay(0, 190), 190);
+	come_as(1, FLOW_ROOM_TAKEN, 10);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(come_to_stay(0, 1), 1);
+		assert_int_equal(wake(0), 0);
+		assert_int_equal(wake(1), 1);
+	}
+	assert_int_equal(sides[0].count, 200);
+}
+
+static void all_assured_who_has_two_more_pays(void **state)
+{
+	(void)state;
+	begin(100, 3);
+	come_to_stay(0, 40);
+	come_to_stay(1, 35);
+	come_to_stay(2, 25);
+	while (sides[2].count < 33) {
+		unsigned richer = sides[0].count >= sides[1].count ? 0 : 1;
+
+		assert_int_equal(come(2), FLOW_ROOM_TAKEN);
+		assure(2);
+		assert_int_equal(debt_of(richer), 1);
+		assert_int_equal(debts(), 1);
+		for (unsigned i = 0; i < 3; i++)
+			assert_int_equal(wake(i), i == richer);
+	}
+	assert_int_equal(sides[0].count + sides[1].count, 67);
+	/* Nobody has two more, now. */
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(come(i), FLOW_ROOM_EVICT);
+		assure(i);
+	}
+	assert_int_equal(debts(), 0);
+	assert_int_equal(used(), 100);
+}
+
+static void all_assured_newcomers_are_turned_away_when_nobody_makes_room(void **state)
+{
+	(void)state;
+	begin(200, 2);
+	come_to_stay(0, 200);
+	assert_int_equal(come_to_stay(1, 100), FLOW_QUOTA_OVERDRAFT);
+	assert_int_equal(debt_of(0), FLOW_QUOTA_OVERDRAFT);
+	assert_int_equal(come(1), FLOW_ROOM_NONE);
+	assert_int_equal(used(), 200 + FLOW_QUOTA_OVERDRAFT);
+	assert_int_equal(debts(), FLOW_QUOTA_OVERDRAFT);
+	assert_int_equal(wake(0), FLOW_QUOTA_OVERDRAFT);
+	assert_int_equal(used(), 200);
+	assert_int_equal(come(1), FLOW_ROOM_TAKEN);
+}
+
+static void what_ends_by_itself_is_owed_no_more(void **state)
+{
+	(void)state;
+	begin(100, 2);
+	come_as(0, FLOW_ROOM_TAKEN, 100);
+	come_as(1, FLOW_ROOM_TAKEN, 3);
+	assert_int_equal(debt_of(0), 3);
+	leave(0, true);
+	leave(1, true);
+	/* One over the limit is left, and one to go. */
+	assert_int_equal(wake(0), 1);
+	assert_int_equal(used(), 100);
+	assert_int_equal(debts(), 0);
+	come(1);
+	leave(1, true);
+	assert_int_equal(wake(0), 0);
+	assert_int_equal(debts(), 0);
+}
+
+/* Between the answer and the eviction another socket must not find what is about to go. */
+static void a_place_that_is_being_exchanged_is_not_free(void **state)
+{
+	(void)state;
+	begin(10, 3);
+	come_as(0, FLOW_ROOM_TAKEN, 10);
+	come_as(1, FLOW_ROOM_TAKEN, 10);
+	assert_int_equal(sides[1].count, 5);
+	while (come(2) == FLOW_ROOM_TAKEN)
+		assure(2);
+	while (used() < most_of())
+		assert_int_equal(come_to_stay(2, 1), 1);
+	assert_int_equal(flow_quota_take(&quota, &quota.members[0]), FLOW_ROOM_EVICT);
+	forget(0, true);
 	budget_give_back(&quota.flows);
-	assert_int_equal(overdraw_all(0), 1);
+	assert_int_equal(used(), most_of());
+	assert_int_equal(come(2), FLOW_ROOM_NONE);
+	add(0);
+	expect_in_order();
 }
 
-static void a_notice_is_taken_down_once_by_who_has_more_than_a_share(void **state)
+/* It is asked again while it is closing the only flow that it has. */
+static void a_debt_that_its_debtor_cannot_pay_is_not_forgotten(void **state)
 {
 	(void)state;
-	begin(100, 4);
-	take_all();
-	assert_true(flow_quota_overdraw(&quota, 0));
-	assert_false(flow_quota_owes(&quota, 0));
-	assert_false(flow_quota_owes(&quota, 25));
-	assert_true(flow_quota_owes(&quota, 26));
-	assert_false(flow_quota_owes(&quota, 26));
-	assert_false(flow_quota_owes(&quota, 100));
-}
-
-static void nobody_owes_anything_without_a_notice(void **state)
-{
-	(void)state;
-	begin(100, 4);
-	take_all();
-	assert_false(flow_quota_owes(&quota, 100));
+	begin(10, 3);
+	come_to_stay(1, 9);
+	come_as(0, FLOW_ROOM_TAKEN, 1);
+	assert_int_equal(come_to_stay(1, 1), 1);
+	assert_int_equal(debt_of(0), 1);
+	assert_true(flow_quota_owes(&quota, &quota.members[0]));
+	assert_int_equal(come(2), FLOW_ROOM_TAKEN);
+	leave(0, true);
+	expect_room_once_all_have_paid();
 }
 
 static void a_quota_can_be_finished_twice(void **state)
@@ -159,13 +327,115 @@ static void a_quota_can_be_finished_twice(void **state)
 	(void)state;
 	begin(100, 4);
 	flow_quota_finish(&quota);
-	assert_int_equal(quota.notices, -1);
+	assert_null(quota.members);
 	flow_quota_finish(&quota);
 }
 
-/* As a worker does: makes room among its own flows, takes room from others, answers notices. */
+/* Any sequence, and what each answer may be. */
+
+static unsigned left_of(const atomic_uint *count, unsigned member)
+{
+	return *count > debt_of(member) ? *count - debt_of(member) : 0;
+}
+
+static unsigned fresh_left(unsigned member)
+{
+	return left_of(&quota.members[member].fresh, member);
+}
+
+static unsigned count_left(unsigned member)
+{
+	return left_of(&quota.members[member].count, member);
+}
+
+static unsigned most_left(unsigned (*left)(unsigned member))
+{
+	unsigned most = 0;
+
+	for (unsigned i = 0; i < quota.member_count; i++)
+		most = left(i) > most ? left(i) : most;
+	return most;
+}
+
+static enum flow_room due_room(unsigned member)
+{
+	const unsigned fresh = most_left(fresh_left), count = most_left(count_left);
+	const bool full = used() == most_of();
+
+	if (used() < limit_of())
+		return FLOW_ROOM_TAKEN;
+	if (fresh == 0 && count > count_left(member) + 1)
+		return full ? FLOW_ROOM_NONE : FLOW_ROOM_TAKEN;
+	if (fresh == 0)
+		return sides[member].count > 0 ? FLOW_ROOM_EVICT : FLOW_ROOM_NONE;
+	if (fresh > fresh_left(member) && !full)
+		return FLOW_ROOM_TAKEN;
+	return sides[member].fresh > 0 ? FLOW_ROOM_EVICT : FLOW_ROOM_NONE;
+}
+
+static void expect_fair_come(unsigned member)
+{
+	const unsigned used_before = used(), debts_before = debts();
+	const unsigned fresh = most_left(fresh_left), count = most_left(count_left);
+	const enum flow_room due = due_room(member);
+	const bool overdrawn = due == FLOW_ROOM_TAKEN && used_before >= limit_of();
+	unsigned before[SIDES];
+
+	for (unsigned i = 0; i < quota.member_count; i++)
+		before[i] = debt_of(i);
+	assert_int_equal(come(member), due);
+	assert_int_equal(used(), used_before + (due == FLOW_ROOM_TAKEN));
+	assert_int_equal(debts(), debts_before + overdrawn);
+	for (unsigned i = 0; i < quota.member_count; i++) {
+		if (debt_of(i) == before[i])
+			continue;
+		assert_int_not_equal(i, member);
+		assert_int_equal(fresh > 0 ? fresh_left(i) : count_left(i),
+				 (fresh > 0 ? fresh : count) - 1);
+	}
+}
+
+static void operate(void)
+{
+	unsigned member = random_below(quota.member_count);
+	struct side *side = &sides[member];
+
+	switch (random_below(8)) {
+	case 0:
+		if (side->count > 0)
+			leave(member, side->fresh > random_below(side->count));
+		break;
+	case 1:
+		wake(member);
+		break;
+	case 2:
+	case 3:
+		for (unsigned i = random_below(side->fresh + 1); i > 0; i--)
+			assure(member);
+		break;
+	default:
+		for (unsigned i = random_below(20); i > 0; i--)
+			expect_fair_come(member);
+	}
+	expect_in_order();
+}
+
+static void in_any_sequence_each_answer_keeps_to_the_rules(void **state)
+{
+	(void)state;
+	random_state = 1;
+	for (unsigned sequence = 0; sequence < SEQUENCES; sequence++) {
+		begin(1 + random_below(random_below(2) == 0 ? 20 : 150), 1 + random_below(SIDES));
+		for (unsigned i = 0; i < OPERATIONS; i++)
+			operate();
+		expect_room_once_all_have_paid();
+		leave_all();
+		flow_quota_finish(&quota);
+	}
+}
+
+/* As workers do: clients come, are assured, end by themselves, and room is made for others. */
 static atomic_uint held, most_held;
-static atomic_uint overdrawn, answered;
 static pthread_barrier_t all_there;
 
 static void note_held(void)
@@ -176,33 +446,29 @@ static void note_held(void)
 		;
 }
 
-static void let_one_go(unsigned *count)
+static void let_one_go(unsigned member)
 {
 	atomic_fetch_sub(&held, 1);
-	budget_give_back(&quota.flows);
-	--*count;
+	evict(member);
 }
 
-static bool take_one(unsigned *count)
+static void take_one(unsigned member)
 {
-	while (!budget_take(&quota.flows)) {
-		if (flow_quota_overdraw(&quota, *count)) {
-			atomic_fetch_add(&overdrawn, 1);
-			break;
-		}
-		if (*count == 0)
-			return false;
-		let_one_go(count);
-	}
+	enum flow_room room = flow_quota_take(&quota, &quota.members[member]);
+
+	if (room == FLOW_ROOM_EVICT)
+		let_one_go(member);
+	if (room == FLOW_ROOM_NONE)
+		return;
 	note_held();
-	++*count;
-	return true;
+	add(member);
 }
 
 static void *work(void *argument)
 {
-	uint64_t random = (uint64_t)(uintptr_t)argument;
-	unsigned count = 0;
+	const struct side *side = argument;
+	unsigned member = (unsigned)(side - sides);
+	uint64_t random = member;
 
 	pthread_barrier_wait(&all_there);
 	for (unsigned i = 0; i < ROUNDS; i++) {
@@ -211,17 +477,17 @@ static void *work(void *argument)
 			sched_yield();
 		random = random * 6364136223846793005u + 1442695040888963407u;
 		/* Each is greedy for a while, and then all but gives up. */
-		if (random >> 40 & 3 || (i / 500 + (uintptr_t)argument) % 2 == 0)
-			take_one(&count);
-		else if (count > 0)
-			let_one_go(&count);
-		while (flow_quota_owes(&quota, count)) {
-			let_one_go(&count);
-			atomic_fetch_add(&answered, 1);
-		}
+		if (random >> 40 & 3 || (i / 500 + member) % 2 == 0)
+			take_one(member);
+		else if (side->count > 0)
+			let_one_go(member);
+		if ((random >> 45 & 7) == 0 && side->fresh > 0)
+			assure(member);
+		if ((random >> 50 & 3) != 0 || !noticed(member))
+			continue;
+		while (flow_quota_owes(&quota, &quota.members[member]))
+			let_one_go(member);
 	}
-	while (count > 0)
-		let_one_go(&count);
 	return NULL;
 }
 
@@ -230,34 +496,47 @@ static void threads_never_have_more_than_limit_and_overdraft_together(void **sta
 	pthread_t threads[THREADS];
 
 	(void)state;
-	begin(STRESS_SIZE, THREADS);
-	pthread_barrier_init(&all_there, NULL, THREADS);
-	for (uintptr_t i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, work, (void *)i), 0);
-	for (unsigned i = 0; i < THREADS; i++)
-		pthread_join(threads[i], NULL);
-	pthread_barrier_destroy(&all_there);
-	assert_int_equal(used(), 0);
-	assert_int_equal(atomic_load(&held), 0);
-	assert_in_range(atomic_load(&most_held), STRESS_SIZE / 2,
-			STRESS_SIZE + FLOW_QUOTA_OVERDRAFT);
-	/* Each notice was answered, or is still up. */
-	assert_int_equal(atomic_load(&answered) + notices(), atomic_load(&overdrawn));
+	for (unsigned limit = THREADS; limit <= STRESS_SIZE; limit += 12) {
+		atomic_store(&held, 0);
+		atomic_store(&most_held, 0);
+		begin(limit, THREADS);
+		pthread_barrier_init(&all_there, NULL, THREADS);
+		for (unsigned i = 0; i < THREADS; i++)
+			assert_int_equal(pthread_create(&threads[i], NULL, work, &sides[i]), 0);
+		for (unsigned i = 0; i < THREADS; i++)
+			pthread_join(threads[i], NULL);
+		pthread_barrier_destroy(&all_there);
+		assert_int_equal(atomic_load(&held), used());
+		assert_in_range(atomic_load(&most_held), limit, most_of());
+		expect_room_once_all_have_paid();
+		leave_all();
+		flow_quota_finish(&quota);
+	}
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_teardown(name, stop)
+#define TEST(name) cmocka_unit_test_teardown(name, end)
 	const struct CMUnitTest tests[] = {
-		TEST(one_socket_alone_has_the_whole_limit_and_nobody_to_ask),
-		TEST(sockets_share_the_limit_evenly),
-		TEST(every_socket_has_a_share_however_low_the_limit),
-		TEST(within_the_limit_any_socket_may_have_more_than_its_share),
-		TEST(below_its_share_a_socket_goes_over_the_limit_and_posts_a_notice),
+		TEST(one_socket_alone_has_the_whole_limit_and_hears_nothing),
+		TEST(one_socket_alone_makes_room_in_itself_fresh_or_not),
+		TEST(every_socket_has_a_place_however_low_the_limit),
+		TEST(within_the_limit_any_socket_may_have_all),
+		TEST(one_of_the_richest_evicts_its_own),
+		TEST(below_the_richest_a_socket_overdraws_and_the_richest_pays),
+		TEST(assured_flows_make_nobody_rich),
+		TEST(who_owes_has_so_many_less),
+		TEST(floods_of_all_sockets_come_to_equal_parts),
 		TEST(the_overdraft_ends_and_leaves_nothing_taken),
-		TEST(a_notice_is_taken_down_once_by_who_has_more_than_a_share),
-		TEST(nobody_owes_anything_without_a_notice),
+		TEST(with_the_overdraft_used_up_a_poor_socket_evicts_its_own),
+		TEST(assured_flows_stay_while_anybody_has_a_fresh_one),
+		TEST(all_assured_who_has_two_more_pays),
+		TEST(all_assured_newcomers_are_turned_away_when_nobody_makes_room),
+		TEST(what_ends_by_itself_is_owed_no_more),
+		TEST(a_place_that_is_being_exchanged_is_not_free),
+		TEST(a_debt_that_its_debtor_cannot_pay_is_not_forgotten),
 		TEST(a_quota_can_be_finished_twice),
+		TEST(in_any_sequence_each_answer_keeps_to_the_rules),
 		TEST(threads_never_have_more_than_limit_and_overdraft_together),
 	};
 

@@ -303,6 +303,27 @@ static void an_assured_flow_stays_while_there_is_one_that_is_not(void **state)
 	expect_next(&entries[2], &entries[2]);
 }
 
+static void fresh_flows_are_counted_until_they_are_assured_or_leave(void **state)
+{
+	struct flow_entry entries[3];
+
+	(void)state;
+	assert_int_equal(table.fresh_count, 0);
+	add_numbered(entries, 3);
+	assert_int_equal(table.fresh_count, 3);
+	flow_table_touch(&table, &entries[0], 10);
+	assert_int_equal(table.fresh_count, 3);
+	flow_table_assure(&table, &entries[0], 11);
+	assert_int_equal(table.fresh_count, 2);
+	flow_table_touch(&table, &entries[0], 12);
+	flow_table_remove(&table, &entries[0]);
+	assert_int_equal(table.fresh_count, 2);
+	flow_table_remove(&table, &entries[1]);
+	assert_int_equal(table.fresh_count, 1);
+	flow_table_remove(&table, &entries[2]);
+	assert_int_equal(table.fresh_count, 0);
+}
+
 static void a_flow_that_is_added_again_is_not_assured_any_more(void **state)
 {
 	const struct flow_key key = numbered_key(0), other = numbered_key(1);
@@ -353,15 +374,17 @@ static void expect_like(struct place *places)
 {
 	struct place *fresh = first_of(places, false), *assured = first_of(places, true);
 	struct place *oldest = fresh;
-	unsigned count = 0;
+	unsigned count = 0, fresh_count = 0;
 
 	for (unsigned i = 0; i < MODEL_SIZE; i++) {
 		const struct flow_key key = numbered_key(i);
 
 		assert_ptr_equal(find(&key), places[i].present ? &places[i].entry : NULL);
 		count += places[i].present;
+		fresh_count += places[i].present && !places[i].assured;
 	}
 	assert_int_equal(table.count, count);
+	assert_int_equal(table.fresh_count, fresh_count);
 	if (fresh == NULL || (assured != NULL && assured->used < fresh->used))
 		oldest = assured;
 	if (fresh == NULL)
@@ -387,7 +410,7 @@ static void operate(struct place *places, uint64_t now)
 		place->present = false;
 		return;
 	}
-	if (random_below(3) == 0) {
+	if (random_below(3) == 0 && !place->assured) {
 		flow_table_assure(&table, &place->entry, now);
 		place->assured = true;
 	} else {
@@ -425,6 +448,7 @@ int main(void)
 		TEST(an_empty_table_has_nobody_to_let_go),
 		TEST(whoever_was_used_least_recently_leaves_first),
 		TEST(an_assured_flow_stays_while_there_is_one_that_is_not),
+		TEST(fresh_flows_are_counted_until_they_are_assured_or_leave),
 		TEST(a_flow_that_is_added_again_is_not_assured_any_more),
 		TEST(any_sequence_of_operations_gives_what_an_array_gives),
 	};

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * What a UDP listener's sockets share, each of which a worker has: the places for flows, and who
- * speaks for a client.
- */
-#include <errno.h>
+/* A UDP listener's sockets, each of which a worker has: who of them speaks for a client? */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,14 +14,14 @@
 #define OTHER_DESTINATION "198.51.100.2:53"
 
 /* Another socket of the listener, as another worker has it. */
-static struct fake_udp_socket *second, *second_notices;
+static struct fake_udp_socket *second;
 static struct udp_listener *second_listener;
 
 static int start_two(enum udp_framing framing, unsigned max_flows)
 {
 	send_to = NULL;
 	udp_fixture_start(&fixture, framing, max_flows, 2);
-	second_listener = udp_fixture_listen(&fixture, &second, &second_notices);
+	second_listener = udp_fixture_listen(&fixture, &second);
 	return second_listener != NULL ? 0 : -1;
 }
 
@@ -41,48 +37,10 @@ static int start_first_two(void **state)
 	return start_two(UDP_FRAMING_FIRST, 1000);
 }
 
-static int start_two_with_10(void **state)
-{
-	(void)state;
-	return start_two(UDP_FRAMING_EVERY, 10);
-}
-
-static int start_two_with_100(void **state)
-{
-	(void)state;
-	return start_two(UDP_FRAMING_EVERY, 100);
-}
-
-static int stop_two(void **state)
-{
-	if (second_listener != NULL)
-		udp_listener_destroy(second_listener);
-	return stop(state);
-}
-
 /* By which socket the next datagrams come. */
 static void by(struct fake_udp_socket *socket)
 {
 	send_to = socket;
-}
-
-static void clients_come(unsigned first, unsigned clients)
-{
-	for (unsigned i = first; i < first + clients; i++)
-		send_as(client_name(i), "x");
-	settle();
-}
-
-/* Notices are edges: whoever posts one wakes them all. */
-static void wake(struct fake_udp_socket *notices)
-{
-	notices->edge = true;
-	settle();
-}
-
-static unsigned places(void)
-{
-	return atomic_load(&fixture.quota.flows.used);
 }
 
 static void a_client_that_comes_by_another_worker_has_its_flow_there(void **state)
@@ -299,111 +257,23 @@ static void another_listener_s_flow_keeps_the_client_s_port(void **state)
 	EXPECT_HEARD(UDP_CLIENT, "one|");
 	assert_int_equal(count(COUNTER_PORT_CONFLICTS), 1);
 	assert_int_equal(flows(), 2);
-	udp_listener_destroy(second_listener);
-	second_listener = NULL;
-}
-
-static void one_socket_may_have_all_places_while_nobody_wants_them(void **state)
-{
-	(void)state;
-	clients_come(0, 15);
-	assert_int_equal(fixture.listener->flows.count, 10);
-	wake(fixture.notices);
-	assert_int_equal(fixture.listener->flows.count, 10);
-}
-
-static void who_has_less_than_a_share_takes_a_place_from_who_has_more(void **state)
-{
-	(void)state;
-	clients_come(0, 10);
-	by(second);
-	clients_come(100, 1);
-	assert_int_equal(places(), 11);
-	assert_int_equal(second_listener->flows.count, 1);
-	/* Whoever has no more than a share leaves the notice to others. */
-	wake(second_notices);
-	assert_int_equal(places(), 11);
-	wake(fixture.notices);
-	assert_int_equal(places(), 10);
-	assert_int_equal(fixture.listener->flows.count, 9);
-	expect_closed(CLOSE_FLOW_EVICTED, 1);
-	/* The one that had been silent for longest. */
-	assert_null(socket_for(client_name(0)));
-	wake(fixture.notices);
-	assert_int_equal(places(), 10);
-}
-
-static void beyond_its_share_a_socket_makes_room_among_its_own(void **state)
-{
-	(void)state;
-	clients_come(0, 10);
-	by(second);
-	clients_come(100, 20);
-	wake(fixture.notices);
-	assert_int_equal(fixture.listener->flows.count, 5);
-	assert_int_equal(second_listener->flows.count, 5);
-	assert_int_equal(places(), 10);
-	assert_non_null(socket_for(client_name(119)));
-	/* Each datagram has reached its upstream all the same. */
-	assert_int_equal(count(COUNTER_DATAGRAMS_FROM_CLIENT), 30);
-}
-
-static void an_overdraft_that_nobody_answers_is_bounded(void **state)
-{
-	(void)state;
-	clients_come(0, 100);
-	by(second);
-	clients_come(200, 40);
-	assert_int_equal(places(), 100 + FLOW_QUOTA_OVERDRAFT);
-	assert_int_equal(second_listener->flows.count, FLOW_QUOTA_OVERDRAFT);
-	assert_int_equal(count(COUNTER_DATAGRAMS_FROM_CLIENT), 140);
-	wake(fixture.notices);
-	/* One notice for each flow over the limit, and none for those that made room themselves. */
-	assert_int_equal(places(), 100);
-}
-
-/* Nothing to make room with: the flow is over before it began. */
-static void without_any_place_a_flow_is_given_up(void **state)
-{
-	(void)state;
-	clients_come(0, 100);
-	for (unsigned i = 0; i < FLOW_QUOTA_OVERDRAFT; i++)
-		atomic_fetch_add(&fixture.quota.flows.used, 1);
-	by(second);
-	send_as(OTHER_CLIENT, "x");
-	/* The fixture counts places, too. */
-	while (!list_empty(&second->arrivals))
-		second->source->ready(second->source, 1);
-	for (unsigned i = 0; i < FLOW_QUOTA_OVERDRAFT; i++)
-		budget_give_back(&fixture.quota.flows);
-	settle();
-	assert_int_equal(second_listener->flows.count, 0);
-	assert_int_equal(closed(CLOSE_FLOW_EVICTED), 1);
-	assert_null(socket_for(OTHER_CLIENT));
-	assert_int_equal(udp_fixture_claims(&fixture), 100);
+	udp_fixture_unlisten(&fixture, second_listener);
 }
 
 int main(void)
 {
-#define TEST(name, start)     cmocka_unit_test_setup_teardown(name, start, stop)
-#define TEST_TWO(name, start) cmocka_unit_test_setup_teardown(name, start, stop_two)
+#define TEST(name, start) cmocka_unit_test_setup_teardown(name, start, stop)
 	const struct CMUnitTest tests[] = {
-		TEST_TWO(a_client_that_comes_by_another_worker_has_its_flow_there, start_every_two),
-		TEST_TWO(a_client_that_comes_back_begins_anew, start_every_two),
-		TEST_TWO(what_has_only_a_sender_begins_anew_as_well, start_first_two),
+		TEST(a_client_that_comes_by_another_worker_has_its_flow_there, start_every_two),
+		TEST(a_client_that_comes_back_begins_anew, start_every_two),
+		TEST(what_has_only_a_sender_begins_anew_as_well, start_first_two),
 		TEST(a_claim_that_is_lost_within_a_batch_is_noticed, start_every),
 		TEST(a_claim_that_is_lost_between_two_alike_is_noticed, start_every),
-		TEST_TWO(the_flow_that_was_left_behind_ends_without_harm, start_every_two),
-		TEST_TWO(a_drained_worker_gives_its_client_up, start_every_two),
-		TEST_TWO(answers_leave_by_the_socket_that_was_asked, start_every_two),
-		TEST_TWO(one_of_two_listeners_can_end, start_every_two),
-		TEST_TWO(another_listener_s_flow_keeps_the_client_s_port, start_every_two),
-		TEST_TWO(one_socket_may_have_all_places_while_nobody_wants_them, start_two_with_10),
-		TEST_TWO(who_has_less_than_a_share_takes_a_place_from_who_has_more,
-			 start_two_with_10),
-		TEST_TWO(beyond_its_share_a_socket_makes_room_among_its_own, start_two_with_10),
-		TEST_TWO(an_overdraft_that_nobody_answers_is_bounded, start_two_with_100),
-		TEST_TWO(without_any_place_a_flow_is_given_up, start_two_with_100),
+		TEST(the_flow_that_was_left_behind_ends_without_harm, start_every_two),
+		TEST(a_drained_worker_gives_its_client_up, start_every_two),
+		TEST(answers_leave_by_the_socket_that_was_asked, start_every_two),
+		TEST(one_of_two_listeners_can_end, start_every_two),
+		TEST(another_listener_s_flow_keeps_the_client_s_port, start_every_two),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

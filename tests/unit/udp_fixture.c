@@ -50,24 +50,40 @@ static struct prefix_set *set_of(const char *text)
 	return set;
 }
 
-struct udp_listener *udp_fixture_listen(struct udp_fixture *fixture,
-					struct fake_udp_socket **listening,
-					struct fake_udp_socket **notices)
+static struct udp_listener *listen_at(struct udp_fixture *fixture, unsigned member,
+				      struct fake_udp_socket **listening)
 {
 	const struct address address = udp_fixture_address(UDP_LISTENER);
 	struct udp_listener_start start = {
-		.notices = -1,
 		.settings = &fixture->settings,
 		.quota = &fixture->quota,
+		.member = &fixture->quota.members[member],
 	};
 
+	expect_true(member < fixture->quota.member_count, "too many listeners");
 	*listening = fake_udp_open(&fixture->fake, &address);
 	start.fd = (*listening)->fd;
-	if (notices != NULL) {
-		*notices = fake_udp_open(&fixture->fake, NULL);
-		start.notices = (*notices)->fd;
-	}
 	return udp_listener_create(&fixture->relay, &start);
+}
+
+struct udp_listener *udp_fixture_listen(struct udp_fixture *fixture,
+					struct fake_udp_socket **listening)
+{
+	unsigned place = 0;
+
+	while (place < UDP_LISTENERS_MAX - 1 && fixture->others[place] != NULL)
+		place++;
+	fixture->others[place] = listen_at(fixture, place + 1, listening);
+	return fixture->others[place];
+}
+
+void udp_fixture_unlisten(struct udp_fixture *fixture, struct udp_listener *listener)
+{
+	for (unsigned i = 0; i < UDP_LISTENERS_MAX - 1; i++) {
+		if (fixture->others[i] == listener)
+			fixture->others[i] = NULL;
+	}
+	udp_listener_destroy(listener);
 }
 
 static void start_relay(struct udp_fixture *fixture)
@@ -113,8 +129,11 @@ void udp_fixture_start(struct udp_fixture *fixture, enum udp_framing framing, un
 	expect_true(udp_claims_init(&fixture->claims, max_flows, &secret) == 0, "no claims");
 	expect_true(flow_quota_init(&fixture->quota, max_flows, sockets) == 0, "no quota");
 	start_relay(fixture);
-	fixture->listener = udp_fixture_listen(fixture, &fixture->listening,
-					       sockets > 1 ? &fixture->notices : NULL);
+	expect_true(sockets <= UDP_LISTENERS_MAX, "too many sockets");
+	for (unsigned i = 0; sockets > 1 && i < sockets; i++)
+		fixture->notices[i] =
+			fake_udp_adopt(&fixture->fake, fixture->quota.members[i].notices);
+	fixture->listener = listen_at(fixture, 0, &fixture->listening);
 	expect_true(fixture->listener != NULL, "no listener");
 }
 
@@ -131,6 +150,58 @@ unsigned udp_fixture_claims(const struct udp_fixture *fixture)
 	return count;
 }
 
+static unsigned flow_limit(const struct udp_fixture *fixture)
+{
+	return atomic_load(&fixture->quota.flows.limit);
+}
+
+static unsigned flows_at_most(const struct udp_fixture *fixture)
+{
+	unsigned limit = flow_limit(fixture);
+
+	if (fixture->quota.member_count <= 1)
+		return limit;
+	return limit + (limit < FLOW_QUOTA_OVERDRAFT ? limit : FLOW_QUOTA_OVERDRAFT);
+}
+
+unsigned udp_fixture_debts(const struct udp_fixture *fixture)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < fixture->quota.member_count; i++)
+		sum += atomic_load(&fixture->quota.members[i].debt);
+	return sum;
+}
+
+/* What the debts will bring in: nobody pays more than it has. */
+static unsigned payable(const struct udp_fixture *fixture)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < fixture->quota.member_count; i++) {
+		unsigned count = atomic_load(&fixture->quota.members[i].count);
+		unsigned debt = atomic_load(&fixture->quota.members[i].debt);
+
+		sum += debt < count ? debt : count;
+	}
+	return sum;
+}
+
+static void expect_published(const struct udp_fixture *fixture)
+{
+	for (unsigned i = 0; i < fixture->quota.member_count; i++) {
+		const struct flow_quota_member *member = &fixture->quota.members[i];
+		const struct udp_listener *listener =
+			i == 0 ? fixture->listener : fixture->others[i - 1];
+
+		expect_true(atomic_load(&member->count) ==
+					    (listener != NULL ? listener->flows.count : 0) &&
+				    atomic_load(&member->fresh) ==
+					    (listener != NULL ? listener->flows.fresh_count : 0),
+			    "a socket has not as many flows as it has published");
+	}
+}
+
 /* Between rounds no flow is half made, and none is over and still there. */
 static void expect_in_order(const struct udp_fixture *fixture)
 {
@@ -140,6 +211,10 @@ static void expect_in_order(const struct udp_fixture *fixture)
 		    "there is not one descriptor for each flow");
 	expect_true(atomic_load(&fixture->quota.flows.used) == flows,
 		    "there is not one place for each flow");
+	expect_true(flows <= flows_at_most(fixture), "there are too many flows");
+	expect_true(flows <= flow_limit(fixture) + payable(fixture),
+		    "there are more flows than the limit and nobody owes them");
+	expect_published(fixture);
 	expect_true(udp_fixture_claims(fixture) <= flows, "there are more claims than flows");
 	expect_true(fixture->relay.udp->touched_count == 0 &&
 			    fixture->relay.udp->pending_count == 0 &&
@@ -173,6 +248,23 @@ void udp_fixture_settle(struct udp_fixture *fixture)
 		expect_true(++rounds < ROUNDS_MAX, "the relay spins");
 }
 
+void udp_fixture_wake(struct udp_fixture *fixture, unsigned member)
+{
+	udp_fixture_settle(fixture);
+	fixture->notices[member]->heard = true;
+	udp_fixture_settle(fixture);
+}
+
+void udp_fixture_wake_all(struct udp_fixture *fixture)
+{
+	for (unsigned i = 0; i < fixture->quota.member_count; i++) {
+		if (fixture->notices[i] != NULL && fixture->notices[i]->watched)
+			udp_fixture_wake(fixture, i);
+	}
+	expect_true(fixture->relay.session_count <= flow_limit(fixture), "nobody has made room");
+	expect_true(udp_fixture_debts(fixture) == 0, "somebody still owes a place");
+}
+
 void udp_fixture_pass(struct udp_fixture *fixture, uint64_t milliseconds)
 {
 	uint64_t end = fixture->relay.loop.now + milliseconds;
@@ -190,9 +282,18 @@ void udp_fixture_stop(struct udp_fixture *fixture)
 
 	if (fixture->listener != NULL)
 		udp_listener_destroy(fixture->listener);
+	fixture->listener = NULL;
+	for (unsigned i = 0; i < UDP_LISTENERS_MAX - 1; i++) {
+		if (fixture->others[i] != NULL)
+			udp_fixture_unlisten(fixture, fixture->others[i]);
+	}
 	fake_loop_run_deferred(&fixture->relay.loop);
 	expect_true(fixture->relay.session_count == 0, "flows are counted that are gone");
 	expect_true(atomic_load(&fixture->quota.flows.used) == 0, "a place is not given back");
+	expect_published(fixture);
+	for (unsigned i = 0; i < fixture->quota.member_count; i++)
+		expect_true(fixture->notices[i] == NULL || !fixture->notices[i]->watched,
+			    "notices are watched that nobody will read");
 	expect_true(udp_fixture_claims(fixture) == 0, "a claim stands that nobody has");
 	udp_finish(&fixture->relay);
 	relay_finish(&fixture->relay);

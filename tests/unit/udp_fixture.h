@@ -2,8 +2,9 @@
 /*
  * A relay with one UDP listener over the fake operating system, and a clock that the test moves.
  * What must hold whatever a test does is checked between rounds and when it stops: every flow has
- * one descriptor and one place, every claim, budget and hold is given back. Aborts where it is not,
- * or where the relay spins.
+ * one descriptor and one place, each socket's counts are published, there are no more places than
+ * there may be and somebody owes each that is over the limit; every claim, budget and hold is given
+ * back. Aborts where it is not, or where the relay spins.
  */
 #ifndef MMPROXY_TESTS_UDP_FIXTURE_H
 #define MMPROXY_TESTS_UDP_FIXTURE_H
@@ -33,6 +34,9 @@
 #define UDP_UPSTREAM    "127.0.0.1:8053"
 #define UDP_UPSTREAM_6  "[::1]:8053"
 
+/* Sockets with the same quota, at most. */
+#define UDP_LISTENERS_MAX 8
+
 /* Room for the longest header that udp_fixture_header() writes. */
 #define UDP_HEADER_MAX 64
 
@@ -46,10 +50,12 @@ struct udp_fixture {
 	struct udp_claims claims;
 	struct flow_quota quota;
 	struct fake_udp_socket *listening;
-	struct fake_udp_socket *notices; /* where there are more sockets than this one */
-	struct udp_listener *listener;   /* NULL once the test has destroyed it */
-	size_t event_limit;              /* events in one round, 1 or more */
-	unsigned event_start;            /* the socket whose event comes first */
+	struct udp_listener *listener; /* NULL once the test has destroyed it */
+	struct udp_listener *others[UDP_LISTENERS_MAX - 1];
+	/* By member of the quota, the listener's first, then the others'. NULL: alone. */
+	struct fake_udp_socket *notices[UDP_LISTENERS_MAX];
+	size_t event_limit;   /* events in one round, 1 or more */
+	unsigned event_start; /* the socket whose event comes first */
 };
 
 /* For `max_flows`, in a row of `sockets` with the same quota, of which this is one. */
@@ -58,10 +64,21 @@ void udp_fixture_start(struct udp_fixture *fixture, enum udp_framing framing, un
 /* Ends what is left, and checks. */
 void udp_fixture_stop(struct udp_fixture *fixture);
 
-/* Another listener over the same quota; *listening, *notices (may be NULL): its descriptors. */
+/*
+ * The next socket with the same quota; *listening: its descriptor. None hears of a notice unless
+ * the test wakes it.
+ */
 struct udp_listener *udp_fixture_listen(struct udp_fixture *fixture,
-					struct fake_udp_socket **listening,
-					struct fake_udp_socket **notices);
+					struct fake_udp_socket **listening);
+/* Before the fixture stops, which ends it as well. */
+void udp_fixture_unlisten(struct udp_fixture *fixture, struct udp_listener *listener);
+
+/* Settles, then one of the quota's members hears of its notice, if there is one. */
+void udp_fixture_wake(struct udp_fixture *fixture, unsigned member);
+/* All hear of theirs. Then there are no more flows than the limit and no debts: that is checked. */
+void udp_fixture_wake_all(struct udp_fixture *fixture);
+/* What all members owe. */
+unsigned udp_fixture_debts(const struct udp_fixture *fixture);
 
 /* One round of the loop, without waiting. Returns whether it had anything to do. */
 bool udp_fixture_round(struct udp_fixture *fixture);
