@@ -19,6 +19,7 @@ unit_tests = \
 	tests/unit/test_prefix_set \
 	tests/unit/test_proxy_header \
 	tests/unit/test_proxy_tlv \
+	tests/unit/test_quota_sequences \
 	tests/unit/test_siphash \
 	tests/unit/test_source_policy \
 	tests/unit/test_spp \
@@ -36,6 +37,7 @@ unit_tests = \
 	tests/unit/test_timer_wheel \
 	tests/unit/test_udp_batch \
 	tests/unit/test_udp_claims \
+	tests/unit/test_udp_debts \
 	tests/unit/test_udp_faults \
 	tests/unit/test_udp_first \
 	tests/unit/test_udp_flow \
@@ -175,6 +177,11 @@ tests_unit_test_flow_quota_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_flow_quota_CFLAGS = $(unit_cflags)
 tests_unit_test_flow_quota_LDADD = $(system_ldadd)
 
+tests_unit_test_quota_sequences_SOURCES = tests/unit/test_quota_sequences.c tests/unit/quota_side.h
+tests_unit_test_quota_sequences_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_quota_sequences_CFLAGS = $(unit_cflags)
+tests_unit_test_quota_sequences_LDADD = $(system_ldadd)
+
 tests_unit_test_udp_claims_SOURCES = tests/unit/test_udp_claims.c
 tests_unit_test_udp_claims_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_udp_claims_CFLAGS = $(unit_cflags)
@@ -208,6 +215,7 @@ tests_unit_libfake_a_SOURCES = \
 	tests/unit/tcp_talk.h \
 	tests/unit/udp_fixture.c \
 	tests/unit/udp_fixture.h \
+	tests/unit/udp_places.h \
 	tests/unit/udp_post.c \
 	tests/unit/udp_post.h \
 	tests/unit/udp_sending.h \
@@ -280,6 +288,11 @@ tests_unit_test_udp_batch_SOURCES = tests/unit/test_udp_batch.c
 tests_unit_test_udp_batch_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_udp_batch_CFLAGS = $(unit_cflags)
 tests_unit_test_udp_batch_LDADD = $(relay_ldadd)
+
+tests_unit_test_udp_debts_SOURCES = tests/unit/test_udp_debts.c
+tests_unit_test_udp_debts_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_debts_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_debts_LDADD = $(relay_ldadd)
 
 tests_unit_test_udp_faults_SOURCES = tests/unit/test_udp_faults.c
 tests_unit_test_udp_faults_CPPFLAGS = $(unit_cppflags)

@@ -93,13 +93,14 @@ static inline void forget(unsigned member, bool fresh)
 static inline void leave(unsigned member, bool fresh)
 {
 	forget(member, fresh);
-	budget_give_back(&quota.flows);
+	flow_quota_give_back(&quota, &quota.members[member], false);
 }
 
 /* Fresh ones while there are any. */
 static inline void evict(unsigned member)
 {
-	leave(member, sides[member].fresh > 0);
+	forget(member, sides[member].fresh > 0);
+	flow_quota_give_back(&quota, &quota.members[member], true);
 }
 
 static inline void assure(unsigned member)
