@@ -4,7 +4,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-#include "os/log.h"
 #include "os/sys.h"
 #include "relay/flow_quota.h"
 #include "relay/relay.h"
