@@ -83,6 +83,7 @@ def test_an_address_this_host_was_given_after_the_start_is_refused_as_well(
 ):
     mmproxy = start_daemon(host)
     host.add_interface(f"{OWN4}/24", f"{OWN6}/64")
+    mmproxy.wait_until_idle()  # the kernel's notice has reached every worker
     for address in OWN4, OWN6:
         assert_refused(host, mmproxy, (upstream, upstream6), header_from(address, 2), "source-own")
 
