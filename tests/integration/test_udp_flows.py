@@ -318,7 +318,9 @@ def test_datagrams_that_the_listeners_queue_has_no_room_for_are_counted(
     mmproxy.wait_until_idle()
     # The kernel tells with the next datagram that it takes.
     balancer.send(CLIENT4, b"the last")
-    counters = mmproxy.wait_for_counter("datagrams_dropped_queue")
+    mmproxy.wait_for_counter("datagrams_dropped_queue")
+    mmproxy.wait_until_idle()  # and has sent what that datagram said
+    counters = mmproxy.counters()
     assert counters["datagrams_dropped_queue"] + counters["datagrams_from_client"] == 20002
     # Some milliseconds at full speed find room.
     assert counters["datagrams_from_client"] > 2000
