@@ -228,7 +228,9 @@ def test_refusals_of_one_peer_are_limited_in_the_log_and_counted(host, start_udp
     balancer = Balancer(host)
     for _ in range(300):
         balancer.send_bare(b"GET / HTTP/1.1\r\n\r\n")
-    counters = mmproxy.wait_for_counter("sessions_closed_header_missing", 300)
+    mmproxy.wait_for_counter("sessions_closed_header_missing", 300)
+    mmproxy.wait_until_idle()
+    counters = mmproxy.counters()
     lines = mmproxy.log_lines("session: refused")
     assert 1 <= len(lines) <= 100
     assert counters["log_suppressed"] == 300 - len(lines)

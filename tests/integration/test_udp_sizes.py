@@ -208,6 +208,7 @@ def test_datagrams_of_a_flow_keep_their_order(framing, sizes, host, start_udp, u
             udp_upstream.send(datagram, CLIENT4)
         assert [balancer.receive(CLIENT4) for _ in burst] == datagrams
     assert_every_datagram_arrived(mmproxy)
+    mmproxy.wait_until_idle()
     counters = mmproxy.counters()
     assert counters["datagrams_from_client"] == counters["datagrams_from_upstream"] == 4000
 
