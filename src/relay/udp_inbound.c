@@ -314,8 +314,7 @@ static void take_datagram(struct arrival *arrival)
 		return;
 	if (flow->answered && !flow->entry.assured)
 		udp_flow_assure(flow);
-	/* A header alone announces a flow; where every datagram has one, it is an empty datagram.
-	 */
+	/* Alone it announces a flow. Where every datagram has one, it is an empty datagram's. */
 	if (listener->settings->udp.framing == UDP_FRAMING_FIRST && header_length > 0 &&
 	    header_length == arrival->length)
 		flow_table_touch(&listener->flows, &flow->entry, now);
