@@ -45,6 +45,7 @@ def test_sigterm_lets_a_flow_finish_and_takes_no_new_clients(host, start_udp, ud
     round_trip(balancer, udp_upstream, CLIENT4)
     mmproxy.terminate()
     mmproxy.wait_for_log("daemon: stopping")
+    mmproxy.wait_until_idle()  # the line is the main thread's; the workers hear of it after
     began = time.monotonic()
     for number in range(1, 14):  # for longer than a drained flow may be silent
         assert round_trip(balancer, udp_upstream, CLIENT4) == CLIENT4
