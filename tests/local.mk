@@ -360,6 +360,8 @@ tests_fuzz_replay_datagram_header_LDADD = libpure.a
 TESTS += tests/fuzz/replay-corpus
 EXTRA_DIST += tests/fuzz/replay-corpus tests/fuzz/corpus
 
+include tests/plugins/local.mk
+
 # A balancer for UDP, and the bench's two ends. Built with the tests; the bench itself is started by
 # hand (tests/bench/udp.py), never by `make check`: speed is nothing that passes or fails.
 check_PROGRAMS += tests/tools/udp_forwarder tests/bench/udp_bench tests/bench/udp_plain
@@ -383,8 +385,9 @@ EXTRA_DIST += tests/bench/udp.py
 # Needs root, real balancers (tests/tools/install-packages) and network namespaces, which it makes.
 # What cannot run there fails.
 .PHONY: check-integration
-check-integration: all tests/tools/udp_forwarder$(EXEEXT)
+check-integration: all tests/tools/udp_forwarder$(EXEEXT) $(test_plugins)
 	MMPROXY=$(abs_top_builddir)/mmproxy \
+		PLUGINS=$(abs_top_builddir)/plugin:$(abs_top_builddir)/tests/plugins \
 		UDP_FORWARDER=$(abs_top_builddir)/tests/tools/udp_forwarder \
 		PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q $(top_srcdir)/tests/integration $(PYTEST_FLAGS)
 
@@ -401,6 +404,7 @@ integration_files = \
 	tests/integration/headers.py \
 	tests/integration/network.py \
 	tests/integration/peers.py \
+	tests/integration/plugins.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
 	tests/integration/test_balancers.py \
