@@ -8,12 +8,14 @@ libpure_a_SOURCES = \
 	src/base/address.c src/base/address.h \
 	src/base/close_reason.c src/base/close_reason.def src/base/close_reason.h \
 	src/base/counter.c src/base/counter.def src/base/counter.h \
+	src/base/denial_cache.c src/base/denial_cache.h \
 	src/base/escape.c src/base/escape.h \
 	src/base/flow_table.c src/base/flow_table.h \
 	src/base/list.h \
 	src/base/log_limiter.c src/base/log_limiter.h \
 	src/base/prefix_set.c src/base/prefix_set.h \
 	src/base/refcount.h \
+	src/base/report.c src/base/report.h \
 	src/base/siphash.c src/base/siphash.h \
 	src/base/source_policy.c src/base/source_policy.h \
 	src/base/timer_wheel.c src/base/timer_wheel.h \
@@ -35,22 +37,36 @@ libmmproxy_a_SOURCES = \
 	src/os/privileges.c src/os/privileges.h \
 	src/os/socket.c src/os/socket.h \
 	src/os/sys.c src/os/sys.h \
+	src/host/host_functions.c \
+	src/host/instance.c src/host/instance.h \
+	src/host/module.c src/host/module.h \
+	src/host/plugin_config.c src/host/plugin_config.h \
+	src/host/plugin_entry.h \
+	src/host/plugin_getters.c src/host/plugin_getters.h \
+	src/host/plugin_host.c src/host/plugin_host.h \
+	src/host/plugin_session.c src/host/plugin_session.h \
+	src/host/plugin_set.c src/host/plugin_set.h \
+	src/host/ticket_pool.c src/host/ticket_pool.h \
 	src/relay/budget.h \
 	src/relay/chunk.c src/relay/chunk.h \
 	src/relay/flow_quota.c src/relay/flow_quota.h \
 	src/relay/pipe_pool.c src/relay/pipe_pool.h \
 	src/relay/relay.c src/relay/relay.h \
 	src/relay/session_log.c src/relay/session_log.h \
+	src/relay/session_plugins.c src/relay/session_plugins.h \
 	src/relay/settings.h \
 	src/relay/stream.c src/relay/stream.h \
 	src/relay/tcp.h src/relay/tcp_session.h \
 	src/relay/tcp_listener.c src/relay/tcp_listener.h \
 	src/relay/tcp_dial.c src/relay/tcp_header.c src/relay/tcp_relay.c src/relay/tcp_session.c \
+	src/relay/tcp_verdict.c \
 	src/relay/udp.h \
 	src/relay/udp_claims.c src/relay/udp_claims.h \
 	src/relay/udp_flow.c src/relay/udp_inbound.c src/relay/udp_listener.c src/relay/udp_reply.c \
 	src/relay/udp_receiver.c src/relay/udp_receiver.h \
 	src/relay/udp_sender.c src/relay/udp_sender.h \
+	src/relay/udp_verdict.c \
+	src/relay/udp_waiting.c src/relay/udp_waiting.h \
 	src/relay/udp_workspace.c src/relay/udp_workspace.h \
 	src/daemon/capacity.c \
 	src/daemon/config.c src/daemon/config.h \
@@ -59,6 +75,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/config_file.c \
 	src/daemon/config_grammar.c src/daemon/config_grammar.h \
 	src/daemon/config_listener.c src/daemon/config_loader.h \
+	src/daemon/config_plugins.c \
 	src/daemon/config_scan.c src/daemon/config_scan.h \
 	src/daemon/config_subnets.c \
 	src/daemon/config_token.c src/daemon/config_token.h \
@@ -66,13 +83,14 @@ libmmproxy_a_SOURCES = \
 	src/daemon/file_text.c src/daemon/file_text.h \
 	src/daemon/generation.c src/daemon/generation.h \
 	src/daemon/options.c src/daemon/options.h \
+	src/daemon/plugins.c src/daemon/plugins.h \
 	src/daemon/prefix_file.c \
 	src/daemon/reload.c \
-	src/daemon/report.c src/daemon/report.h \
 	src/daemon/setting.c src/daemon/setting.h src/daemon/settings.def \
 	src/daemon/server.c src/daemon/server.h src/daemon/server_state.h \
 	src/daemon/startup.c \
 	src/daemon/worker.c src/daemon/worker.h
+libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
 libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS)
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += src/os/log_json.c

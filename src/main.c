@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/report.h"
 #include "daemon/options.h"
-#include "daemon/report.h"
+#include "daemon/plugins.h"
 #include "daemon/server.h"
 #include "os/descriptors.h"
 #include "os/log.h"
@@ -45,12 +46,24 @@ static int load(void *user_data, struct config *config, struct report *report)
 	return error;
 }
 
-static void print_check(const struct config *config)
+/* The configuration has been read; its plugins have not been asked yet. */
+static int check(struct config *config)
 {
+	struct report mistakes;
+	int status = EXIT_SUCCESS;
+
+	report_init(&mistakes);
+	if (plugins_check(config, &mistakes) < 0)
+		status = EXIT_MISTAKE;
+	for (size_t i = 0; i < mistakes.count; i++)
+		fprintf(stderr, "%s\n", mistakes.lines[i]);
+	report_finish(&mistakes);
 	for (size_t i = 0; i < config->remarks.count; i++)
 		fprintf(stderr, "warning: %s\n", config->remarks.lines[i]);
-	printf("configuration is sound: %zu listener%s\n", config->listener_count,
-	       config->listener_count == 1 ? "" : "s");
+	if (status == EXIT_SUCCESS)
+		printf("configuration is sound: %zu listener%s\n", config->listener_count,
+		       config->listener_count == 1 ? "" : "s");
+	return status;
 }
 
 static int run(struct arguments *arguments, const struct options *options, struct config *config)
@@ -99,7 +112,7 @@ int main(int argc, char **argv)
 		print_version();
 		break;
 	case OPTIONS_CHECK:
-		print_check(&config);
+		status = check(&config);
 		break;
 	case OPTIONS_RUN:
 		status = run(&arguments, &options, &config);

@@ -173,8 +173,9 @@ struct mmproxy_host {
 	/*
 	 * Only in `open`: a counter that stands beside mmproxy's own, as plugin_<name>_<counter>,
 	 * and goes on through reloads. The name has lower-case letters, digits and '_', at most 32.
-	 * The same name is the same counter. Returns what count() wants, or -EINVAL (the name),
-	 * -ENOSPC (more than 64), -ENOMEM.
+	 * The same name is the same counter. mmproxy itself counts "refusals", "errors",
+	 * "timeouts", "stale_verdicts" and "slow_calls" of each plugin. Returns what count() wants,
+	 * or -EINVAL (the name, or one of those), -ENOSPC (more than 64), -ENOMEM.
 	 */
 	int (*counter)(struct mmproxy_instance *instance, const char *name);
 	/* Adds to a counter. A negative `counter` is nothing, so that a missing one may be ignored.
@@ -212,8 +213,8 @@ struct mmproxy_host {
 	const struct mmproxy_config *(*config_group)(const struct mmproxy_config *config,
 						     const char *key, unsigned index);
 	/*
-	 * A path: as config_item(), and a relative one is made absolute against the folder of the
-	 * configuration file that it stands in.
+	 * A path: as config_item(), and a relative one is taken from the folder of the
+	 * configuration file that mmproxy was started with, as mmproxy takes its own.
 	 */
 	int (*config_path)(const struct mmproxy_config *config, const char *key, unsigned index,
 			   const char **value);
@@ -330,7 +331,8 @@ struct mmproxy_plugin {
 	void (*connected)(void *state, const struct mmproxy_conn *conn, int error);
 	/*
 	 * The session is over. Comes exactly once for each session that `filter` was called for,
-	 * whatever became of it, and is the last hook that is called for it.
+	 * whatever became of it, and is the last hook that is called for it. (A plugin without a
+	 * `filter` is taken to have let pass whatever came to it.)
 	 *
 	 * A session that an earlier process of mmproxy began and this one has taken over (which
 	 * needs a kernel datapath that outlives the process) has MMPROXY_END_ADOPTED set: `filter`

@@ -3,14 +3,21 @@
 #include "base/close_reason.h"
 
 static const struct {
+	unsigned code;
 	enum close_kind kind;
 	const char *name;
 	const char *sentence;
 } reasons[CLOSE_REASON_COUNT] = {
-#define CLOSE_REASON(id, kind, name, sentence) [CLOSE_##id] = {CLOSE_KIND_##kind, name, sentence},
+#define CLOSE_REASON(id, code, kind, name, sentence)                                               \
+	[CLOSE_##id] = {code, CLOSE_KIND_##kind, name, sentence},
 #include "base/close_reason.def"
 #undef CLOSE_REASON
 };
+
+unsigned close_reason_code(enum close_reason reason)
+{
+	return reasons[reason].code;
+}
 
 const char *close_reason_name(enum close_reason reason)
 {

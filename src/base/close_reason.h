@@ -7,7 +7,7 @@
 #define MMPROXY_BASE_CLOSE_REASON_H
 
 enum close_reason {
-#define CLOSE_REASON(id, kind, name, sentence) CLOSE_##id,
+#define CLOSE_REASON(id, code, kind, name, sentence) CLOSE_##id,
 #include "base/close_reason.def"
 #undef CLOSE_REASON
 	CLOSE_REASON_COUNT,
@@ -20,6 +20,7 @@ enum close_kind {
 	CLOSE_KIND_FAIL,   /* the header was good, the upstream could not be reached */
 };
 
+unsigned close_reason_code(enum close_reason reason);        /* 1 to 299; stable */
 const char *close_reason_name(enum close_reason reason);     /* "header-timeout" */
 const char *close_reason_sentence(enum close_reason reason); /* for people */
 enum close_kind close_reason_kind(enum close_reason reason);

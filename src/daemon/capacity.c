@@ -22,6 +22,9 @@
 /* Descriptors of a worker's own: its epoll and its inbox. */
 #define DESCRIPTORS_PER_WORKER 2
 
+/* What an instance of a plugin may have open; a reload has two of each for a while. */
+#define DESCRIPTORS_PER_PLUGIN 8
+
 /* Of a TCP session. A flow has one. */
 #define DESCRIPTORS_PER_SESSION 2
 
@@ -60,7 +63,11 @@ static unsigned count_fixed(const struct server *server)
 	unsigned fixed = descriptors_open() + SPARE_DESCRIPTORS;
 
 	fixed += server->worker_count * (DESCRIPTORS_PER_WORKER + 2 * server->pipes_per_worker);
+	fixed += 2 * DESCRIPTORS_PER_PLUGIN * (unsigned)server->generation->config.plugins.count;
 	for (size_t i = 0; i < server->generation->config.listener_count; i++) {
+		const struct config_listener *listener = &server->generation->config.listeners[i];
+
+		fixed += 2 * DESCRIPTORS_PER_PLUGIN * (unsigned)listener->plugins.count;
 		if (is_udp(server, i))
 			fixed += count_quota(server, i);
 	}

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/plugin_config.h"
+
 /* More CPUs than Linux can be built for (NR_CPUS is at most 8192). */
 #define CONFIG_CPUS_MAX 8192
 
@@ -38,6 +40,17 @@ int config_begin(struct config *config)
 	return config->user != NULL ? 0 : -ENOMEM;
 }
 
+static void plugins_finish(struct plugin_list *plugins)
+{
+	for (size_t i = 0; i < plugins->count; i++) {
+		free(plugins->entries[i].name);
+		free(plugins->entries[i].path);
+		free(plugins->entries[i].where);
+		plugin_config_destroy(plugins->entries[i].config);
+	}
+	free(plugins->entries);
+}
+
 static void listener_finish(struct config_listener *listener)
 {
 	free(listener->name);
@@ -46,6 +59,7 @@ static void listener_finish(struct config_listener *listener)
 	free(listener->device);
 	prefix_set_destroy(listener->subnets);
 	prefix_set_destroy(listener->permit_sources);
+	plugins_finish(&listener->plugins);
 }
 
 void config_finish(struct config *config)
@@ -55,6 +69,7 @@ void config_finish(struct config *config)
 	free(config->listeners);
 	free(config->user);
 	free(config->group);
+	plugins_finish(&config->plugins);
 	report_finish(&config->remarks);
 	memset(config, 0, sizeof(*config));
 }
@@ -111,6 +126,13 @@ void config_seal_listener(struct config_listener *listener)
 	listener->relay.listener_name = listener->name;
 	listener->relay.subnets = listener->subnets;
 	listener->relay.permit_sources = listener->permit_sources;
+}
+
+const struct plugin_list *config_plugins_of(const struct config *config, size_t listener)
+{
+	const struct plugin_list *own = &config->listeners[listener].plugins;
+
+	return own->given ? own : &config->plugins;
 }
 
 void config_log_remarks(const struct config *config)

@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 #include "base/prefix_set.h"
-#include "daemon/report.h"
+#include "base/report.h"
+#include "host/plugin_entry.h"
 #include "os/listen.h"
 #include "os/log.h"
 #include "relay/settings.h"
@@ -28,6 +29,7 @@ struct config_listener {
 	struct prefix_set *subnets;        /* NULL: any */
 	bool any_by_default;               /* any, and nobody said so: the short form without -a */
 	struct prefix_set *permit_sources; /* NULL: none */
+	struct plugin_list plugins;        /* not given: those at the top */
 	struct relay_settings relay; /* points to the above; .owner is set by the generation */
 };
 
@@ -38,6 +40,7 @@ struct config {
 	char *group;            /* NULL: the user's own */
 	uint32_t drain_timeout; /* milliseconds */
 	struct log_options log;
+	struct plugin_list plugins;
 	struct config_listener *listeners;
 	size_t listener_count;
 	struct report remarks; /* what is legal, but does nothing or less than it seems to */
@@ -61,6 +64,9 @@ int config_add_endpoint(struct config_listener *listener, const struct listen_en
 
 /* To be called when a listener is filled: lets .relay and .socket point to its name and lists. */
 void config_seal_listener(struct config_listener *listener);
+
+/* The plugins that a listener's sessions pass: its own, or those at the top. */
+const struct plugin_list *config_plugins_of(const struct config *config, size_t listener);
 
 /* One warning a remark. */
 void config_log_remarks(const struct config *config);

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/report.h"
 #include "daemon/config_loader.h"
-#include "daemon/report.h"
 
 /* 0 is "one a CPU", which config_begin() has counted already. */
 static void read_workers(struct config_loader *loader, config_setting_t *setting,
@@ -82,6 +82,7 @@ static const struct config_rule top_rules[SETTING_COUNT] = {
 	[SETTING_top_group] = {config_read_text, offsetof(struct config, group)},
 	[SETTING_top_drain_timeout] = {config_read_seconds, offsetof(struct config, drain_timeout)},
 	[SETTING_top_log] = {read_log, offsetof(struct config, log)},
+	[SETTING_top_plugins] = {config_read_plugins, offsetof(struct config, plugins)},
 	[SETTING_top_listeners] = {config_read_listeners, 0},
 };
 

@@ -79,6 +79,10 @@ int config_get_choice(struct config_loader *loader, config_setting_t *setting,
 /* The text, or NULL with the mistake reported when it is something else. */
 const char *config_get_text(struct config_loader *loader, const config_setting_t *setting);
 
+/* A whole number of either width, written so that libconfig reads all of it; else reported. */
+bool config_get_integer(struct config_loader *loader, const config_setting_t *setting,
+			long long *value);
+
 /* Calls `each` for every text of a list or array; says so when it is something else. */
 void config_each_text(struct config_loader *loader, config_setting_t *setting,
 		      void (*each)(struct config_loader *loader, config_setting_t *element,
@@ -106,10 +110,17 @@ void config_read_subnets_files(struct config_loader *loader, config_setting_t *s
 void config_read_permit_sources(struct config_loader *loader, config_setting_t *setting,
 				const struct setting *known, void *field);
 
+/* config_plugins.c: `plugins`, whose field is the struct plugin_list. */
+void config_read_plugins(struct config_loader *loader, config_setting_t *setting,
+			 const struct setting *known, void *field);
+
 /* Once a listener is read: it says who may connect. */
 void config_check_subnets(struct config_loader *loader, const config_setting_t *group);
 
 /* A setting's path, such as listeners[0].forward.ipv4; cut when it does not fit. */
 void config_path(const config_setting_t *setting, char *path, size_t size);
+
+/* "file:line: path", for what is found later; NULL when out of memory. */
+char *config_where(const struct config_loader *loader, const config_setting_t *setting);
 
 #endif

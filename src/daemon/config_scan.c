@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/report.h"
 #include "daemon/file_text.h"
-#include "daemon/report.h"
 
 /* Bytes, all files together: a hundred thousand prefixes fit, a wrong file name is noticed. */
 #define SCAN_BYTES_MAX (4U << 20)

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/report.h"
 #include "daemon/config_loader.h"
-#include "daemon/report.h"
 
 /* Characters of a path in a message; ours need 40. */
 #define CONFIG_PATH_MAX 256
@@ -57,6 +57,17 @@ static void add_line(struct config_loader *loader, struct report *report,
 	vsnprintf(text, sizeof(text), format, arguments);
 	config_path(setting, path, sizeof(path));
 	report_add(report, "%s:%u: %s: %s", place.file, place.line, path, text);
+}
+
+char *config_where(const struct config_loader *loader, const config_setting_t *setting)
+{
+	struct config_place place =
+		config_scan_place(loader->scan, config_setting_source_line(setting));
+	char path[CONFIG_PATH_MAX];
+	char *where;
+
+	config_path(setting, path, sizeof(path));
+	return asprintf(&where, "%s:%u: %s", place.file, place.line, path) < 0 ? NULL : where;
 }
 
 void config_mistake(struct config_loader *loader, const config_setting_t *setting,
@@ -137,6 +148,32 @@ static void mistake_range(struct config_loader *loader, const config_setting_t *
 	config_mistake(loader, setting, "%s is out of range; write %.*s to %s%s", value,
 		       (int)(dots - known->range), known->range, dots + 2,
 		       known->type == SETTING_TYPE_SECONDS ? " seconds" : "");
+}
+
+/* The line that its number's width is noted at: that of the setting whose name stands above it. */
+static unsigned line_of_name(const config_setting_t *setting)
+{
+	while (config_setting_name(setting) == NULL && config_setting_parent(setting) != NULL)
+		setting = config_setting_parent(setting);
+	return config_setting_source_line(setting);
+}
+
+bool config_get_integer(struct config_loader *loader, const config_setting_t *setting,
+			long long *value)
+{
+	*value = config_setting_get_int64(setting);
+	switch (config_scan_integer(loader->scan, line_of_name(setting))) {
+	case CONFIG_INTEGER_PLAIN:
+		return true;
+	case CONFIG_INTEGER_NEEDS_L:
+		config_mistake(loader, setting,
+			       "a number past 32 bits takes an L behind it; write %lldL", *value);
+		return false;
+	case CONFIG_INTEGER_TOO_BIG:
+		config_mistake(loader, setting, "this number does not fit into 64 bits");
+		return false;
+	}
+	return false;
 }
 
 /* An integer of either width, in range, and written so that libconfig reads all of it. */

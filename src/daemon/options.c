@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/report.h"
 #include "daemon/config_address.h"
-#include "daemon/report.h"
 
 /* Seconds, as in the older programs and in the range of udp.idle_timeout. */
 #define OPTIONS_CLOSE_AFTER_MAX 604800

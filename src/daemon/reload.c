@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "daemon/report.h"
+#include "base/report.h"
+#include "daemon/plugins.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 
@@ -115,12 +116,34 @@ void reload_adopted(struct server *server, uint64_t workers)
 			 LOG_NUMBER("generation", server->generation->number));
 }
 
-static void log_report(const struct report *report)
+void reload_log_mistakes(const struct report *report)
 {
 	for (size_t i = 0; i < report->count; i++)
 		log_error("config", "mistake", LOG_TEXT("line", report->lines[i]));
+}
+
+static void log_failure(const struct report *report)
+{
+	reload_log_mistakes(report);
 	log_error("config", "reload failed, nothing changed",
 		  LOG_NUMBER("mistakes", report->count));
+}
+
+/* With its plugins open; NULL after lines in the report. */
+static struct generation *next_generation(struct server *server, struct config *config,
+					  struct report *report)
+{
+	struct generation *generation =
+		generation_create(config, server->generation->number + 1, &server->retirement);
+
+	if (generation == NULL) {
+		report_add(report, "configuration: out of memory");
+		return NULL;
+	}
+	if (plugins_open(&server->plugins, generation, report) == 0)
+		return generation;
+	generation_drop(generation);
+	return NULL;
 }
 
 void reload_run(struct server *server)
@@ -134,15 +157,13 @@ void reload_run(struct server *server)
 	if (options->reload_config(options->user_data, &config, &report) == 0) {
 		compare(&server->generation->config, &config, &report);
 		if (report.count == 0)
-			generation = generation_create(&config, server->generation->number + 1);
-		if (report.count == 0 && generation == NULL)
-			report_add(&report, "configuration: out of memory");
+			generation = next_generation(server, &config, &report);
 	}
 	if (generation != NULL) {
 		put_in_place(server, generation);
 		config_log_remarks(&generation->config);
 	} else {
-		log_report(&report);
+		log_failure(&report);
 	}
 	config_finish(&config);
 	report_finish(&report);

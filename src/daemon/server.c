@@ -35,11 +35,42 @@ static uint64_t sum_counter(const struct server *server, enum counter counter)
 	return sum;
 }
 
+static size_t count_plugin_counters(const struct server *server)
+{
+	size_t count = 0;
+
+	for (const struct plugin_counter *counter = server->plugins.counters; counter != NULL;
+	     counter = counter->next)
+		count++;
+	return count;
+}
+
+/* Those of plugins that were ever raised. */
+static size_t add_plugin_counters(const struct server *server, struct log_field *fields)
+{
+	size_t count = 0;
+
+	for (const struct plugin_counter *counter = server->plugins.counters; counter != NULL;
+	     counter = counter->next) {
+		uint64_t value = atomic_load(&counter->value);
+
+		if (value > 0)
+			fields[count++] = LOG_NUMBER(counter->name, value);
+	}
+	return count;
+}
+
 static void log_counters(const struct server *server)
 {
 	static char names[COUNTER_COUNT][COUNTER_NAME_SIZE];
-	struct log_field fields[COUNTER_COUNT + 1];
+	struct log_field *fields =
+		calloc(COUNTER_COUNT + 1 + count_plugin_counters(server), sizeof(*fields));
 	size_t count = 0;
+
+	if (fields == NULL) {
+		log_error("daemon", "no memory to show the counters");
+		return;
+	}
 
 	for (enum counter counter = 0; counter < COUNTER_COUNT; counter++) {
 		uint64_t value = sum_counter(server, counter);
@@ -51,7 +82,9 @@ static void log_counters(const struct server *server)
 	}
 	if (log_lines_dropped() > 0)
 		fields[count++] = LOG_NUMBER("log_lines_dropped", log_lines_dropped());
+	count += add_plugin_counters(server, fields + count);
 	log_event(LOG_LEVEL_INFO, "daemon", "counters", fields, count);
+	free(fields);
 }
 
 /* Sessions and flows alive now, in all workers. */
@@ -144,6 +177,17 @@ static void adopted_ready(struct loop_source *source, uint32_t events)
 		reload_adopted(server, workers);
 }
 
+/* A generation's last session has ended. */
+static void retired_ready(struct loop_source *source, uint32_t events)
+{
+	struct server *server = container_of(source, struct server, retired_source);
+	eventfd_t count;
+
+	(void)events;
+	if (eventfd_read(server->retirement.wake, &count) == 0)
+		generation_free_retired(&server->retirement);
+}
+
 static void update_own_addresses(struct server *server)
 {
 	struct own_addresses *own = own_addresses_read();
@@ -183,12 +227,14 @@ int server_watch(struct server *server)
 		{server->done, &server->done_source},
 		{server->adopted, &server->adopted_source},
 		{server->notices, &server->notices_source},
+		{server->retirement.wake, &server->retired_source},
 	};
 
 	server->signals_source.ready = signals_ready;
 	server->done_source.ready = done_ready;
 	server->adopted_source.ready = adopted_ready;
 	server->notices_source.ready = notices_ready;
+	server->retired_source.ready = retired_ready;
 	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
 		int error = 0;
 
@@ -270,6 +316,8 @@ static void server_finish(struct server *server)
 	close_if_open(server->done);
 	close_if_open(server->adopted);
 	close_if_open(server->notices);
+	close_if_open(server->retirement.wake);
+	server->retirement.wake = -1;
 	loop_finish(&server->loop);
 	free(server->workers);
 	free(server->sockets);
@@ -279,6 +327,9 @@ static void server_finish(struct server *server)
 	free(server->flow_quotas);
 	free(server->listener_budgets);
 	generation_drop(server->generation);
+	generation_free_retired(&server->retirement);
+	generation_retirement_finish(&server->retirement);
+	plugin_host_finish(&server->plugins);
 }
 
 static int server_init(struct server *server, const struct server_options *options)
@@ -290,12 +341,14 @@ static int server_init(struct server *server, const struct server_options *optio
 		.adopted = -1,
 		.notices = -1,
 	};
-	server->generation = generation_create(options->config, 1);
+	generation_retirement_init(&server->retirement);
+	server->generation = generation_create(options->config, 1, &server->retirement);
 	if (server->generation == NULL)
 		return -1;
 	log_configure(&server->generation->config.log);
 	if (loop_init(&server->loop, &sys_linux) < 0) {
 		generation_drop(server->generation);
+		generation_free_retired(&server->retirement);
 		return -1;
 	}
 	timer_init(&server->drain_timer, drain_expired);

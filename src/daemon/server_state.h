@@ -15,6 +15,7 @@
 #include "daemon/generation.h"
 #include "daemon/server.h"
 #include "daemon/worker.h"
+#include "host/plugin_host.h"
 #include "os/loop.h"
 #include "relay/budget.h"
 #include "relay/flow_quota.h"
@@ -23,6 +24,8 @@
 struct server {
 	const struct server_options *options;
 	struct generation *generation;
+	struct generation_retirement retirement;
+	struct plugin_host plugins;
 	struct loop loop;
 
 	unsigned descriptor_limit;
@@ -46,6 +49,7 @@ struct server {
 	struct loop_source done_source;
 	struct loop_source adopted_source;
 	struct loop_source notices_source;
+	struct loop_source retired_source;
 	uint64_t adoptions_awaited;
 	struct timer drain_timer;
 	struct timer addresses_timer; /* another try at reading this host's addresses */
@@ -58,6 +62,8 @@ int capacity_plan(struct server *server); /* capacity.c: a stage of the start */
 int server_watch(struct server *server);  /* server.c: a stage of the start */
 
 /* reload.c */
+/* A line in the log for each mistake. */
+void reload_log_mistakes(const struct report *report);
 void reload_run(struct server *server);
 /* So many workers have put their new generation in place. */
 void reload_adopted(struct server *server, uint64_t workers);

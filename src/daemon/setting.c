@@ -97,6 +97,7 @@ const char *setting_elsewhere(enum setting_scope scope, const char *name)
 		[SETTING_SCOPE_listener] = "in a listener",
 		[SETTING_SCOPE_forward] = "in a listener's forward = { }",
 		[SETTING_SCOPE_udp] = "in a listener's udp = { }",
+		[SETTING_SCOPE_plugin] = "in a plugin's group",
 	};
 
 	for (unsigned id = 0; id < SETTING_COUNT; id++) {

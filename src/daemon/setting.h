@@ -11,6 +11,7 @@ enum setting_scope {
 	SETTING_SCOPE_listener,
 	SETTING_SCOPE_forward,
 	SETTING_SCOPE_udp,
+	SETTING_SCOPE_plugin,
 };
 
 enum setting_type {

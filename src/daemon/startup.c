@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "daemon/plugins.h"
 #include "daemon/server_state.h"
 #include "os/descriptors.h"
 #include "os/log.h"
@@ -117,7 +118,9 @@ static int stage_events(struct server *server)
 	server->signals = signalfd(-1, &handled, SFD_NONBLOCK | SFD_CLOEXEC);
 	server->done = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	server->adopted = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (server->signals < 0 || server->done < 0 || server->adopted < 0) {
+	server->retirement.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (server->signals < 0 || server->done < 0 || server->adopted < 0 ||
+	    server->retirement.wake < 0) {
 		log_error("daemon", "cannot start", LOG_TEXT("step", "signalfd"),
 			  LOG_TEXT("error", strerror(errno)));
 		return -1;
@@ -137,6 +140,20 @@ static int stage_privileges(struct server *server)
 	return privileges_drop(config->user, config->group);
 }
 
+static int stage_plugins(struct server *server)
+{
+	struct report mistakes;
+	int error;
+
+	if (plugin_host_init(&server->plugins, server->worker_count) < 0)
+		return out_of_memory();
+	report_init(&mistakes);
+	error = plugins_open(&server->plugins, server->generation, &mistakes);
+	reload_log_mistakes(&mistakes);
+	report_finish(&mistakes);
+	return error;
+}
+
 static int stage_verify(struct server *server)
 {
 	(void)server;
@@ -154,6 +171,7 @@ static int start_worker(struct server *server, unsigned index)
 				.worker_count = server->worker_count,
 				.pipe_limit = server->pipes_per_worker,
 				.descriptors = &server->descriptors,
+				.tickets = &server->plugins.pools[index],
 				.udp_claims = &server->udp_claims,
 				.own_addresses = own_addresses_read(),
 			},
@@ -206,9 +224,9 @@ static const struct {
 	{"events", stage_events},
 	{"capacity", capacity_plan},
 	{"privileges", stage_privileges},
-	{"plugins", NULL},  /* loaded without privileges, before the file system closes */
-	{"landlock", NULL}, /* files only: any client port must stay bindable */
-	{"seccomp", NULL},  /* before the first thread, so that all inherit it */
+	{"plugins", stage_plugins}, /* loaded without privileges, before the file system closes */
+	{"landlock", NULL},         /* files only: any client port must stay bindable */
+	{"seccomp", NULL},          /* before the first thread, so that all inherit it */
 	{"verify", stage_verify},
 	{"watch", server_watch},
 	{"workers", stage_workers},

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "daemon/generation.h"
+#include "host/plugin_set.h"
+#include "host/ticket_pool.h"
 #include "os/log.h"
 #include "relay/tcp.h"
 #include "relay/tcp_listener.h"
@@ -59,6 +61,10 @@ static void drain_listeners(struct worker *worker)
 
 static void use_generation(struct worker *worker, const struct generation *generation)
 {
+	struct plugin_set *old = worker->plugins;
+
+	worker->plugins = generation->plugins;
+	plugin_set_seat_take(worker->plugins, worker->relay.tickets);
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		struct worker_listener *listener = &worker->listeners[i];
 		const struct relay_settings *settings =
@@ -69,6 +75,7 @@ static void use_generation(struct worker *worker, const struct generation *gener
 		if (listener->udp != NULL)
 			udp_listener_set_settings(listener->udp, settings);
 	}
+	plugin_set_seat_leave(old, worker->relay.tickets);
 	eventfd_write(worker->adopted, 1);
 }
 
@@ -113,6 +120,7 @@ static void inbox_run(struct loop_task *task)
 	struct worker *worker = container_of(task, struct worker, inbox_task);
 
 	read_inbox(worker, true);
+	ticket_pool_deliver(worker->relay.tickets);
 	if (atomic_load(&worker->ending) == WORKER_RUNS)
 		return;
 	drain_listeners(worker);
@@ -141,12 +149,14 @@ static void *worker_main(void *argument)
 {
 	struct worker *worker = argument;
 
+	plugin_set_seat_take(worker->plugins, worker->relay.tickets);
 	while (!worker_has_ended(worker))
 		loop_run_once(&worker->relay.loop, -1);
 	close_listeners(worker);
 	tcp_close_all(&worker->relay);
 	/* Whatever was closed above is freed in a last round. */
 	loop_run_once(&worker->relay.loop, 0);
+	plugin_set_seat_leave(worker->plugins, worker->relay.tickets);
 	eventfd_write(worker->done, 1);
 	return NULL;
 }
@@ -204,11 +214,13 @@ static int open_inbox(struct worker *worker)
 	if (worker->inbox_event < 0)
 		return -errno;
 	pthread_mutex_init(&worker->inbox_lock, NULL);
+	ticket_pool_attach(worker->relay.tickets, &worker->relay.loop, worker->inbox_event);
 	return loop_watch(&worker->relay.loop, worker->inbox_event, EPOLLIN, &worker->inbox_source);
 }
 
 static void worker_finish(struct worker *worker)
 {
+	ticket_pool_detach(worker->relay.tickets);
 	if (worker->inbox_event >= 0) {
 		read_inbox(worker, false);
 		pthread_mutex_destroy(&worker->inbox_lock);
@@ -230,6 +242,7 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 		.adopted = options->adopted,
 		.inbox_event = -1,
 	};
+	worker->plugins = options->generation->plugins;
 	list_init(&worker->inbox);
 	worker->inbox_source.ready = inbox_ready;
 	loop_task_init(&worker->inbox_task, inbox_run);

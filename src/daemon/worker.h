@@ -18,6 +18,7 @@ struct budget;
 struct flow_quota;
 struct flow_quota_member;
 struct generation;
+struct plugin_set;
 struct tcp_listener;
 struct udp_listener;
 
@@ -38,6 +39,7 @@ enum worker_ending {
 
 struct worker {
 	struct relay relay;
+	struct plugin_set *plugins; /* in which it has a seat: those of its generation */
 	pthread_t thread;
 	bool started;
 	bool draining;     /* its own note that it has begun to end */

@@ -16,6 +16,7 @@ int relay_init(struct relay *relay, const struct relay_options *options)
 	*relay = (struct relay){
 		.sys = options->sys,
 		.descriptors = options->descriptors,
+		.tickets = options->tickets,
 		.udp_claims = options->udp_claims,
 		.worker_count = options->worker_count,
 		.last_session = (uint64_t)options->worker + 1 - options->worker_count,

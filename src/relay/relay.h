@@ -26,6 +26,7 @@
 #define RELAY_HOT_SIZE 65536
 
 struct dial_result;
+struct ticket_pool;
 struct udp_claims;
 struct udp_workspace;
 
@@ -40,6 +41,7 @@ struct relay {
 	struct budget *descriptors;          /* the process's sessions */
 	struct list sessions;
 	struct list listeners;         /* of TCP */
+	struct ticket_pool *tickets;   /* for plugins' deferred verdicts; outlives the relay */
 	struct udp_claims *udp_claims; /* of all workers */
 	struct udp_workspace *udp;     /* NULL until there is a UDP listener */
 	unsigned session_count;        /* with UDP flows, which are in no list here */
@@ -54,6 +56,7 @@ struct relay_options {
 	unsigned worker_count;
 	unsigned pipe_limit; /* pipes this worker may hold at once */
 	struct budget *descriptors;
+	struct ticket_pool *tickets;
 	struct udp_claims *udp_claims;
 	struct own_addresses *own_addresses; /* taken over, also when relay_init() fails */
 };

@@ -31,6 +31,8 @@ enum udp_framing {
 	UDP_FRAMING_SPP,   /* Simple Proxy Protocol in front of every datagram and every reply */
 };
 
+struct plugin_chain;
+
 struct relay_settings {
 	struct refcount *owner;    /* the generation that holds all of this */
 	const char *listener_name; /* for logs */
@@ -39,6 +41,7 @@ struct relay_settings {
 	struct address forward_ipv6;             /* upstream of IPv6 clients, or ADDRESS_NONE */
 	const struct prefix_set *subnets;        /* balancers that may connect; NULL: any */
 	const struct prefix_set *permit_sources; /* opens what the source policy refuses; or NULL */
+	const struct plugin_chain *plugins;      /* what sessions have to pass; NULL: nothing */
 	uint32_t mark;                           /* SO_MARK of dialled sockets; 0: none */
 	enum relay_port_conflict port_conflict;
 	/* Milliseconds. */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
+#include "host/plugin_session.h"
 #include "os/dial.h"
 #include "os/sys.h"
 #include "relay/tcp_session.h"
@@ -15,6 +16,8 @@ static void dial_failed(struct tcp_session *session, enum close_reason reason, c
 {
 	session->failed_step = step;
 	session->error = error;
+	if (session->plugins != NULL)
+		plugin_session_connected(session->plugins, error < 0 ? error : -EADDRINUSE);
 	tcp_session_close(session, reason);
 }
 
@@ -42,6 +45,8 @@ static void connected(struct tcp_session *session)
 {
 	session->upstream.writable = session->up.held == NULL || session->upstream.writable;
 	timer_drop(&session->timer);
+	if (session->plugins != NULL)
+		plugin_session_connected(session->plugins, 0);
 	tcp_relay_start(session);
 }
 
@@ -116,17 +121,11 @@ void tcp_dial_start(struct tcp_session *session, const uint8_t *payload, size_t 
 	loop_timer_set(&relay->loop, &session->timer, settings->connect_timeout);
 }
 
-/* Has the balancer reset its connection? One that only finished sending still wants the answer. */
-static bool client_left(struct tcp_session *session)
-{
-	return session->client.broken && session->relay->sys->socket_error(session->client.fd) < 0;
-}
-
 void tcp_dial_ready(struct tcp_session *session)
 {
 	int error;
 
-	if (client_left(session)) {
+	if (tcp_session_client_left(session)) {
 		tcp_session_close(session, CLOSE_CLIENT_LEFT);
 		return;
 	}

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/source_policy.h"
 #include "os/sys.h"
@@ -30,18 +29,6 @@ static void refuse(struct tcp_session *session, enum close_reason reason,
 	session_log_refusal(session->relay, session->settings, reason, &session->balancer, client,
 			    bytes, length);
 	tcp_session_close(session, reason);
-}
-
-static int keep_tlvs(struct tcp_session *session, const struct proxy_header *header)
-{
-	if (header->tlvs_length == 0)
-		return 0;
-	session->tlvs = malloc(header->tlvs_length);
-	if (session->tlvs == NULL)
-		return -ENOMEM;
-	memcpy(session->tlvs, header->tlvs, header->tlvs_length);
-	session->tlvs_length = (uint16_t)header->tlvs_length;
-	return 0;
 }
 
 static void count_header(struct tcp_session *session, const struct proxy_header *header)
@@ -75,10 +62,6 @@ static void header_complete(struct tcp_session *session, const struct proxy_head
 		}
 		session->client_address = header->source;
 		session->destination_address = header->destination;
-		if (keep_tlvs(session, header) < 0) {
-			tcp_session_close(session, CLOSE_NO_MEMORY);
-			return;
-		}
 	}
 	if (relay_settings_forward(settings, session->client_address.family)->family ==
 	    ADDRESS_NONE) {
@@ -88,7 +71,7 @@ static void header_complete(struct tcp_session *session, const struct proxy_head
 		return;
 	}
 	timer_drop(&session->timer);
-	tcp_dial_start(session, bytes + header->length, length - header->length);
+	tcp_verdict_start(session, header, bytes + header->length, length - header->length);
 }
 
 /* The room that the rest of this header may need: `length` bytes of it are known. */

@@ -10,6 +10,7 @@
 #include "os/log.h"
 #include "os/sys.h"
 #include "relay/session_log.h"
+#include "relay/session_plugins.h"
 #include "relay/tcp.h"
 #include "relay/tcp_listener.h"
 #include "wire/proxy_header.h"
@@ -78,6 +79,11 @@ int tcp_session_watch(struct tcp_session *session, struct tcp_end *end, uint32_t
 	return error;
 }
 
+bool tcp_session_client_left(const struct tcp_session *session)
+{
+	return session->client.broken && session->relay->sys->socket_error(session->client.fd) < 0;
+}
+
 static void client_ready(struct loop_source *source, uint32_t events)
 {
 	struct tcp_session *session = container_of(source, struct tcp_session, client.source);
@@ -86,6 +92,9 @@ static void client_ready(struct loop_source *source, uint32_t events)
 	switch ((enum tcp_state)session->state) {
 	case TCP_HEADER:
 		tcp_header_client_ready(session);
+		break;
+	case TCP_VERDICT:
+		tcp_verdict_client_ready(session);
 		break;
 	case TCP_DIAL:
 		tcp_dial_ready(session);
@@ -125,6 +134,7 @@ static void timer_expired(struct timer *timer)
 	case TCP_RESETTING:
 		tcp_relay_expired(session);
 		break;
+	case TCP_VERDICT: /* its plugins' ticket has a timer of its own */
 	case TCP_CLOSED:
 		break;
 	}
@@ -160,9 +170,9 @@ static struct address replaced_source(const struct tcp_session *session)
 	return address_from_sockaddr(&source);
 }
 
-static void log_close(const struct tcp_session *session, enum close_reason reason)
+static struct session_end end_of(const struct tcp_session *session, enum close_reason reason)
 {
-	const struct session_end end = {
+	return (struct session_end){
 		.settings = session->settings,
 		.reason = reason,
 		.id = session->id,
@@ -177,8 +187,6 @@ static void log_close(const struct tcp_session *session, enum close_reason reaso
 		.bytes_from_client = session->up.bytes,
 		.bytes_from_upstream = session->down.bytes,
 	};
-
-	session_log_end(session->relay, &end);
 }
 
 static void count_close(struct tcp_session *session, enum close_reason reason)
@@ -215,8 +223,9 @@ static bool ends_with_reset(const struct tcp_session *session, enum close_reason
 	case CLOSE_KIND_FAIL:
 		return true;
 	case CLOSE_KIND_QUIET:
-	case CLOSE_KIND_REFUSE:
 		return false;
+	case CLOSE_KIND_REFUSE:
+		return reason == CLOSE_PLUGIN_RESET;
 	case CLOSE_KIND_END:
 		break;
 	}
@@ -229,10 +238,13 @@ static bool ends_with_reset(const struct tcp_session *session, enum close_reason
 void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 {
 	struct relay *relay = session->relay;
+	const struct session_end end = end_of(session, reason);
 	bool reset = ends_with_reset(session, reason);
 
-	log_close(session, reason);
+	session_log_end(relay, &end);
 	count_close(session, reason);
+	session_plugins_close(session->plugins, &end);
+	session->plugins = NULL;
 	stream_discard(relay, &session->up);
 	stream_discard(relay, &session->down);
 	close_end(session, &session->client, reset);
@@ -240,8 +252,6 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 	timer_drop(&session->timer);
 	list_remove(&session->link);
 	relay->session_count--;
-	free(session->tlvs);
-	session->tlvs = NULL;
 	session->state = TCP_CLOSED;
 
 	refcount_drop(session->settings->owner);

@@ -5,6 +5,7 @@
  *
  *   tcp_session.c  accepted; and, in the end, closed: by one function, for one reason
  *   tcp_header.c   HEADER: reading the PROXY header, judging the client
+ *   tcp_verdict.c  VERDICT: asking the plugins
  *   tcp_dial.c     DIAL: connecting to the upstream as the client
  *   tcp_relay.c    RELAY: bytes both ways; RESETTING: the last bytes before a reset is passed on
  */
@@ -24,9 +25,11 @@
 
 struct proxy_header;
 struct budget;
+struct plugin_session;
 
 enum tcp_state {
 	TCP_HEADER,
+	TCP_VERDICT,
 	TCP_DIAL,
 	TCP_RELAY,
 	TCP_RESETTING,
@@ -36,7 +39,7 @@ enum tcp_state {
 struct tcp_session {
 	struct tcp_end client;   /* the balancer's connection, which stands for the client */
 	struct tcp_end upstream; /* the dialled one */
-	struct stream up;        /* client to upstream; holds the header's bytes before that */
+	struct stream up;        /* client to upstream; before that, holds header and payload */
 	struct stream down;      /* upstream to client */
 	struct relay *relay;
 	const struct relay_settings *settings; /* holds settings->owner */
@@ -50,14 +53,13 @@ struct tcp_session {
 	struct address balancer;
 	struct address client_address;      /* from the header; the balancer's own for LOCAL */
 	struct address destination_address; /* what the client asked for; none for LOCAL */
-	uint8_t *tlvs;                      /* a copy of the header's, or NULL */
+	struct plugin_session *plugins;     /* NULL: none are asked */
 	const char *failed_step;            /* the call that made the dial fail, or NULL */
 	int error;                          /* its -errno */
 	int reset_unsent;                   /* RESETTING: unacknowledged at the last look */
-	uint16_t tlvs_length;
-	uint16_t reset_wait;    /* RESETTING: milliseconds until the next look */
-	uint8_t header_version; /* 0: none read yet */
-	uint8_t state;          /* enum tcp_state */
+	uint16_t reset_wait;                /* RESETTING: milliseconds until the next look */
+	uint8_t header_version;             /* 0: none read yet */
+	uint8_t state;                      /* enum tcp_state */
 	bool header_local : 1;
 	bool port_replaced : 1; /* the upstream sees another port than the header's */
 	bool client_died : 1;   /* RESETTING: it was the client, not the upstream */
@@ -72,15 +74,25 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason);
 /* Starts watching an end. Returns 0 or -errno. */
 int tcp_session_watch(struct tcp_session *session, struct tcp_end *end, uint32_t more_events);
 
+/* Has the balancer reset its connection? One that only finished sending still wants the answer. */
+bool tcp_session_client_left(const struct tcp_session *session);
+
 /* tcp_header.c */
 
 void tcp_header_start(struct tcp_session *session);
 void tcp_header_client_ready(struct tcp_session *session);
 void tcp_header_expired(struct tcp_session *session);
 
-/* tcp_dial.c */
+/* tcp_verdict.c */
 
 /* `payload`: what stood behind the header; valid for the length of the call. */
+void tcp_verdict_start(struct tcp_session *session, const struct proxy_header *header,
+		       const uint8_t *payload, size_t length);
+void tcp_verdict_client_ready(struct tcp_session *session);
+
+/* tcp_dial.c */
+
+/* `payload`, as above. */
 void tcp_dial_start(struct tcp_session *session, const uint8_t *payload, size_t length);
 void tcp_dial_ready(struct tcp_session *session);
 void tcp_dial_expired(struct tcp_session *session);

@@ -5,7 +5,8 @@
  *
  *   udp_listener.c  received, a batch at a time; and what ends flows: idleness, drain, want of room
  *   udp_inbound.c   its header is read; which flow is it of? All of a batch is sent, flow by flow
- *   udp_flow.c      a flow opens: judged, counted, dialled; and closes, by one function
+ *   udp_flow.c      a flow opens: counted, dialled; and closes, by one function
+ *   udp_verdict.c   asking the plugins before it is dialled
  *   udp_reply.c     the upstream's answers, of many flows in one send, back to the balancer
  *
  * udp_receiver.c and udp_sender.c are the batches; udp_claims.c and flow_quota.c are what the
@@ -27,11 +28,14 @@
 #include "relay/udp_claims.h"
 #include "relay/udp_receiver.h"
 
+struct denial_cache;
 struct flow_quota;
 struct flow_quota_member;
+struct plugin_session;
 struct proxy_header;
 struct relay;
 struct relay_settings;
+struct udp_waiting;
 
 /* One worker's share of a listener: a socket, and the flows whose datagrams arrive there. */
 struct udp_listener {
@@ -43,6 +47,7 @@ struct udp_listener {
 	const struct relay_settings *settings; /* holds settings->owner */
 	struct flow_quota *quota;              /* of this listener's flows, of all workers */
 	struct flow_quota_member *member;      /* this socket's part in it */
+	struct denial_cache *denials;          /* NULL until a plugin has refused somebody */
 	int fd;
 	uint32_t overflow; /* what the kernel last said it has lost */
 	bool draining;     /* no new flows */
@@ -59,19 +64,21 @@ struct udp_flow {
 	struct udp_listener *listener;
 	const struct relay_settings *settings; /* holds settings->owner */
 	struct udp_route route;                /* of the last datagram with a header */
+	struct plugin_session *plugins;        /* NULL: none are asked */
+	struct udp_waiting *waiting;           /* while a verdict is awaited; else NULL */
 	uint64_t id;
 	uint64_t started; /* milliseconds, the loop's clock */
 	uint64_t datagrams_from_client;
 	uint64_t datagrams_from_upstream;
 	uint64_t bytes_from_client;
 	uint64_t bytes_from_upstream;
-	int fd;                 /* connected to the upstream */
+	int fd;                 /* connected to the upstream; -1 until it is dialled */
 	uint16_t first_pending; /* in the batch that is being read; or UDP_PENDING_NONE */
 	uint16_t last_pending;
 	uint8_t header; /* enum proxy_version */
 	bool header_local : 1;
 	bool port_replaced : 1;      /* the upstream sees another port than the header's */
-	bool established : 1;        /* dialled, and in listener->flows */
+	bool established : 1;        /* in listener->flows */
 	bool answered : 1;           /* the upstream has spoken */
 	bool replies_pending : 1;    /* in relay->udp->replies */
 	bool no_runs_upstream : 1;   /* the kernel would not cut up runs on the way there */
@@ -112,6 +119,9 @@ void udp_listener_watch_idle(struct udp_listener *listener);
 /* Takes what is in the first `count` slots of the workspace's receiver, and sends it on. */
 void udp_inbound_run(struct udp_listener *listener, unsigned count);
 
+/* A datagram of the flow's is to be sent; the bytes must stay until udp_inbound_flush(). */
+void udp_inbound_add(struct udp_flow *flow, const uint8_t *bytes, size_t length);
+
 /* Sends what is pending of the batch. */
 void udp_inbound_flush(struct relay *relay);
 
@@ -129,10 +139,15 @@ struct udp_opening {
 	struct address destination; /* ADDRESS_NONE for LOCAL */
 	uint8_t header;             /* enum proxy_version */
 	bool header_local;
+	const uint8_t *tlvs;
+	size_t tlvs_length;
 };
 
 /* NULL when it cannot be; that has been counted and logged. */
 struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_opening *opening);
+
+/* Once it may be. False: it could not be dialled, and is over. */
+bool udp_flow_dial(struct udp_flow *flow);
 
 /* The only way a flow ends. Logs, counts, and frees at the end of the round. */
 void udp_flow_close(struct udp_flow *flow, enum close_reason reason);
@@ -148,6 +163,23 @@ void udp_flow_assure(struct udp_flow *flow);
  * row: no room in the kernel, too large, anything else.
  */
 void udp_flow_dropped(struct udp_flow *flow, enum counter counters, unsigned datagrams, int error);
+
+/* udp_verdict.c */
+
+enum udp_verdict {
+	UDP_VERDICT_PASSED,
+	UDP_VERDICT_AWAITED, /* its datagrams are to wait */
+	UDP_VERDICT_OVER,    /* the flow is closed */
+};
+
+enum udp_verdict udp_verdict_ask(struct udp_flow *flow, const struct udp_opening *opening);
+
+/*
+ * Was this client refused a moment ago (NULL: whoever was refused under this key)? Then a datagram
+ * of its is to be dropped, and has been counted.
+ */
+bool udp_verdict_remembers(const struct udp_listener *listener, const struct flow_key *key,
+			   uint64_t hash, const struct address *client);
 
 /* udp_reply.c */
 

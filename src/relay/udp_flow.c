@@ -6,14 +6,17 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#include "host/plugin_session.h"
 #include "os/dial.h"
 #include "os/log.h"
 #include "os/sys.h"
 #include "relay/flow_quota.h"
 #include "relay/relay.h"
 #include "relay/session_log.h"
+#include "relay/session_plugins.h"
 #include "relay/settings.h"
 #include "relay/udp.h"
+#include "relay/udp_waiting.h"
 #include "wire/proxy_header.h"
 
 /* Bytes that an upstream's burst may take up until its worker gets to it. */
@@ -86,10 +89,10 @@ static struct address replaced_source(const struct udp_flow *flow)
 }
 
 /* `step` and `error`: the call that made it fail, if one did. */
-static void log_close(const struct udp_flow *flow, enum close_reason reason, const char *step,
-		      int error)
+static struct session_end end_of(const struct udp_flow *flow, enum close_reason reason,
+				 const char *step, int error)
 {
-	const struct session_end end = {
+	return (struct session_end){
 		.settings = flow->settings,
 		.reason = reason,
 		.id = flow->id,
@@ -106,8 +109,6 @@ static void log_close(const struct udp_flow *flow, enum close_reason reason, con
 		.bytes_from_client = flow->bytes_from_client,
 		.bytes_from_upstream = flow->bytes_from_upstream,
 	};
-
-	session_log_end(flow->listener->relay, &end);
 }
 
 static void close_socket(struct udp_flow *flow)
@@ -131,12 +132,16 @@ static void flow_end(struct udp_flow *flow, enum close_reason reason, const char
 {
 	struct udp_listener *listener = flow->listener;
 	struct relay *relay = listener->relay;
+	struct session_end end;
 
 	udp_inbound_forget(flow);
 	if (flow->replies_pending)
 		udp_reply_flush(relay);
-	log_close(flow, reason, step, error);
+	end = end_of(flow, reason, step, error);
+	session_log_end(relay, &end);
 	counter_add(&relay->counters, counter_of_close(reason), 1);
+	session_plugins_close(flow->plugins, &end);
+	udp_waiting_destroy(flow->waiting);
 	close_socket(flow);
 	udp_claim_drop(relay->udp_claims, &flow->claim);
 	if (flow->established) {
@@ -171,7 +176,6 @@ void udp_flow_assure(struct udp_flow *flow)
 	publish_counts(listener);
 }
 
-/* The socket is there: now it needs a place. */
 static bool take_place(struct udp_listener *listener)
 {
 	switch (flow_quota_take(listener->quota, listener->member)) {
@@ -198,8 +202,15 @@ static bool claim_port(struct udp_flow *flow, uint16_t *port)
 	return flow->settings->port_conflict == RELAY_PORT_CONFLICT_ANY_PORT;
 }
 
-/* Returns false when the flow is over. */
-static bool dial(struct udp_flow *flow)
+static bool fail(struct udp_flow *flow, enum close_reason reason, const char *step, int error)
+{
+	if (flow->plugins != NULL)
+		plugin_session_connected(flow->plugins, error < 0 ? error : -EADDRINUSE);
+	flow_end(flow, reason, step, error);
+	return false;
+}
+
+bool udp_flow_dial(struct udp_flow *flow)
 {
 	struct relay *relay = flow->listener->relay;
 	const struct relay_settings *settings = flow->settings;
@@ -212,16 +223,12 @@ static bool dial(struct udp_flow *flow)
 	struct dial_result result;
 	int error;
 
-	if (!claim_port(flow, &request.source.port)) {
-		flow_end(flow, CLOSE_PORT_CONFLICT, NULL, 0);
-		return false;
-	}
+	if (!claim_port(flow, &request.source.port))
+		return fail(flow, CLOSE_PORT_CONFLICT, NULL, 0);
 	dial_udp(relay->sys, &request, &result);
 	relay_count_dial(relay, &result);
-	if (result.fd < 0) {
-		flow_end(flow, result.reason, result.step, result.error);
-		return false;
-	}
+	if (result.fd < 0)
+		return fail(flow, result.reason, result.step, result.error);
 	flow->fd = result.fd;
 	flow->port_replaced =
 		result.port_conflict || result.port_privileged || request.source.port == 0;
@@ -230,8 +237,27 @@ static bool dial(struct udp_flow *flow)
 	relay->sys->set_option(flow->fd, IPPROTO_UDP, UDP_GRO, 1);
 	error = loop_watch(&relay->loop, flow->fd, EPOLLIN, &flow->source);
 	if (error < 0)
-		flow_end(flow, CLOSE_SYSTEM_ERROR, "epoll_ctl", error);
-	return error == 0;
+		return fail(flow, CLOSE_SYSTEM_ERROR, "epoll_ctl", error);
+	if (flow->plugins != NULL)
+		plugin_session_connected(flow->plugins, 0);
+	return true;
+}
+
+/* Returns false when there is no place, and the flow is over. */
+static bool establish(struct udp_flow *flow, const struct udp_opening *opening)
+{
+	struct udp_listener *listener = flow->listener;
+
+	if (!take_place(listener)) {
+		udp_flow_close(flow, CLOSE_FLOW_TABLE_FULL);
+		return false;
+	}
+	flow_table_add(&listener->flows, &flow->entry, opening->key, opening->hash,
+		       listener->relay->loop.now);
+	flow->established = true;
+	publish_counts(listener);
+	udp_listener_watch_idle(listener);
+	return true;
 }
 
 static bool upstream_is_known(const struct udp_listener *listener, const struct address *client)
@@ -248,6 +274,8 @@ struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_o
 		counter_add(&relay->counters, COUNTER_DATAGRAMS_DROPPED_DRAINING, 1);
 		return NULL;
 	}
+	if (udp_verdict_remembers(listener, opening->key, opening->hash, &opening->client))
+		return NULL;
 	count_opening(listener, opening);
 	flow = flow_create(listener, opening);
 	if (flow == NULL) {
@@ -262,17 +290,17 @@ struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_o
 					     : CLOSE_NO_FORWARD_IPV6);
 		return NULL;
 	}
-	if (!dial(flow))
+	switch (udp_verdict_ask(flow, opening)) {
+	case UDP_VERDICT_OVER:
 		return NULL;
-	if (!take_place(listener)) {
-		udp_flow_close(flow, CLOSE_FLOW_TABLE_FULL);
-		return NULL;
+	case UDP_VERDICT_AWAITED:
+		return establish(flow, opening) ? flow : NULL;
+	case UDP_VERDICT_PASSED:
+		break;
 	}
-	flow_table_add(&listener->flows, &flow->entry, opening->key, opening->hash,
-		       relay->loop.now);
-	flow->established = true;
-	publish_counts(listener);
-	udp_listener_watch_idle(listener);
+	/* The socket first: what cannot be dialled must not push another out of its place. */
+	if (!udp_flow_dial(flow) || !establish(flow, opening))
+		return NULL;
 	counter_add(&relay->counters, COUNTER_SESSIONS_RELAYED, 1);
 	return flow;
 }

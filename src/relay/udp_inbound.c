@@ -4,13 +4,16 @@
  * or where only the first has one, by its sender. Then all are sent, flow by flow, in the order in
  * which they came.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/source_policy.h"
+#include "host/plugin_session.h"
 #include "os/sys.h"
 #include "relay/relay.h"
 #include "relay/session_log.h"
 #include "relay/settings.h"
+#include "relay/udp_waiting.h"
 #include "relay/udp_workspace.h"
 #include "wire/proxy_header.h"
 
@@ -79,7 +82,7 @@ void udp_inbound_forget(struct udp_flow *flow)
 		relay->udp->last.flow = NULL;
 }
 
-static void add_pending(struct udp_flow *flow, const uint8_t *bytes, size_t length)
+void udp_inbound_add(struct udp_flow *flow, const uint8_t *bytes, size_t length)
 {
 	struct udp_listener *listener = flow->listener;
 	struct udp_workspace *workspace = listener->relay->udp;
@@ -172,6 +175,8 @@ static struct udp_flow *open_flow(const struct arrival *arrival, const struct fl
 		.destination = header->destination,
 		.header = header->version,
 		.header_local = header->local,
+		.tlvs = header->tlvs,
+		.tlvs_length = header->tlvs_length,
 	};
 
 	if (!source_is_permitted(arrival, header))
@@ -179,12 +184,30 @@ static struct udp_flow *open_flow(const struct arrival *arrival, const struct fl
 	return udp_flow_open(arrival->listener, &opening);
 }
 
+/* What the flow's plugins saw, to be freed. Without memory they see none. */
+static uint8_t *copy_tlvs(const struct udp_flow *flow, size_t *length)
+{
+	const uint8_t *tlvs = NULL;
+	uint8_t *copy = NULL;
+
+	*length = 0;
+	if (flow->plugins != NULL)
+		tlvs = plugin_session_tlvs(flow->plugins, length);
+	if (*length > 0)
+		copy = malloc(*length);
+	if (copy == NULL)
+		*length = 0;
+	else
+		memcpy(copy, tlvs, *length);
+	return copy;
+}
+
 /* The client's flow lives on elsewhere, or did: here it begins anew. */
 static struct udp_flow *reopen_flow(struct udp_flow *flow, const struct udp_route *route)
 {
 	struct udp_listener *listener = flow->listener;
 	const struct flow_key key = flow->entry.key;
-	const struct udp_opening opening = {
+	struct udp_opening opening = {
 		.key = &key,
 		.hash = flow->entry.hash,
 		.route = route,
@@ -193,9 +216,13 @@ static struct udp_flow *reopen_flow(struct udp_flow *flow, const struct udp_rout
 		.header = flow->header,
 		.header_local = flow->header_local,
 	};
+	uint8_t *tlvs = copy_tlvs(flow, &opening.tlvs_length);
 
+	opening.tlvs = tlvs;
 	udp_flow_close(flow, CLOSE_FLOW_MOVED);
-	return udp_flow_open(listener, &opening);
+	flow = udp_flow_open(listener, &opening);
+	free(tlvs);
+	return flow;
 }
 
 /* Another datagram of a flow: its answers go where it came from. */
@@ -252,7 +279,8 @@ static struct udp_flow *trace_by_sender(const struct arrival *arrival, size_t *h
 	if (!proxy_v2_begins(arrival->bytes, arrival->length)) {
 		if (flow != NULL)
 			return resume_flow(flow, arrival->route);
-		refuse(arrival, CLOSE_NO_FLOW, NULL);
+		if (!udp_verdict_remembers(listener, &key, hash, NULL))
+			refuse(arrival, CLOSE_NO_FLOW, NULL);
 		return NULL;
 	}
 	if (!read_header(arrival, &header))
@@ -303,6 +331,16 @@ static struct udp_flow *trace(struct arrival *arrival, size_t *header_length)
 	return flow;
 }
 
+/* The flow's verdict is awaited. */
+static void hold(struct udp_flow *flow, const uint8_t *bytes, size_t length)
+{
+	struct udp_listener *listener = flow->listener;
+
+	flow_table_touch(&listener->flows, &flow->entry, listener->relay->loop.now);
+	if (!udp_waiting_add(flow->waiting, bytes, length))
+		counter_add(&listener->relay->counters, COUNTER_DATAGRAMS_DROPPED_WAITING, 1);
+}
+
 static void take_datagram(struct arrival *arrival)
 {
 	struct udp_listener *listener = arrival->listener;
@@ -318,8 +356,11 @@ static void take_datagram(struct arrival *arrival)
 	if (listener->settings->udp.framing == UDP_FRAMING_FIRST && header_length > 0 &&
 	    header_length == arrival->length)
 		flow_table_touch(&listener->flows, &flow->entry, now);
+	else if (flow->waiting != NULL)
+		hold(flow, arrival->bytes + header_length, arrival->length - header_length);
 	else
-		add_pending(flow, arrival->bytes + header_length, arrival->length - header_length);
+		udp_inbound_add(flow, arrival->bytes + header_length,
+				arrival->length - header_length);
 }
 
 /* The kernel counts, from the socket's beginning, what it had no room for. */

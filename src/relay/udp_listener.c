@@ -172,6 +172,7 @@ void udp_listener_destroy(struct udp_listener *listener)
 	if (listener->member->notices >= 0)
 		loop_unwatch(&listener->relay->loop, listener->member->notices);
 	flow_table_finish(&listener->flows);
+	free(listener->denials);
 	refcount_drop(listener->settings->owner);
 	free(listener);
 }

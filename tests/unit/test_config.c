@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "daemon/config.h"
-#include "daemon/report.h"
+#include "base/report.h"
 #include "daemon/setting.h"
 #include "scratch.h"
 #include "wire/proxy_header.h"

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "daemon/config.h"
-#include "daemon/report.h"
+#include "base/report.h"
 #include "scratch.h"
 
 #define FORWARD "forward = { ipv4 = \"127.0.0.1:443\"; };"

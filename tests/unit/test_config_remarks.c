@@ -17,7 +17,7 @@
 #include "daemon/config.h"
 #include "daemon/config_address.h"
 #include "daemon/generation.h"
-#include "daemon/report.h"
+#include "base/report.h"
 #include "scratch.h"
 
 #define MINIMAL                                                                                    \
@@ -259,7 +259,7 @@ static void remarks_live_as_long_as_the_generation(void **state)
 
 	(void)state;
 	load("udp = { };");
-	generation = generation_create(&config, 1);
+	generation = generation_create(&config, 1, NULL);
 	assert_non_null(generation);
 	assert_int_equal(config.remarks.count, 0);
 	assert_int_equal(generation->config.remarks.count, 1);

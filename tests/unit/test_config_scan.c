@@ -18,7 +18,7 @@
 #include <libconfig.h>
 
 #include "daemon/config_scan.h"
-#include "daemon/report.h"
+#include "base/report.h"
 #include "scratch.h"
 
 /* The path's last part, followed by what stands behind it in the report's only line. */

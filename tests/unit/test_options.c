@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "daemon/options.h"
-#include "daemon/report.h"
+#include "base/report.h"
 #include "scratch.h"
 
 static struct options options;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Mistakes found in the configuration, or remarks, one line each, in the order they were found. */
-#ifndef MMPROXY_DAEMON_REPORT_H
-#define MMPROXY_DAEMON_REPORT_H
+#ifndef MMPROXY_BASE_REPORT_H
+#define MMPROXY_BASE_REPORT_H
 
 #include <stddef.h>
 

@@ -3,7 +3,7 @@
  * The list of mistakes, or of remarks. What a line quotes was written by somebody else (a file, a
  * command line), so control characters are escaped here, once, and a line has an end.
  */
-#include "daemon/report.h"
+#include "base/report.h"
 
 #include <stdarg.h>
 #include <stdio.h>

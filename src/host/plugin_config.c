@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* The tree of a plugin's settings: made, freed, and searched for what nobody asked for. */
+#include "host/plugin_config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/report.h"
+
+static void setting_destroy(struct mmproxy_config *setting)
+{
+	while (setting->children != NULL) {
+		struct mmproxy_config *child = setting->children;
+
+		setting->children = child->next;
+		setting_destroy(child);
+	}
+	if (setting->type == PLUGIN_CONFIG_TEXT)
+		free(setting->text);
+	free(setting->resolved);
+	free(setting->where);
+	free(setting->name);
+	free(setting);
+}
+
+static struct mmproxy_config *setting_create(struct plugin_config_root *root, const char *name,
+					     const char *where, enum plugin_config_type type)
+{
+	struct mmproxy_config *setting = calloc(1, sizeof(*setting));
+
+	if (setting == NULL)
+		return NULL;
+	setting->root = root;
+	setting->type = type;
+	setting->where = strdup(where);
+	if (name != NULL)
+		setting->name = strdup(name);
+	if (setting->where != NULL && (name == NULL || setting->name != NULL))
+		return setting;
+	setting_destroy(setting);
+	return NULL;
+}
+
+struct mmproxy_config *plugin_config_create(const char *where, const char *folder)
+{
+	struct plugin_config_root *root = calloc(1, sizeof(*root));
+	struct mmproxy_config *tree = NULL;
+
+	if (root == NULL)
+		return NULL;
+	root->folder = strdup(folder);
+	if (root->folder != NULL)
+		tree = setting_create(root, NULL, where, PLUGIN_CONFIG_GROUP);
+	if (tree == NULL) {
+		free(root->folder);
+		free(root);
+	}
+	return tree;
+}
+
+void plugin_config_destroy(struct mmproxy_config *tree)
+{
+	struct plugin_config_root *root;
+
+	if (tree == NULL)
+		return;
+	root = tree->root;
+	setting_destroy(tree);
+	free(root->folder);
+	free(root);
+}
+
+struct mmproxy_config *plugin_config_add(struct mmproxy_config *parent, const char *name,
+					 const char *where, enum plugin_config_type type)
+{
+	struct mmproxy_config *setting = setting_create(parent->root, name, where, type);
+	struct mmproxy_config **end = &parent->children;
+
+	while (*end != NULL)
+		end = &(*end)->next;
+	*end = setting;
+	return setting;
+}
+
+static void forget_asked(struct mmproxy_config *setting)
+{
+	setting->asked = false;
+	for (struct mmproxy_config *child = setting->children; child != NULL; child = child->next)
+		forget_asked(child);
+}
+
+void plugin_config_begin(struct mmproxy_config *tree, struct report *mistakes,
+			 struct report *warnings)
+{
+	forget_asked(tree);
+	tree->root->mistakes = mistakes;
+	tree->root->warnings = warnings;
+}
+
+/* A list is asked for as a whole; what its groups hold is asked for one by one. */
+static void warn_of_unasked(const struct mmproxy_config *parent, struct report *warnings)
+{
+	for (const struct mmproxy_config *child = parent->children; child != NULL;
+	     child = child->next) {
+		if (child->name != NULL && !child->asked)
+			report_add(warnings, "%s: the plugin has no such setting; it has no effect",
+				   child->where);
+		else
+			warn_of_unasked(child, warnings);
+	}
+}
+
+void plugin_config_end(struct mmproxy_config *tree, bool complete)
+{
+	if (complete)
+		warn_of_unasked(tree, tree->root->warnings);
+	tree->root->mistakes = tree->root->warnings = NULL;
+}

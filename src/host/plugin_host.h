@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What all plugins of the process share, whatever generation they are of: a pool of tickets for
+ * each worker, and counters, which go on through reloads. Made before the first plugin is loaded,
+ * gone after the last.
+ */
+#ifndef MMPROXY_HOST_PLUGIN_HOST_H
+#define MMPROXY_HOST_PLUGIN_HOST_H
+
+#include <mmproxy/plugin.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "host/ticket_pool.h"
+
+/* "plugin_", an entry's name, "_", a counter's name, NUL. */
+#define PLUGIN_COUNTER_NAME_SIZE (7 + 32 + 1 + 32 + 1)
+
+struct plugin_counter {
+	struct plugin_counter *next;
+	_Atomic uint64_t value;
+	char name[PLUGIN_COUNTER_NAME_SIZE];
+};
+
+struct plugin_host {
+	struct mmproxy_host functions; /* what every plugin is handed */
+	unsigned worker_count;
+	struct ticket_pool *pools;       /* one a worker */
+	struct plugin_counter *counters; /* in the order in which they were named */
+};
+
+/* 0 or -ENOMEM. */
+int plugin_host_init(struct plugin_host *host, unsigned worker_count);
+void plugin_host_finish(struct plugin_host *host); /* one that is all zero, too */
+
+/* The counter of this name, new or not; NULL when out of memory. Main thread only. */
+struct plugin_counter *plugin_host_counter(struct plugin_host *host, const char *plugin,
+					   const char *name);
+
+/* Fills in the functions; `workers` is 0 where there are none, in `check`. */
+void host_functions_fill(struct mmproxy_host *functions, unsigned workers);
+
+static inline void plugin_counter_add(struct plugin_counter *counter, uint64_t amount)
+{
+	atomic_fetch_add_explicit(&counter->value, amount, memory_order_relaxed);
+}
+
+#endif

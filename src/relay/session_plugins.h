@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* What TCP sessions and UDP flows have in common towards their plugins. */
+#ifndef MMPROXY_RELAY_SESSION_PLUGINS_H
+#define MMPROXY_RELAY_SESSION_PLUGINS_H
+
+#include "base/address.h"
+
+struct plugin_session;
+struct relay;
+struct relay_settings;
+struct session_end;
+
+/* The line about a session that its plugins have refused. */
+void session_plugins_log_refusal(struct relay *relay, const struct relay_settings *settings,
+				 const struct plugin_session *plugins,
+				 const struct address *balancer, const struct address *client);
+
+/* The plugins hear of the end, and `plugins` is freed. Takes NULL. */
+void session_plugins_close(struct plugin_session *plugins, const struct session_end *end);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * May this flow be? The listener's plugins are asked once a flow. While one takes its time the flow
+ * has its place in the table but no socket, and its datagrams wait. A client that was refused is
+ * remembered for a moment, so that it costs no verdict a datagram.
+ */
+#include <stdlib.h>
+
+#include "base/denial_cache.h"
+#include "host/plugin_session.h"
+#include "relay/relay.h"
+#include "relay/session_plugins.h"
+#include "relay/settings.h"
+#include "relay/udp.h"
+#include "relay/udp_waiting.h"
+
+bool udp_verdict_remembers(const struct udp_listener *listener, const struct flow_key *key,
+			   uint64_t hash, const struct address *client)
+{
+	struct relay *relay = listener->relay;
+	const struct address *denied =
+		denial_cache_find(listener->denials, key, hash, relay->loop.now);
+
+	if (denied == NULL || (client != NULL && !address_equal(denied, client)))
+		return false;
+	counter_add(&relay->counters, COUNTER_DATAGRAMS_DROPPED_DENIED, 1);
+	return true;
+}
+
+/* Without memory for it the client is judged again, that is all. */
+static void remember(struct udp_listener *listener, const struct flow_key *key, uint64_t hash,
+		     const struct address *client)
+{
+	if (listener->denials == NULL)
+		listener->denials = calloc(1, sizeof(*listener->denials));
+	if (listener->denials != NULL)
+		denial_cache_add(listener->denials, key, hash, client, listener->relay->loop.now);
+}
+
+static void refused(struct udp_flow *flow, const struct flow_key *key, uint64_t hash)
+{
+	const struct address balancer = udp_route_peer(&flow->route);
+
+	session_plugins_log_refusal(flow->listener->relay, flow->settings, flow->plugins, &balancer,
+				    &flow->claim.client);
+	remember(flow->listener, key, hash, &flow->claim.client);
+	udp_flow_close(flow, plugin_session_refusal(flow->plugins).reason);
+}
+
+/* The verdict that was awaited: never from within an event of the flow. */
+static void decided(void *owner, enum plugin_ruling ruling)
+{
+	struct udp_flow *flow = owner;
+	const struct flow_key key = flow->entry.key;
+	struct udp_waiting *waiting = flow->waiting;
+	const uint8_t *bytes = waiting->bytes;
+
+	if (ruling != PLUGIN_PASSED) {
+		refused(flow, &key, flow->entry.hash);
+		return;
+	}
+	flow->waiting = NULL;
+	if (udp_flow_dial(flow)) {
+		counter_add(&flow->listener->relay->counters, COUNTER_SESSIONS_RELAYED, 1);
+		for (unsigned i = 0; i < waiting->count; i++) {
+			udp_inbound_add(flow, bytes, waiting->lengths[i]);
+			bytes += waiting->lengths[i];
+		}
+		udp_inbound_flush(flow->listener->relay);
+	}
+	udp_waiting_destroy(waiting);
+}
+
+static struct plugin_session *ask(struct udp_flow *flow, const struct udp_opening *opening)
+{
+	const struct relay_settings *settings = flow->settings;
+	const struct plugin_session_facts facts = {
+		.id = flow->id,
+		.started = flow->started,
+		.listener = settings->listener_name,
+		.client = flow->claim.client,
+		.destination = flow->claim.destination,
+		.balancer = udp_route_peer(&flow->route),
+		.upstream = flow->claim.upstream,
+		.protocol = MMPROXY_PROTOCOL_UDP,
+		.header = opening->header,
+		.local = opening->header_local,
+		.tlvs = opening->tlvs,
+		.tlvs_length = opening->tlvs_length,
+	};
+
+	return plugin_session_create(settings->plugins, flow->listener->relay->tickets, &facts,
+				     decided, flow);
+}
+
+enum udp_verdict udp_verdict_ask(struct udp_flow *flow, const struct udp_opening *opening)
+{
+	if (flow->settings->plugins == NULL)
+		return UDP_VERDICT_PASSED;
+	flow->plugins = ask(flow, opening);
+	if (flow->plugins == NULL) {
+		udp_flow_close(flow, CLOSE_NO_MEMORY);
+		return UDP_VERDICT_OVER;
+	}
+	switch (plugin_session_judge(flow->plugins)) {
+	case PLUGIN_PASSED:
+		return UDP_VERDICT_PASSED;
+	case PLUGIN_REFUSED:
+		refused(flow, opening->key, opening->hash);
+		return UDP_VERDICT_OVER;
+	case PLUGIN_AWAITED:
+		break;
+	}
+	flow->waiting = udp_waiting_create();
+	if (flow->waiting != NULL)
+		return UDP_VERDICT_AWAITED;
+	udp_flow_close(flow, CLOSE_NO_MEMORY);
+	return UDP_VERDICT_OVER;
+}
