@@ -33,4 +33,12 @@ struct proxy_tlv {
  */
 bool proxy_tlv_next(const uint8_t *tlvs, size_t length, size_t *offset, struct proxy_tlv *tlv);
 
+/*
+ * Finds the TLV of a type, the `index`th (from 0) of those there are. The types of section 2.2.6
+ * that stand inside the SSL TLV (0x21 to 0x2f) are looked for there, in the first one of the
+ * header.
+ */
+bool proxy_tlv_find(const uint8_t *tlvs, size_t length, unsigned type, unsigned index,
+		    struct proxy_tlv *tlv);
+
 #endif

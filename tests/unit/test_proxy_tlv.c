@@ -307,6 +307,85 @@ static void random_bytes_are_walked_within_their_bounds(void **state)
 	}
 }
 
+/* Finding one. */
+
+static void expect_found(const struct walk *walk, unsigned type, unsigned index, const char *value)
+{
+	struct proxy_tlv tlv;
+
+	assert_true(proxy_tlv_find(walk->tlvs, walk->length, type, index, &tlv));
+	assert_int_equal(tlv.type, type);
+	assert_int_equal(tlv.length, strlen(value));
+	assert_memory_equal(tlv.value, value, strlen(value));
+}
+
+static void expect_absent(const struct walk *walk, unsigned type, unsigned index)
+{
+	struct proxy_tlv tlv;
+
+	assert_false(proxy_tlv_find(walk->tlvs, walk->length, type, index, &tlv));
+}
+
+static void finding_counts_the_tlvs_of_one_type(void **state)
+{
+	static const char bytes[] = "\xea\0\1a\x01\0\2h2\xea\0\1b";
+	struct walk walk = walk_begin(bytes, sizeof(bytes) - 1);
+
+	(void)state;
+	expect_found(&walk, 0xea, 0, "a");
+	expect_found(&walk, 0xea, 1, "b");
+	expect_found(&walk, PROXY_TLV_ALPN, 0, "h2");
+	expect_absent(&walk, 0xea, 2);
+	expect_absent(&walk, 0xeb, 0);
+	expect_absent(&walk, 0x1ea, 0);
+	free(walk.block);
+}
+
+static void finding_looks_inside_the_ssl_tlv(void **state)
+{
+	/* 0x22 outside is not the client's name; 5 fixed bytes stand before the inner ones. */
+	static const char bytes[] = "\x22\0\1x"
+				    "\x20\0\x10"
+				    "\1\0\0\0\0"
+				    "\x21\0\1v"
+				    "\x22\0\4joan";
+	struct walk walk = walk_begin(bytes, sizeof(bytes) - 1);
+
+	(void)state;
+	expect_found(&walk, 0x21, 0, "v");
+	expect_found(&walk, 0x22, 0, "joan");
+	expect_absent(&walk, 0x22, 1);
+	expect_absent(&walk, 0x23, 0);
+	free(walk.block);
+}
+
+static void finding_stops_where_an_inner_tlv_overruns(void **state)
+{
+	static const char overrun[] = "\x20\0\x0c"
+				      "\1\0\0\0\0"
+				      "\x21\0\1v"
+				      "\x22\0\1";
+	static const char short_ssl[] = "\x20\0\4\1\0\0\0";
+	struct walk walk = walk_begin(overrun, sizeof(overrun) - 1);
+
+	(void)state;
+	expect_found(&walk, 0x21, 0, "v");
+	expect_absent(&walk, 0x22, 0);
+	free(walk.block);
+	walk = walk_begin(short_ssl, sizeof(short_ssl) - 1);
+	expect_absent(&walk, 0x21, 0);
+	free(walk.block);
+}
+
+static void finding_takes_no_tlvs_at_all(void **state)
+{
+	struct proxy_tlv tlv;
+
+	(void)state;
+	assert_false(proxy_tlv_find(NULL, 0, PROXY_TLV_ALPN, 0, &tlv));
+	assert_false(proxy_tlv_find(NULL, 0, 0x21, 0, &tlv));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +408,10 @@ int main(void)
 		cmocka_unit_test(a_walk_ends_in_order_only_where_a_tlv_ends),
 		cmocka_unit_test(a_nested_walk_reads_the_tlvs_inside_an_ssl_value),
 		cmocka_unit_test(random_bytes_are_walked_within_their_bounds),
+		cmocka_unit_test(finding_counts_the_tlvs_of_one_type),
+		cmocka_unit_test(finding_looks_inside_the_ssl_tlv),
+		cmocka_unit_test(finding_stops_where_an_inner_tlv_overruns),
+		cmocka_unit_test(finding_takes_no_tlvs_at_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
