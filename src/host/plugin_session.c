@@ -239,29 +239,38 @@ static void resume(struct plugin_session *session, bool passed)
 		session->decided(session->owner, ruling);
 }
 
+/* The ticket, which has been given back, says what the plugin's verdict is. */
+static void use_verdict(struct plugin_session *session, const struct ticket *ticket)
+{
+	if (ticket->why[0] != '\0')
+		set_why(session, ticket->why);
+	session->conn.now = session->worker->loop->now;
+	resume(session, apply(session, ticket->verdict));
+}
+
 void plugin_session_ticket_completed(struct ticket *ticket)
 {
 	struct plugin_session *session = ticket->session;
-	int verdict = ticket->verdict;
 	mmproxy_ticket number;
 
-	if (ticket->why[0] != '\0')
-		set_why(session, ticket->why);
 	give_ticket_back(session, &number);
-	session->conn.now = session->worker->loop->now;
-	resume(session, apply(session, verdict));
+	use_verdict(session, ticket);
 }
 
 void plugin_session_ticket_expired(struct timer *timer)
 {
-	struct plugin_session *session = container_of(timer, struct ticket, timer)->session;
-	struct mmproxy_instance *instance = asked_last(session);
+	struct ticket *ticket = container_of(timer, struct ticket, timer);
+	struct plugin_session *session = ticket->session;
 	mmproxy_ticket number;
 
-	/* The verdict may have come this very moment: it is late, but the plugin need not know. */
-	if (give_ticket_back(session, &number))
-		instance_cancel(instance, session->worker, conn_for(session, session->asked - 1),
-				number);
+	/* It may have been completed this very moment: then the plugin has been told that it
+	 * counts. */
+	if (!give_ticket_back(session, &number)) {
+		use_verdict(session, ticket);
+		return;
+	}
+	instance_cancel(asked_last(session), session->worker, conn_for(session, session->asked - 1),
+			number);
 	resume(session, fail(session, CLOSE_PLUGIN_TIMEOUT, "no verdict within its timeout"));
 }
 
@@ -347,41 +356,16 @@ mmproxy_ticket plugin_session_defer(const struct mmproxy_conn *conn)
 	return session->ticket != NULL ? ticket_number(session->worker, session->ticket) : 0;
 }
 
-/* The `index`th TLV of a type among some bytes; its length, or -ENOENT. */
-static int find_tlv(const uint8_t *bytes, size_t length, unsigned type, unsigned index,
-		    const uint8_t **value)
-{
-	struct proxy_tlv tlv;
-	size_t offset = 0;
-
-	while (proxy_tlv_next(bytes, length, &offset, &tlv)) {
-		if (tlv.type != type || index-- > 0)
-			continue;
-		*value = tlv.value;
-		return tlv.length;
-	}
-	return -ENOENT;
-}
-
-/* Section 2.2.6: the SSL TLV begins with a byte of flags and four of the verification's result. */
-#define SSL_FIXED_LENGTH 5
-#define SSL_FIRST_INNER  0x21
-#define SSL_LAST_INNER   0x2f
-
 int plugin_session_tlv(const struct mmproxy_conn *conn, unsigned type, unsigned index,
 		       const uint8_t **value)
 {
 	const struct plugin_session *session = session_of(conn);
-	const uint8_t *ssl;
-	int length;
+	struct proxy_tlv tlv;
 
-	if (type < SSL_FIRST_INNER || type > SSL_LAST_INNER)
-		return find_tlv(session->tlvs, session->tlvs_length, type, index, value);
-	length = find_tlv(session->tlvs, session->tlvs_length, PROXY_TLV_SSL, 0, &ssl);
-	if (length < SSL_FIXED_LENGTH)
+	if (!proxy_tlv_find(session->tlvs, session->tlvs_length, type, index, &tlv))
 		return -ENOENT;
-	return find_tlv(ssl + SSL_FIXED_LENGTH, (size_t)length - SSL_FIXED_LENGTH, type, index,
-			value);
+	*value = tlv.value;
+	return tlv.length;
 }
 
 int plugin_session_tlv_at(const struct mmproxy_conn *conn, unsigned position, unsigned *type,
