@@ -6,9 +6,9 @@ Usage: check-settings.py [SOURCE_DIRECTORY]
 
 The table is what the loader knows. The manual must describe exactly these settings, each with the
 table's type, range and default and with an example; the example file must show each of them, and a
-commented line must show the default. A listener of the example that is commented out as a whole,
-with a tab behind each '#', counts as one that is there. Prints what differs, and a line
-"N passed, N failed".
+commented line must show the default. A group of the example that is commented out as a whole, with a
+tab behind each '#', counts as one that is there; what stands in a plugin's own group is the plugin's
+matter. Prints what differs, and a line "N passed, N failed".
 """
 
 import pathlib
@@ -26,8 +26,16 @@ SCOPE_OF_HEADING = {
     "Settings of a listener": "listener",
     "Settings in forward": "forward",
     "Settings in udp": "udp",
+    "Settings of a plugin": "plugin",
 }
-SCOPE_OF_GROUP = {"log": "log", "listeners": "listener", "forward": "forward", "udp": "udp"}
+SCOPE_OF_GROUP = {
+    "log": "log",
+    "listeners": "listener",
+    "forward": "forward",
+    "udp": "udp",
+    "plugins": "plugin",
+    "config": "the plugin's own",
+}
 
 TYPE_IN_MANUAL = {
     "INTEGER": "Integer, {range}",
@@ -70,17 +78,18 @@ def read_example(text):
     """
     settings, scopes, listeners = [], ["top"], 0
     for line in text.splitlines():
-        line = re.sub(r"^\t#(?=[\t,])", "", line)
+        line = re.sub(r"^\t?#(?=[\t,])", "", line)
         match = re.match(r"^\s*(# )?([a-z_0-9]+) = (.*)$", line)
         if match and (match[3] in ("{", "(") or match[3].endswith(";")):
             group = match[3] in ("{", "(")
             value = None if group else match[3].rstrip(";")
-            settings.append((scopes[-1], match[2], value, bool(match[1]), listeners))
+            if scopes[-1] != "the plugin's own":
+                settings.append((scopes[-1], match[2], value, bool(match[1]), listeners))
             if group:
                 scopes.append(SCOPE_OF_GROUP.get(match[2], "unknown"))
         elif re.match(r"^\s*[})];$", line):
             scopes.pop()
-        elif re.match(r"^\s*,?\{$", line):
+        elif re.match(r"^\s*,?\{$", line) and scopes[-1] == "listener":
             listeners += 1
     assert scopes == ["top"], "the example's groups cannot be told apart"
     return settings
