@@ -172,10 +172,11 @@ struct mmproxy_host {
 
 	/*
 	 * Only in `open`: a counter that stands beside mmproxy's own, as plugin_<name>_<counter>,
-	 * and goes on through reloads. The name has lower-case letters, digits and '_', at most 32.
-	 * The same name is the same counter. mmproxy itself counts "refusals", "errors",
-	 * "timeouts", "stale_verdicts" and "slow_calls" of each plugin. Returns what count() wants,
-	 * or -EINVAL (the name, or one of those), -ENOSPC (more than 64), -ENOMEM.
+	 * and goes on through reloads; a '-' in the entry's name becomes a '_'. The name has
+	 * lower-case letters, digits and '_', at most 32. The same name is the same counter.
+	 * mmproxy itself counts "refusals", "errors", "timeouts", "stale_verdicts" and "slow_calls"
+	 * of each plugin. Returns what count() wants, or -EINVAL (the name, or one of those),
+	 * -ENOSPC (more than 64), -ENOMEM.
 	 */
 	int (*counter)(struct mmproxy_instance *instance, const char *name);
 	/* Adds to a counter. A negative `counter` is nothing, so that a missing one may be ignored.

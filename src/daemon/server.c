@@ -92,7 +92,7 @@ static uint64_t count_sessions(const struct server *server)
 {
 	uint64_t sessions = atomic_load(&server->descriptors.used);
 
-	for (size_t i = 0; i < server->generation->config.listener_count; i++)
+	for (size_t i = 0; i < server->listener_count; i++)
 		sessions += atomic_load(&server->flow_quotas[i].flows.used);
 	return sessions;
 }
@@ -298,15 +298,28 @@ static void close_if_open(int fd)
 		close(fd);
 }
 
-static void server_finish(struct server *server)
+static void end_workers(struct server *server)
 {
-	const struct config *config = &server->generation->config;
-
 	for (unsigned i = 0; server->workers != NULL && i < server->worker_count; i++) {
 		if (server->workers[i].started)
 			worker_send_stop(&server->workers[i]);
 		worker_join(&server->workers[i]);
 	}
+}
+
+/* The last generation goes, and its plugins have their last word. */
+static void end_plugins(struct server *server)
+{
+	if (server->generation != NULL)
+		generation_drop(server->generation);
+	server->generation = NULL;
+	generation_free_retired(&server->retirement);
+}
+
+static void server_finish(struct server *server)
+{
+	end_workers(server);
+	end_plugins(server);
 	for (size_t i = 0;
 	     server->sockets != NULL && i < server->sockets_per_worker * server->worker_count;
 	     i++) {
@@ -321,13 +334,11 @@ static void server_finish(struct server *server)
 	loop_finish(&server->loop);
 	free(server->workers);
 	free(server->sockets);
-	for (size_t i = 0; server->flow_quotas != NULL && i < config->listener_count; i++)
+	for (size_t i = 0; server->flow_quotas != NULL && i < server->listener_count; i++)
 		flow_quota_finish(&server->flow_quotas[i]);
 	udp_claims_finish(&server->udp_claims);
 	free(server->flow_quotas);
 	free(server->listener_budgets);
-	generation_drop(server->generation);
-	generation_free_retired(&server->retirement);
 	generation_retirement_finish(&server->retirement);
 	plugin_host_finish(&server->plugins);
 }
@@ -345,6 +356,7 @@ static int server_init(struct server *server, const struct server_options *optio
 	server->generation = generation_create(options->config, 1, &server->retirement);
 	if (server->generation == NULL)
 		return -1;
+	server->listener_count = server->generation->config.listener_count;
 	log_configure(&server->generation->config.log);
 	if (loop_init(&server->loop, &sys_linux) < 0) {
 		generation_drop(server->generation);
@@ -368,6 +380,8 @@ int server_run(const struct server_options *options)
 	if (startup_run(&server) == 0) {
 		log_ready(&server);
 		loop_run(&server.loop);
+		end_workers(&server);
+		end_plugins(&server);
 		log_counters(&server);
 		log_info("daemon", "stopped");
 		status = EXIT_SUCCESS;

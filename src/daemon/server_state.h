@@ -27,6 +27,7 @@ struct server {
 	struct generation_retirement retirement;
 	struct plugin_host plugins;
 	struct loop loop;
+	size_t listener_count; /* a reload does not change it */
 
 	unsigned descriptor_limit;
 	unsigned pipes_per_worker;

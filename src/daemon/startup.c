@@ -226,7 +226,8 @@ static const struct {
 	{"privileges", stage_privileges},
 	{"plugins", stage_plugins}, /* loaded without privileges, before the file system closes */
 	{"landlock", NULL},         /* files only: any client port must stay bindable */
-	{"seccomp", NULL},          /* before the first thread, so that all inherit it */
+	{"seccomp",
+	 NULL}, /* before the workers, which inherit it; plugins' threads are there already */
 	{"verify", stage_verify},
 	{"watch", server_watch},
 	{"workers", stage_workers},

@@ -3,6 +3,8 @@
 #include "host/instance.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,15 +90,20 @@ static int call_open(struct mmproxy_instance *instance, struct report *mistakes,
 {
 	const struct plugin_entry *entry = instance->entry;
 	size_t before = mistakes->count;
+	sigset_t all, before_open;
 	int error;
 
 	if (instance->module.hooks.open == NULL)
 		return 0;
 	plugin_config_begin(entry->config, mistakes, warnings);
+	/* Threads that it starts have all signals blocked: signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before_open);
 	instance->opening = true;
 	error = instance->module.hooks.open(&instance->host->functions, instance, entry->config,
 					    &instance->state);
 	instance->opening = false;
+	pthread_sigmask(SIG_SETMASK, &before_open, NULL);
 	/* It says that it is open, and that its settings are wrong: then it is not to be. */
 	if (error == 0 && mistakes->count > before && instance->module.hooks.close != NULL)
 		instance->module.hooks.close(instance->state);

@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -40,30 +41,34 @@ static int fail(char why[static PLUGIN_MODULE_WHY_SIZE], int error, const char *
 	return error;
 }
 
-/* The file behind all links, so that what is judged is what is loaded. NULL after fail(). */
-static char *find_file(const char *path, char why[static PLUGIN_MODULE_WHY_SIZE])
+/* Opens the file, a relative path from the plugin folder. Its descriptor, or fail(). */
+static int open_file(const char *path, char **found, char why[static PLUGIN_MODULE_WHY_SIZE])
 {
 	char whole[PATH_MAX];
-	char *found;
+	int fd, error;
 
-	if (path[0] == '/')
-		snprintf(whole, sizeof(whole), "%s", path);
-	else
-		snprintf(whole, sizeof(whole), "%s/%s", PLUGINDIR, path);
-	found = realpath(whole, NULL);
-	if (found != NULL)
-		return found;
-	if (errno == ENOENT && path[0] != '/')
-		fail(why, 0, "there is no %s; install the plugin there, or write an absolute path",
-		     whole);
-	else if (errno == EACCES)
-		fail(why, 0,
-		     "%s is in a folder that user %u may not enter; move it, or chmod o+x "
-		     "the folders above it",
-		     whole, (unsigned)geteuid());
-	else
-		fail(why, 0, "%s: %s", whole, strerror(errno));
-	return NULL;
+	snprintf(whole, sizeof(whole), "%s%s%s", path[0] == '/' ? "" : PLUGINDIR,
+		 path[0] == '/' ? "" : "/", path);
+	/* Non-blocking, lest a fifo holds the start up. */
+	fd = open(whole, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	error = -errno;
+	*found = fd >= 0 ? realpath(whole, NULL) : NULL;
+	if (*found != NULL)
+		return fd;
+	if (fd >= 0) {
+		error = -errno;
+		close(fd);
+	}
+	if (error == -ENOENT && path[0] != '/')
+		return fail(why, error,
+			    "there is no %s; install the plugin there, or write an absolute path",
+			    whole);
+	if (error == -EACCES)
+		return fail(why, error,
+			    "user %u may not read %s, or not enter a folder above it; chmod a+r "
+			    "the file and a+x the folders",
+			    (unsigned)geteuid(), whole);
+	return fail(why, error, "%s: %s", whole, strerror(-error));
 }
 
 static int judge_owner(const char *path, const struct stat *status, bool is_folder,
@@ -95,22 +100,36 @@ static int judge_folder(const char *path, char why[static PLUGIN_MODULE_WHY_SIZE
 	return judge_owner(folder, &status, true, why);
 }
 
-static int judge_file(const char *path, char why[static PLUGIN_MODULE_WHY_SIZE])
+static int judge_file(int fd, const char *path, char why[static PLUGIN_MODULE_WHY_SIZE])
 {
 	struct stat status;
 	int error;
 
-	if (stat(path, &status) < 0)
+	if (fstat(fd, &status) < 0)
 		return fail(why, -errno, "%s: %s", path, strerror(errno));
 	if (!S_ISREG(status.st_mode))
 		return fail(why, -EINVAL, "%s is no regular file; name a shared object", path);
 	error = judge_owner(path, &status, false, why);
-	if (error == 0)
-		error = judge_folder(path, why);
-	if (error == 0 && access(path, R_OK) < 0)
-		error = fail(why, -errno, "%s cannot be read by user %u; chmod a+r it", path,
-			     (unsigned)geteuid());
-	return error;
+	return error < 0 ? error : judge_folder(path, why);
+}
+
+/*
+ * The very file that was judged, by its descriptor. The loader knows a file again by the name it
+ * was loaded by, before it looks whether it is the same file; a descriptor's number comes back, so
+ * each name is written as none before: a "./" or a "/" for each bit of a number that counts. So a
+ * file that was replaced is loaded beside the old one, and one that was not is shared.
+ */
+static void *load_by_descriptor(int fd)
+{
+	static unsigned loaded;
+	char name[sizeof("/proc/self/fd/") + 3 * 8 * sizeof(loaded) + 16] = "/proc/self/fd/";
+	char *end = name + strlen(name);
+
+	loaded++;
+	for (unsigned bits = loaded; bits > 0; bits >>= 1)
+		end = stpcpy(end, (bits & 1) != 0 ? "./" : "/");
+	sprintf(end, "%d", fd);
+	return dlopen(name, RTLD_NOW | RTLD_LOCAL);
 }
 
 static bool all_zero(const uint8_t *bytes, size_t length)
@@ -158,14 +177,21 @@ static int judge_descriptor(const struct mmproxy_plugin *plugin, struct mmproxy_
 	return 0;
 }
 
-static int load_file(struct plugin_module *module, char why[static PLUGIN_MODULE_WHY_SIZE])
+static int load_file(struct plugin_module *module, int fd, char why[static PLUGIN_MODULE_WHY_SIZE])
 {
 	const struct mmproxy_plugin *plugin;
 	int error;
 
-	module->handle = dlopen(module->path, RTLD_NOW | RTLD_LOCAL);
-	if (module->handle == NULL)
-		return fail(why, -ENOEXEC, "it cannot be loaded: %s", dlerror());
+	module->handle = load_by_descriptor(fd);
+	if (module->handle == NULL) {
+		const char *colon, *text = dlerror();
+
+		/* It begins with the name that it was loaded by, which says nothing to anybody. */
+		colon = strstr(text, ": ");
+		return fail(why, -ENOEXEC, "%s cannot be loaded: %s", module->path,
+			    strncmp(text, "/proc/self/fd/", 14) == 0 && colon != NULL ? colon + 2
+										      : text);
+	}
 	plugin = dlsym(module->handle, "mmproxy_plugin_v1");
 	if (plugin != NULL)
 		error = judge_descriptor(plugin, &module->hooks, why);
@@ -182,14 +208,16 @@ static int load_file(struct plugin_module *module, char why[static PLUGIN_MODULE
 int plugin_module_load(struct plugin_module *module, const char *path,
 		       char why[static PLUGIN_MODULE_WHY_SIZE])
 {
-	int error;
+	int fd, error;
 
-	*module = (struct plugin_module){.path = find_file(path, why)};
-	if (module->path == NULL)
-		return -ENOENT;
-	error = judge_file(module->path, why);
+	*module = (struct plugin_module){0};
+	fd = open_file(path, &module->path, why);
+	if (fd < 0)
+		return fd;
+	error = judge_file(fd, module->path, why);
 	if (error == 0)
-		error = load_file(module, why);
+		error = load_file(module, fd, why);
+	close(fd);
 	if (error < 0)
 		free(module->path);
 	return error;

@@ -36,15 +36,16 @@ static struct plugin_session *session_of(const struct mmproxy_conn *conn)
 	return (struct plugin_session *)(uintptr_t)conn;
 }
 
-static struct mmproxy_address to_public(const struct address *address)
+static struct mmproxy_address shown_address(const struct address *address)
 {
-	struct mmproxy_address public = {.port = address->port};
+	struct mmproxy_address shown = {.port = address->port};
 
 	if (address->family == ADDRESS_IPV4)
-	public.family = AF_INET;
-	else if (address->family == ADDRESS_IPV6) public.family = AF_INET6;
-	memcpy(public.ip, address->ip, sizeof(public.ip));
-	return public;
+		shown.family = AF_INET;
+	else if (address->family == ADDRESS_IPV6)
+		shown.family = AF_INET6;
+	memcpy(shown.ip, address->ip, sizeof(shown.ip));
+	return shown;
 }
 
 static int keep_tlvs(struct plugin_session *session, const struct plugin_session_facts *facts)
@@ -82,10 +83,10 @@ plugin_session_create(const struct plugin_chain *chain, struct ticket_pool *work
 		.header = facts->header,
 		.worker = worker->worker,
 		.listener = facts->listener,
-		.client = to_public(&facts->client),
-		.destination = to_public(&facts->destination),
-		.balancer = to_public(&facts->balancer),
-		.upstream = to_public(&facts->upstream),
+		.client = shown_address(&facts->client),
+		.destination = shown_address(&facts->destination),
+		.balancer = shown_address(&facts->balancer),
+		.upstream = shown_address(&facts->upstream),
 	};
 	if (keep_tlvs(session, facts) < 0) {
 		free(session);
@@ -316,13 +317,13 @@ static struct mmproxy_end end_of(const struct plugin_session *session,
 		.bytes_from_upstream = end->bytes_from_upstream,
 		.datagrams_from_client = end->datagrams_from_client,
 		.datagrams_from_upstream = end->datagrams_from_upstream,
-		.upstream_sees = to_public(&end->upstream_sees),
+		.upstream_sees = shown_address(&end->upstream_sees),
 	};
 }
 
 void plugin_session_close(struct plugin_session *session, const struct plugin_session_end *end)
 {
-	struct mmproxy_end public;
+	struct mmproxy_end told;
 	mmproxy_ticket number;
 
 	if (session == NULL)
@@ -330,10 +331,10 @@ void plugin_session_close(struct plugin_session *session, const struct plugin_se
 	if (session->ticket != NULL && give_ticket_back(session, &number))
 		instance_cancel(asked_last(session), session->worker,
 				conn_for(session, session->asked - 1), number);
-	public = end_of(session, end);
+	told = end_of(session, end);
 	for (size_t i = 0; i < session->asked; i++)
 		instance_closed(session->chain->instances[i], session->worker, conn_for(session, i),
-				&public);
+				&told);
 	plugin_set_seat_leave(session->chain->set, session->worker);
 	free(session->tlvs);
 	free(session->why);
