@@ -23,3 +23,11 @@ include plugin/ratelimit/local.mk
 include plugin/example-deferred/local.mk
 
 EXTRA_DIST += plugin/README.md
+
+# Does what was installed serve somebody who writes a plugin? Without root, as far as that goes.
+installcheck-local:
+	DESTDIR="$(DESTDIR)" CC="$(CC)" PKG_CONFIG="$(PKG_CONFIG)" /usr/bin/python3 \
+		$(top_srcdir)/tests/installcheck $(sbindir)/mmproxy$(EXEEXT) $(pkgconfigdir) \
+		$(top_srcdir)/plugin/example/example.c
+
+EXTRA_DIST += plugin/example/example.c tests/installcheck tests/check-plugin-header

@@ -344,6 +344,8 @@ tests_unit_test_udp_sharing_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_udp_sharing_CFLAGS = $(unit_cflags)
 tests_unit_test_udp_sharing_LDADD = $(relay_ldadd)
 
+include tests/unit/local-host.mk
+
 # Fuzz targets, built here with a plain main that replays the kept corpus.
 check_PROGRAMS += tests/fuzz/replay_proxy_header
 tests_fuzz_replay_proxy_header_SOURCES = \

@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -345,28 +343,6 @@ static void a_file_that_is_not_there_is_a_mistake(void **state)
 	expect_mistake(NULL, expected);
 }
 
-static void a_folder_is_no_file(void **state)
-{
-	struct acl_rules rules;
-
-	(void)state;
-	scratch_make_folder("folder");
-	set("deny_files", scratch_path("folder"));
-	assert_int_equal(acl_rules_read(&rules, &host, &config), -EINVAL);
-	assert_non_null(strstr(config.mistake[0], "it is a directory; name a file"));
-}
-
-static void a_fifo_that_nobody_writes_to_holds_nothing_up(void **state)
-{
-	struct acl_rules rules;
-
-	(void)state;
-	assert_int_equal(mkfifo(scratch_path("fifo"), 0600), 0);
-	set("deny_files", scratch_path("fifo"));
-	assert_int_equal(acl_rules_read(&rules, &host, &config), -EINVAL);
-	assert_non_null(strstr(config.mistake[0], "it is not a regular file"));
-}
-
 static void a_file_with_a_nul_is_no_list(void **state)
 {
 	static const char bytes[] = "10.0.0.0/8\n11.0.0.0/8\0\n";
@@ -374,39 +350,6 @@ static void a_file_with_a_nul_is_no_list(void **state)
 	(void)state;
 	set("deny_files", scratch_write_bytes("bad", bytes, sizeof(bytes) - 1));
 	expect_mistake("bad", ":2: a NUL byte; this is not a text file");
-}
-
-static void a_line_without_an_end_is_no_list(void **state)
-{
-	char *bytes = malloc(65539);
-
-	(void)state;
-	assert_non_null(bytes);
-	memset(bytes, '#', 65539);
-	/* The longest that is one, and one more. */
-	memcpy(bytes, "10.0.0.0/8", 10);
-	bytes[65536] = '\n';
-	set("deny_files", scratch_write_bytes("good", bytes, 65539));
-	struct acl_rules rules = read_rules();
-	acl_rules_finish(&rules);
-	memset(&config, 0, sizeof(config));
-	bytes[65536] = '#';
-	bytes[65537] = '\n';
-	set("deny_files", scratch_write_bytes("bad", bytes, 65539));
-	free(bytes);
-	expect_mistake("bad", ":1: the line is longer than 65536 bytes; break it");
-}
-
-static void a_file_beyond_64_mib_is_no_list(void **state)
-{
-	const char *path = scratch_write("bad", "10.0.0.0/8\n");
-	struct acl_rules rules;
-
-	(void)state;
-	assert_int_equal(truncate(path, (64 << 20) + 1), 0);
-	set("deny_files", path);
-	assert_int_equal(acl_rules_read(&rules, &host, &config), -EINVAL);
-	assert_non_null(strstr(config.mistake[0], "it is far too large for a list"));
 }
 
 static void a_long_name_is_cut_before_the_line_is(void **state)
@@ -457,14 +400,7 @@ int main(void)
 						scratch_end),
 		cmocka_unit_test_setup_teardown(a_file_that_is_not_there_is_a_mistake, begin,
 						scratch_end),
-		cmocka_unit_test_setup_teardown(a_folder_is_no_file, begin, scratch_end),
-		cmocka_unit_test_setup_teardown(a_fifo_that_nobody_writes_to_holds_nothing_up,
-						begin, scratch_end),
 		cmocka_unit_test_setup_teardown(a_file_with_a_nul_is_no_list, begin, scratch_end),
-		cmocka_unit_test_setup_teardown(a_line_without_an_end_is_no_list, begin,
-						scratch_end),
-		cmocka_unit_test_setup_teardown(a_file_beyond_64_mib_is_no_list, begin,
-						scratch_end),
 		cmocka_unit_test_setup_teardown(a_long_name_is_cut_before_the_line_is, begin,
 						scratch_end),
 	};
