@@ -19,6 +19,7 @@ libpure_a_SOURCES = \
 	src/base/siphash.c src/base/siphash.h \
 	src/base/source_policy.c src/base/source_policy.h \
 	src/base/timer_wheel.c src/base/timer_wheel.h \
+	src/base/utf8.h \
 	src/wire/crc32c.c src/wire/crc32c.h \
 	src/wire/header_guess.c src/wire/header_guess.h \
 	src/wire/proxy_header.c src/wire/proxy_header.h \

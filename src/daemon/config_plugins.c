@@ -128,14 +128,23 @@ static void copy_children(struct config_loader *loader, struct mmproxy_config *c
 static void read_config(struct config_loader *loader, config_setting_t *setting,
 			const struct setting *known, void *field)
 {
-	struct mmproxy_config **tree = field;
+	struct mmproxy_config *tree = *(struct mmproxy_config **)field;
+	char *where = config_where(loader, setting);
 
 	(void)known;
-	if (config_setting_is_group(setting))
-		copy_children(loader, *tree, setting);
-	else
+	if (!config_setting_is_group(setting)) {
 		config_mistake(loader, setting,
 			       "wrong type; write a group, config = { name = ...; }");
+	} else if (where == NULL) {
+		config_out_of_memory(loader, setting);
+	} else {
+		/* Its own place, rather than the entry's. */
+		free(tree->where);
+		tree->where = where;
+		copy_children(loader, tree, setting);
+		return;
+	}
+	free(where);
 }
 
 static const struct config_rule plugin_rules[SETTING_COUNT] = {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "host/instance.h"
 #include "host/plugin_set.h"
 #include "host/ticket_pool.h"
@@ -126,7 +127,7 @@ static struct mmproxy_instance *asked_last(const struct plugin_session *session)
 static void set_why(struct plugin_session *session, const char *why)
 {
 	free(session->why);
-	session->why = why != NULL ? strndup(why, TICKET_WHY_SIZE - 1) : NULL;
+	session->why = why != NULL ? strndup(why, utf8_cut(why, TICKET_WHY_SIZE - 1)) : NULL;
 }
 
 static bool refuse(struct plugin_session *session, enum close_reason reason)

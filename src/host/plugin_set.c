@@ -2,6 +2,7 @@
 /* A generation's plugins, from open to close, and the workers' seats. */
 #include "host/plugin_set.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/report.h"
@@ -94,8 +95,10 @@ void plugin_set_seat_take(struct plugin_set *set, struct ticket_pool *worker)
 
 void plugin_set_seat_share(struct plugin_set *set, struct ticket_pool *worker)
 {
-	if (set != NULL)
-		set->users[worker->worker]++;
+	if (set == NULL)
+		return;
+	assert(set->users[worker->worker] > 0);
+	set->users[worker->worker]++;
 }
 
 void plugin_set_seat_leave(struct plugin_set *set, struct ticket_pool *worker)

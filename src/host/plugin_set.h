@@ -45,9 +45,9 @@ const struct plugin_chain *plugin_set_open(struct plugin_set *set, const struct 
 					   struct report *mistakes, struct report *warnings);
 
 /*
- * On the worker's thread: it begins to use the set; has one session more; has one less, or gives
- * the seat up. The last of these ends the seat, and drops its hold of the owner. All take a NULL
- * set.
+ * On the worker's thread: it begins to use the set; has one session more that may call its plugins;
+ * has one less, or gives the seat up. The last of these ends the seat, and drops its hold of the
+ * owner. A seat is shared only while somebody has it. All take a NULL set.
  */
 void plugin_set_seat_take(struct plugin_set *set, struct ticket_pool *worker);
 void plugin_set_seat_share(struct plugin_set *set, struct ticket_pool *worker);

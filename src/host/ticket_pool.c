@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "base/utf8.h"
 #include "host/plugin_session.h"
 
 /* A ticket's number, from the lowest bit: its place in the pool, the worker, how often it was used.
@@ -113,7 +114,9 @@ int ticket_pool_complete(struct ticket_pool *pool, struct mmproxy_instance *inst
 	}
 	ticket->state = TICKET_COMPLETED;
 	ticket->verdict = verdict;
-	snprintf(ticket->why, sizeof(ticket->why), "%s", why != NULL ? why : "");
+	why = why != NULL ? why : "";
+	snprintf(ticket->why, sizeof(ticket->why), "%.*s", (int)utf8_cut(why, TICKET_WHY_SIZE - 1),
+		 why);
 	list_append(&pool->completed, &ticket->link);
 	/* Under the lock: the descriptor is the worker's, and goes with it. */
 	eventfd_write(pool->wake, 1);

@@ -3,10 +3,23 @@
 #include "relay/session_plugins.h"
 
 #include "host/plugin_session.h"
+#include "host/plugin_set.h"
 #include "os/log.h"
 #include "relay/relay.h"
 #include "relay/session_log.h"
 #include "relay/settings.h"
+
+void session_plugins_hold(struct relay *relay, const struct relay_settings *settings)
+{
+	if (settings->plugins != NULL)
+		plugin_set_seat_share(settings->plugins->set, relay->tickets);
+}
+
+void session_plugins_release(struct relay *relay, const struct relay_settings *settings)
+{
+	if (settings->plugins != NULL)
+		plugin_set_seat_leave(settings->plugins->set, relay->tickets);
+}
 
 void session_plugins_log_refusal(struct relay *relay, const struct relay_settings *settings,
 				 const struct plugin_session *plugins,

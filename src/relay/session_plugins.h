@@ -10,6 +10,13 @@ struct relay;
 struct relay_settings;
 struct session_end;
 
+/*
+ * A session that may come to ask the plugins of its settings begins, and ends: until then the
+ * worker keeps its seat with them, whatever has been reloaded meanwhile.
+ */
+void session_plugins_hold(struct relay *relay, const struct relay_settings *settings);
+void session_plugins_release(struct relay *relay, const struct relay_settings *settings);
+
 /* The line about a session that its plugins have refused. */
 void session_plugins_log_refusal(struct relay *relay, const struct relay_settings *settings,
 				 const struct plugin_session *plugins,

@@ -45,6 +45,7 @@ static struct tcp_session *session_create(struct relay *relay, const struct tcp_
 	session->balancer = session->client_address = start->balancer;
 	session->state = TCP_HEADER;
 	refcount_take(start->settings->owner);
+	session_plugins_hold(relay, start->settings);
 	list_append(&relay->sessions, &session->link);
 	relay->session_count++;
 	return session;
@@ -254,6 +255,7 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 	relay->session_count--;
 	session->state = TCP_CLOSED;
 
+	session_plugins_release(relay, session->settings);
 	refcount_drop(session->settings->owner);
 	budget_give_back(session->listener_budget);
 	budget_give_back(relay->descriptors);
