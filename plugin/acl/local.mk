@@ -10,7 +10,6 @@ plugin_acl_acl_so_SOURCES = plugin/acl/acl.c $(acl_sources)
 plugin_acl_acl_so_CPPFLAGS = $(module_cppflags)
 plugin_acl_acl_so_CFLAGS = $(module_cflags)
 plugin_acl_acl_so_LDFLAGS = $(module_ldflags)
-EXTRA_DIST += plugin/acl/README.md
 
 acl_tests = \
 	tests/unit/test_acl_file \

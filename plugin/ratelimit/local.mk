@@ -9,7 +9,6 @@ plugin_ratelimit_ratelimit_so_SOURCES = plugin/ratelimit/ratelimit.c $(ratelimit
 plugin_ratelimit_ratelimit_so_CPPFLAGS = $(module_cppflags)
 plugin_ratelimit_ratelimit_so_CFLAGS = $(module_cflags)
 plugin_ratelimit_ratelimit_so_LDFLAGS = $(module_ldflags)
-EXTRA_DIST += plugin/ratelimit/README.md
 
 ratelimit_tests = \
 	tests/unit/test_ratelimit_bucket \
