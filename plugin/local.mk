@@ -22,7 +22,13 @@ include plugin/acl/local.mk
 include plugin/ratelimit/local.mk
 include plugin/example-deferred/local.mk
 
-EXTRA_DIST += plugin/README.md
+# Installed as they lie here: the README of each beside the overview.
+nobase_dist_doc_DATA = \
+	plugin/README.md \
+	plugin/accesslog/README.md \
+	plugin/acl/README.md \
+	plugin/example-deferred/README.md \
+	plugin/ratelimit/README.md
 
 # Does what was installed serve somebody who writes a plugin? Without root, as far as that goes.
 installcheck-local:

@@ -18,7 +18,6 @@ plugin_accesslog_accesslog_so_CFLAGS = $(module_cflags) $(JANSSON_CFLAGS) $(LIBS
 plugin_accesslog_accesslog_so_LDFLAGS = $(module_ldflags)
 plugin_accesslog_accesslog_so_LDADD = $(JANSSON_LIBS) $(LIBSYSTEMD_LIBS)
 
-EXTRA_DIST += plugin/accesslog/README.md
 
 accesslog_tests = \
 	tests/unit/test_accesslog_field \

@@ -6,4 +6,3 @@ plugin_example_deferred_example_deferred_so_CFLAGS = $(module_cflags)
 plugin_example_deferred_example_deferred_so_LDFLAGS = $(module_ldflags)
 
 dist_example_SCRIPTS = plugin/example-deferred/ban-helper
-EXTRA_DIST += plugin/example-deferred/README.md

@@ -4,13 +4,13 @@
  *
  * A plugin is a shared object that looks at each session before mmproxy dials the upstream in the
  * client's name: it may let it pass, refuse it, or take its time, and it hears how the session
- *ends. This header is all that it takes to write one:
+ * ends. This header is all that it takes to write one:
  *
  *	cc -shared -fPIC $(pkg-config --cflags mmproxy) -o example.so example.c
  *
  * Words: the CLIENT is who the PROXY header names; the BALANCER is who sent the header; the
- *UPSTREAM is the server behind mmproxy; a SESSION is one TCP connection pair or one UDP flow.
- *mmproxy runs a fixed number of WORKER threads; a session lives and dies on one of them.
+ * UPSTREAM is the server behind mmproxy; a SESSION is one TCP connection pair or one UDP flow.
+ * mmproxy runs a fixed number of WORKER threads; a session lives and dies on one of them.
  *
  * THE PROMISE. Everything here is append-only: a plugin that was built with this header runs with
  * every later mmproxy whose major version of the interface is 1. Structs carry their size, so that
@@ -18,7 +18,7 @@
  *
  * THREADS. mmproxy calls `check`, `open` and `close` on its main thread, before or after all else
  * that it calls of the same instance. All other hooks run on the worker thread of the session:
- *never two at once for one session, at any time concurrently for different ones.
+ * never two at once for one session, at any time concurrently for different ones.
  *
  * A HOOK MUST NOT block or take long: it holds up every session of its worker. (Whoever needs time
  * defers its verdict.) It must not fork, exit, or touch signals, umask, working directory, user or
@@ -52,7 +52,7 @@ extern "C" {
 
 /* mmproxy's own; a plugin hands these back and never looks inside. */
 struct mmproxy_instance; /* this plugin as one entry of the configuration; from open to close */
-struct mmproxy_config;   /* a group of settings; until the hook returns */
+struct mmproxy_config;   /* a group of settings, maybe empty; until the hook returns */
 
 /* ---- What a session looks like ---- */
 
@@ -113,9 +113,9 @@ struct mmproxy_end {
 	uint32_t size;  /* of this struct, in bytes */
 	uint32_t flags; /* MMPROXY_END_* */
 	/*
-	 * Why, as number and name. Both keep their meaning for ever and are listed in mmproxy(8):
-	 * 1 to 99 ended after, or on the way to, a connection; 100 to 199 refused; 200 to 299
-	 * failed. There may be new ones.
+	 * Why, as number and name. Both keep their meaning for ever and are listed in mmproxy(8): 1
+	 * to 99 ended after, or on the way to, a connection; 100 to 199 refused; 200 to 299 failed.
+	 * There may be new ones.
 	 */
 	uint32_t code;
 	int32_t error;      /* the negative errno behind a failure, or 0 */
@@ -179,8 +179,7 @@ struct mmproxy_host {
 	 * -ENOSPC (more than 64), -ENOMEM.
 	 */
 	int (*counter)(struct mmproxy_instance *instance, const char *name);
-	/* Adds to a counter. A negative `counter` is nothing, so that a missing one may be ignored.
-	 */
+	/* Adds to a counter. A negative `counter` is nothing: a missing one may be ignored. */
 	void (*count)(struct mmproxy_instance *instance, int counter, uint64_t amount);
 
 	/* -- Only in `check` and `open`: the settings of the group `config` -- */
@@ -242,15 +241,16 @@ struct mmproxy_host {
 	 */
 	int (*tlv)(const struct mmproxy_conn *conn, unsigned type, unsigned index,
 		   const uint8_t **value);
-	/* Walks them: the TLV at `position` (from 0) of the header, and its type; those inside the
-	 * SSL TLV are not walked. */
+	/*
+	 * Walks them: the TLV at `position` (from 0) of the header, and its type; those inside the
+	 * SSL TLV are not walked.
+	 */
 	int (*tlv_at)(const struct mmproxy_conn *conn, unsigned position, unsigned *type,
 		      const uint8_t **value);
 
 	/* -- Only in `filter` -- */
 
-	/* Why the session is refused, for the log: one short phrase, copied, cut after 120 bytes.
-	 */
+	/* Why the session is refused, for the log: a short phrase, copied, cut to 120 bytes. */
 	void (*explain)(const struct mmproxy_conn *conn, const char *why);
 
 	/*
@@ -285,14 +285,14 @@ struct mmproxy_plugin {
 	uint32_t size;      /* sizeof(struct mmproxy_plugin) */
 	uint16_t abi_major; /* MMPROXY_ABI_MAJOR */
 	uint16_t abi_minor; /* MMPROXY_ABI_MINOR */
-	const char *name; /* of the plugin, for people; an entry of the configuration has its own */
-	const char *version; /* of the plugin, for people */
-	uint64_t flags; /* 0: no flag is defined yet, and one that mmproxy does not know is refused
-			 */
+	/* For people; an entry of the configuration has a name of its own. Both are required. */
+	const char *name;
+	const char *version;
+	uint64_t flags; /* 0: none is defined yet, and one that mmproxy does not know is refused */
 
 	/*
-	 * `mmproxy --check`: are these settings sound? Without side effects: no socket, no thread,
-	 * nothing written. Returns 0, or an error after config_mistake().
+	 * Called by `mmproxy --check` alone: are these settings sound? Without side effects: no
+	 * socket, no thread, nothing written. Returns 0, or an error after config_mistake().
 	 */
 	int (*check)(const struct mmproxy_host *host, const struct mmproxy_config *config);
 
@@ -309,8 +309,8 @@ struct mmproxy_plugin {
 	void (*close)(void *state);
 
 	/*
-	 * A worker begins to use the instance, on its own thread: before the first session it has.
-	 * And ends to: after the last. Neither can fail; what may do so belongs into `open`.
+	 * A worker begins to use the instance, on its own thread: before its first session. And
+	 * ends to: after its last. Neither can fail; what may do so belongs into `open`.
 	 */
 	void (*worker_start)(void *state, uint32_t worker);
 	void (*worker_stop)(void *state, uint32_t worker);

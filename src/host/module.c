@@ -122,7 +122,7 @@ static int judge_file(int fd, const char *path, char why[static PLUGIN_MODULE_WH
 static void *load_by_descriptor(int fd)
 {
 	static unsigned loaded;
-	char name[sizeof("/proc/self/fd/") + 3 * 8 * sizeof(loaded) + 16] = "/proc/self/fd/";
+	char name[128] = "/proc/self/fd/"; /* and two characters a bit, and ten digits */
 	char *end = name + strlen(name);
 
 	loaded++;

@@ -9,12 +9,9 @@
 
 static void setting_destroy(struct mmproxy_config *setting)
 {
-	while (setting->children != NULL) {
-		struct mmproxy_config *child = setting->children;
-
-		setting->children = child->next;
-		setting_destroy(child);
-	}
+	for (size_t i = 0; i < setting->count; i++)
+		setting_destroy(setting->children[i]);
+	free(setting->children);
 	if (setting->type == PLUGIN_CONFIG_TEXT)
 		free(setting->text);
 	free(setting->resolved);
@@ -73,20 +70,24 @@ void plugin_config_destroy(struct mmproxy_config *tree)
 struct mmproxy_config *plugin_config_add(struct mmproxy_config *parent, const char *name,
 					 const char *where, enum plugin_config_type type)
 {
-	struct mmproxy_config *setting = setting_create(parent->root, name, where, type);
-	struct mmproxy_config **end = &parent->children;
+	struct mmproxy_config **children =
+		reallocarray(parent->children, parent->count + 1, sizeof(struct mmproxy_config *));
+	struct mmproxy_config *setting;
 
-	while (*end != NULL)
-		end = &(*end)->next;
-	*end = setting;
+	if (children == NULL)
+		return NULL;
+	parent->children = children;
+	setting = setting_create(parent->root, name, where, type);
+	if (setting != NULL)
+		children[parent->count++] = setting;
 	return setting;
 }
 
 static void forget_asked(struct mmproxy_config *setting)
 {
 	setting->asked = false;
-	for (struct mmproxy_config *child = setting->children; child != NULL; child = child->next)
-		forget_asked(child);
+	for (size_t i = 0; i < setting->count; i++)
+		forget_asked(setting->children[i]);
 }
 
 void plugin_config_begin(struct mmproxy_config *tree, struct report *mistakes,
@@ -100,8 +101,9 @@ void plugin_config_begin(struct mmproxy_config *tree, struct report *mistakes,
 /* A list is asked for as a whole; what its groups hold is asked for one by one. */
 static void warn_of_unasked(const struct mmproxy_config *parent, struct report *warnings)
 {
-	for (const struct mmproxy_config *child = parent->children; child != NULL;
-	     child = child->next) {
+	for (size_t i = 0; i < parent->count; i++) {
+		const struct mmproxy_config *child = parent->children[i];
+
 		if (child->name != NULL && !child->asked)
 			report_add(warnings, "%s: the plugin has no such setting; it has no effect",
 				   child->where);

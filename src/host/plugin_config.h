@@ -32,10 +32,10 @@ struct plugin_config_root {
 /* The public header's opaque type: a setting. A plugin only ever gets groups. */
 struct mmproxy_config {
 	struct plugin_config_root *root;
-	struct mmproxy_config *next;     /* of the same group or list */
-	struct mmproxy_config *children; /* of a group or list, in the file's order */
-	char *name;                      /* NULL in a list */
-	char *where;                     /* "file:line: plugins[0].config.key" */
+	struct mmproxy_config **children; /* of a group or list, in the file's order */
+	size_t count;                     /* of them */
+	char *name;                       /* NULL in a list */
+	char *where;                      /* "file:line: plugins[0].config.key" */
 	enum plugin_config_type type;
 	bool asked; /* a getter has asked for it */
 	union {

@@ -52,13 +52,15 @@ static int mistake_type(const struct mmproxy_config *setting, const char *wanted
 /* The setting of this name, noted as asked for; NULL when it is not there. */
 static struct mmproxy_config *find(const struct mmproxy_config *config, const char *key)
 {
-	struct mmproxy_config *child = config->children;
+	for (size_t i = 0; i < config->count; i++) {
+		struct mmproxy_config *child = config->children[i];
 
-	while (child != NULL && (child->name == NULL || strcmp(child->name, key) != 0))
-		child = child->next;
-	if (child != NULL)
-		child->asked = true;
-	return child;
+		if (child->name != NULL && strcmp(child->name, key) == 0) {
+			child->asked = true;
+			return child;
+		}
+	}
+	return NULL;
 }
 
 int plugin_get_text(const struct mmproxy_config *config, const char *key, const char **value)
@@ -135,15 +137,10 @@ int plugin_get_bool(const struct mmproxy_config *config, const char *key, int *v
 int plugin_get_count(const struct mmproxy_config *config, const char *key)
 {
 	const struct mmproxy_config *setting = find(config, key);
-	int count = 0;
 
 	if (setting == NULL)
 		return 0;
-	if (setting->type != PLUGIN_CONFIG_LIST)
-		return 1;
-	for (const struct mmproxy_config *item = setting->children; item != NULL; item = item->next)
-		count++;
-	return count;
+	return setting->type == PLUGIN_CONFIG_LIST ? (int)setting->count : 1;
 }
 
 /* One of a setting's values: the setting itself, or an element of the list that it is. */
@@ -156,10 +153,7 @@ static struct mmproxy_config *find_item(const struct mmproxy_config *config, con
 		return NULL;
 	if (setting->type != PLUGIN_CONFIG_LIST)
 		return index == 0 ? setting : NULL;
-	setting = setting->children;
-	while (setting != NULL && index-- > 0)
-		setting = setting->next;
-	return setting;
+	return index < setting->count ? setting->children[index] : NULL;
 }
 
 int plugin_get_item(const struct mmproxy_config *config, const char *key, unsigned index,
