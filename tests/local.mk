@@ -402,8 +402,10 @@ EXTRA_DIST += \
 integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
+	tests/integration/accesslog.py \
 	tests/integration/daemon.py \
 	tests/integration/headers.py \
+	tests/integration/hooks.py \
 	tests/integration/network.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
@@ -414,6 +416,24 @@ integration_files = \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
+	tests/integration/test_plugin_accesslog.py \
+	tests/integration/test_plugin_accesslog_file.py \
+	tests/integration/test_plugin_accesslog_journal.py \
+	tests/integration/test_plugin_acl.py \
+	tests/integration/test_plugin_ban_helper.py \
+	tests/integration/test_plugin_config.py \
+	tests/integration/test_plugin_deferred.py \
+	tests/integration/test_plugin_example_deferred.py \
+	tests/integration/test_plugin_hooks.py \
+	tests/integration/test_plugin_hostile.py \
+	tests/integration/test_plugin_load.py \
+	tests/integration/test_plugin_many.py \
+	tests/integration/test_plugin_ratelimit.py \
+	tests/integration/test_plugin_reload.py \
+	tests/integration/test_plugin_tutorial.py \
+	tests/integration/test_plugin_udp.py \
+	tests/integration/test_plugin_udp_deferred.py \
+	tests/integration/test_plugin_verdicts.py \
 	tests/integration/test_privileges.py \
 	tests/integration/test_relay.py \
 	tests/integration/test_reset.py \

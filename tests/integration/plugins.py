@@ -12,14 +12,19 @@ _TOP = pathlib.Path(__file__).resolve().parents[2]
 _copies = None
 
 
-def path(name):
-    """The shared object of a plugin, copied to where the user that mmproxy becomes can read it."""
+def folder():
+    """A folder of this run's that everybody may read."""
     global _copies
     if _copies is None:
         _copies = pathlib.Path(tempfile.mkdtemp(prefix="mmp-plugins-"))
         _copies.chmod(0o755)
         atexit.register(shutil.rmtree, _copies, ignore_errors=True)
-    copy = _copies / f"{name}.so"
+    return _copies
+
+
+def path(name):
+    """The shared object of a plugin, copied to where the user that mmproxy becomes can read it."""
+    copy = folder() / f"{name}.so"
     if not copy.exists():
         shutil.copyfile(_built(name), copy)
         copy.chmod(0o644)

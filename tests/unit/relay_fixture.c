@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "fake_loop.h"
+#include "fake_plugin.h"
+#include "host/ticket_pool.h"
 #include "os/log.h"
 #include "relay/tcp.h"
 #include "relay/tcp_listener.h"
@@ -95,16 +97,30 @@ void fixture_start(struct relay_fixture *fixture)
 	expect_true(fixture->listener != NULL, "no listener");
 }
 
+void fixture_use_plugins(struct relay_fixture *fixture, struct fake_plugins *plugins,
+			 unsigned count)
+{
+	fake_plugins_open(plugins, count, &fixture->owner);
+	fake_plugins_attach(plugins, &fixture->relay.loop);
+	fake_plugins_forget(plugins);
+	fixture->plugins = plugins;
+	fixture->relay.tickets = plugins->worker;
+	fixture->settings.plugins = plugins->chain;
+}
+
 bool fixture_round(struct relay_fixture *fixture)
 {
 	struct loop *loop = &fixture->relay.loop;
 	struct fake_event events[EVENTS_MAX];
 	size_t count = fake_poll(&fixture->fake, events, fixture->event_limit);
-	bool busy = count > 0 || !list_empty(&loop->deferred);
+	bool woken = fixture->plugins != NULL && fake_plugins_woken(fixture->plugins);
+	bool busy = count > 0 || woken || !list_empty(&loop->deferred);
 
 	for (size_t i = 0; i < count; i++)
 		events[i].source->ready(events[i].source, events[i].events);
 	fake_loop_end_round(loop);
+	if (woken)
+		ticket_pool_deliver(fixture->relay.tickets);
 	return busy;
 }
 
@@ -136,6 +152,10 @@ void fixture_stop(struct relay_fixture *fixture)
 		tcp_listener_destroy(fixture->listener);
 	tcp_close_all(&fixture->relay);
 	fake_loop_run_deferred(&fixture->relay.loop);
+	if (fixture->plugins != NULL) {
+		fake_plugins_leave(fixture->plugins);
+		fake_plugins_detach(fixture->plugins);
+	}
 	expect_true(fixture->relay.session_count == 0, "sessions are counted that are gone");
 	expect_true(atomic_load(&fixture->descriptors.used) == 0, "a descriptor is not given back");
 	expect_true(atomic_load(&fixture->sessions.used) == 0, "a session is not given back");
@@ -144,6 +164,8 @@ void fixture_stop(struct relay_fixture *fixture)
 	expect_true(fake->open == 0, "a descriptor is left open");
 	expect_true(atomic_load(&fixture->owner.holders) == 1, "settings are still held");
 	expect_true(atomic_load(&fixture->own.refcount.holders) == 1, "addresses are still held");
+	if (fixture->plugins != NULL)
+		fake_plugins_close(fixture->plugins);
 	prefix_set_destroy((struct prefix_set *)(uintptr_t)fixture->own.own.addresses);
 	prefix_set_destroy((struct prefix_set *)(uintptr_t)fixture->own.own.broadcasts);
 	fake_finish(fake);

@@ -21,6 +21,7 @@
 #include "relay/relay.h"
 #include "relay/settings.h"
 
+struct fake_plugins;
 struct tcp_session;
 
 #define FIXTURE_BALANCER "192.0.2.1:50000"
@@ -38,12 +39,17 @@ struct relay_fixture {
 	struct budget descriptors, sessions;
 	struct fake_socket *listening;
 	struct tcp_listener *listener;
-	size_t event_limit; /* events in one round, 1 or more */
+	size_t event_limit;           /* events in one round, 1 or more */
+	struct fake_plugins *plugins; /* NULL: there are none */
 };
 
 void fixture_start(struct relay_fixture *fixture);
 /* Ends what is left, and checks. */
 void fixture_stop(struct relay_fixture *fixture);
+
+/* Sessions have to pass so many plugins from now on. `plugins` is the fixture's until it stops. */
+void fixture_use_plugins(struct relay_fixture *fixture, struct fake_plugins *plugins,
+			 unsigned count);
 
 /* One round of the loop, without waiting. Returns whether it had anything to do. */
 bool fixture_round(struct relay_fixture *fixture);

@@ -14,6 +14,7 @@
 #include "fake_sys.h"
 #include "relay/tcp_session.h"
 #include "relay_fixture.h"
+#include "tcp_schedule_plugins.h"
 
 /* Below every deadline of a session that reads, writes and acknowledges in the end. */
 #define TIME_MAX 20000
@@ -30,6 +31,7 @@ struct schedule {
 	size_t length, at;
 	FILE *trace;
 	struct relay_fixture fixture;
+	struct schedule_plugins plugins;
 	struct fake_socket *client, *upstream; /* the second is NULL before the dial */
 	size_t header_sent;
 	uint64_t passed; /* milliseconds */
@@ -42,6 +44,11 @@ struct schedule {
 static uint8_t next(struct schedule *schedule)
 {
 	return schedule->at < schedule->length ? schedule->bytes[schedule->at++] : 0;
+}
+
+static uint8_t next_of(void *schedule)
+{
+	return next(schedule);
 }
 
 __attribute__((format(printf, 2, 3))) static void note(struct schedule *schedule,
@@ -99,6 +106,9 @@ static void set_up(struct schedule *schedule)
 		fixture->fake.pipe_size = (flags & 16) != 0 ? 65536 : 4096;
 	if (flags & 32)
 		fixture->settings.user_timeout = 0;
+	if (flags & 128)
+		schedule_plugins_use(&schedule->plugins, fixture, next(schedule), next_of,
+				     schedule);
 	schedule->client = fake_incoming(fixture->listening, FIXTURE_BALANCER);
 	schedule->header_sent = flags & 64 ? next(schedule) % HEADER_SIZE : HEADER_SIZE;
 	fake_peer_send(schedule->client, HEADER, schedule->header_sent);
@@ -214,7 +224,8 @@ static const char *const step_names[32] = {
 	[12] = "and time passes",
 	[13] = "and much time passes",
 	[14 ... 15] = "answers the dial",
-	[16 ... 18] = "settles",
+	[16 ... 17] = "settles",
+	[18] = "gets a verdict, or settles",
 	[19 ... 23] = "in a round",
 	[24 ... 31] = "sends",
 };
@@ -279,8 +290,11 @@ static void step(struct schedule *schedule)
 		break;
 	case 16:
 	case 17:
-	case 18:
 		fixture_settle(&schedule->fixture);
+		break;
+	case 18:
+		if (!schedule_plugins_answer(&schedule->plugins, what / 32))
+			fixture_settle(&schedule->fixture);
 		break;
 	case 19:
 	case 20:
@@ -357,8 +371,11 @@ static void check_end(struct schedule *schedule)
 {
 	const struct fake_socket *client = schedule->client, *upstream = schedule->upstream;
 	bool finished = fixture_closed(&schedule->fixture, CLOSE_FINISHED) > 0;
+	const char *broken =
+		schedule_plugins_check(&schedule->plugins, client, schedule->faults == 0);
 
 	expect(schedule, fixture_session(&schedule->fixture) == NULL, "the session lives on");
+	expect(schedule, broken == NULL, broken);
 	if (upstream == NULL || upstream->state == FAKE_CONNECTING ||
 	    fixture_count(&schedule->fixture, COUNTER_SESSIONS_RELAYED) == 0)
 		return;
@@ -426,6 +443,8 @@ static void make_an_end(struct schedule *schedule)
 			let_go(schedule->upstream);
 		}
 		fixture_settle(&schedule->fixture);
+		if (schedule_plugins_answer(&schedule->plugins, 0))
+			fixture_settle(&schedule->fixture);
 	}
 	fixture_pass(&schedule->fixture, TIME_END);
 	/* What was still on its way when the program closed. */

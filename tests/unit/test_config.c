@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/config.h"
 #include "base/report.h"
+#include "daemon/config.h"
 #include "daemon/setting.h"
 #include "scratch.h"
 #include "wire/proxy_header.h"

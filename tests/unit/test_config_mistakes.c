@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/config.h"
 #include "base/report.h"
+#include "daemon/config.h"
 #include "scratch.h"
 
 #define FORWARD "forward = { ipv4 = \"127.0.0.1:443\"; };"

@@ -14,10 +14,10 @@
 
 #include <cmocka.h>
 
+#include "base/report.h"
 #include "daemon/config.h"
 #include "daemon/config_address.h"
 #include "daemon/generation.h"
-#include "base/report.h"
 #include "scratch.h"
 
 #define MINIMAL                                                                                    \

@@ -17,8 +17,8 @@
 #include <cmocka.h>
 #include <libconfig.h>
 
-#include "daemon/config_scan.h"
 #include "base/report.h"
+#include "daemon/config_scan.h"
 #include "scratch.h"
 
 /* The path's last part, followed by what stands behind it in the report's only line. */

@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/options.h"
 #include "base/report.h"
+#include "daemon/options.h"
 #include "scratch.h"
 
 static struct options options;

@@ -2,9 +2,9 @@
 /*
  * A relay with one UDP listener over the fake operating system, and a clock that the test moves.
  * What must hold whatever a test does is checked between rounds and when it stops: every flow has
- * one descriptor and one place, each socket's counts are published, there are no more places than
- * there may be and somebody owes each that is over the limit; every claim, budget and hold is given
- * back. Aborts where it is not, or where the relay spins.
+ * one place, and one descriptor unless its verdict is awaited, each socket's counts are published,
+ * there are no more places than there may be and somebody owes each that is over the limit; every
+ * claim, budget and hold is given back. Aborts where it is not, or where the relay spins.
  */
 #ifndef MMPROXY_TESTS_UDP_FIXTURE_H
 #define MMPROXY_TESTS_UDP_FIXTURE_H
@@ -34,6 +34,8 @@
 #define UDP_UPSTREAM    "127.0.0.1:8053"
 #define UDP_UPSTREAM_6  "[::1]:8053"
 
+struct fake_plugins;
+
 /* Sockets with the same quota, at most. */
 #define UDP_LISTENERS_MAX 8
 
@@ -54,8 +56,9 @@ struct udp_fixture {
 	struct udp_listener *others[UDP_LISTENERS_MAX - 1];
 	/* By member of the quota, the listener's first, then the others'. NULL: alone. */
 	struct fake_udp_socket *notices[UDP_LISTENERS_MAX];
-	size_t event_limit;   /* events in one round, 1 or more */
-	unsigned event_start; /* the socket whose event comes first */
+	size_t event_limit;           /* events in one round, 1 or more */
+	unsigned event_start;         /* the socket whose event comes first */
+	struct fake_plugins *plugins; /* NULL: there are none */
 };
 
 /* For `max_flows`, in a row of `sockets` with the same quota, of which this is one. */
@@ -63,6 +66,10 @@ void udp_fixture_start(struct udp_fixture *fixture, enum udp_framing framing, un
 		       unsigned sockets);
 /* Ends what is left, and checks. */
 void udp_fixture_stop(struct udp_fixture *fixture);
+
+/* Flows have to pass so many plugins from now on. `plugins` is the fixture's until it stops. */
+void udp_fixture_use_plugins(struct udp_fixture *fixture, struct fake_plugins *plugins,
+			     unsigned count);
 
 /*
  * The next socket with the same quota; *listening: its descriptor. None hears of a notice unless

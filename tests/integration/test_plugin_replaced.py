@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""A plugin's file that is replaced while mmproxy runs, as an update of a package does it."""
+
+import os
+import shutil
+
+import plugins
+from headers import CLIENT4, v2
+from sessions import open_session, send
+from settings import configuration, listener
+from test_service import assert_alive
+from traffic import EOF, read_to_end
+
+
+def replace(path, name):
+    """As install(1) and mv(1) do it: another file of the same name."""
+    shutil.copyfile(plugins.path(name), f"{path}.new")
+    os.chmod(f"{path}.new", 0o644)
+    os.replace(f"{path}.new", path)
+
+
+def test_a_reload_loads_the_new_file_beside_the_one_that_is_in_use(host, start_daemon, upstream):
+    folder = plugins.folder()
+    path = f"{folder}/replaced.so"
+    replace(path, "shape_hookless")
+    entry = {"name": "judge", "path": path, "config": {"default": "deny"}}
+    config = configuration(listener(plugins=[entry]), workers=1)
+    mmproxy = start_daemon(host, config=config)
+    assert mmproxy.wait_for_log("plugin: opened")["is"] != "acl"
+    session = open_session(host, upstream)
+
+    replace(path, "acl")
+    assert mmproxy.reload().event == "config: reloaded"
+    assert mmproxy.log_lines("plugin: opened")[-1]["is"] == "acl"
+    assert read_to_end(send(host, v2(CLIENT4))) == (b"", EOF)
+    mmproxy.assert_closed("plugin-denied")
+    assert_alive(*session)
+
+
+def test_a_reload_that_finds_the_same_file_has_the_same_code(host, start_daemon):
+    mmproxy = start_daemon(host, plugins=[plugins.entry("acl")], top={"workers": 1})
+    mapped = _mappings(mmproxy, "acl.so")
+    for _ in range(5):
+        assert mmproxy.reload().event == "config: reloaded"
+    assert _mappings(mmproxy, "acl.so") == mapped > 0
+
+
+def _mappings(mmproxy, name):
+    with open(f"/proc/{mmproxy.pid}/maps") as file:
+        return sum(line.rstrip().endswith(name) for line in file)
