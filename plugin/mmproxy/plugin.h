@@ -328,7 +328,10 @@ struct mmproxy_plugin {
 	 * that another thread completes at this very moment gets -ESTALE there.
 	 */
 	void (*cancel)(void *state, const struct mmproxy_conn *conn, mmproxy_ticket ticket);
-	/* The upstream was dialled: error is 0, or the negative errno of the failure. */
+	/*
+	 * The upstream was dialled: error is 0, or the negative errno of the failure. Does not come
+	 * for a session that ends before that is known.
+	 */
 	void (*connected)(void *state, const struct mmproxy_conn *conn, int error);
 	/*
 	 * The session is over. Comes exactly once for each session that `filter` was called for,

@@ -23,9 +23,9 @@
 #define DENIAL_CACHE_MEMORY 5000
 
 struct denial {
-	struct flow_key key;
-	struct address client;
-	uint64_t until; /* milliseconds, the caller's clock; 0: nobody */
+	struct flow_key key; /* of its flow, as the flow table has it */
+	struct flow_key who; /* the client and the destination, which need not be in the key */
+	uint64_t until;      /* milliseconds, the caller's clock; 0: nobody */
 };
 
 struct denial_cache {
@@ -34,10 +34,10 @@ struct denial_cache {
 
 /* `hash`: flow_table_hash() of the key. */
 void denial_cache_add(struct denial_cache *cache, const struct flow_key *key, uint64_t hash,
-		      const struct address *client, uint64_t now);
+		      const struct flow_key *who, uint64_t now);
 
-/* The client that was refused under this key; NULL: none was of late. Takes a NULL cache. */
-const struct address *denial_cache_find(const struct denial_cache *cache,
-					const struct flow_key *key, uint64_t hash, uint64_t now);
+/* Who was refused under this key; NULL: nobody was of late. Takes a NULL cache. */
+const struct flow_key *denial_cache_find(const struct denial_cache *cache,
+					 const struct flow_key *key, uint64_t hash, uint64_t now);
 
 #endif

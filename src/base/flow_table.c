@@ -48,14 +48,18 @@ static struct flow_entry **bucket_of(const struct flow_table *table, uint64_t ha
 	return &table->buckets[hash & table->mask];
 }
 
+bool flow_key_equal(const struct flow_key *a, const struct flow_key *b)
+{
+	return address_equal(&a->source, &b->source) &&
+	       address_equal(&a->destination, &b->destination);
+}
+
 struct flow_entry *flow_table_find(const struct flow_table *table, const struct flow_key *key,
 				   uint64_t hash)
 {
 	struct flow_entry *entry = *bucket_of(table, hash);
 
-	while (entry != NULL &&
-	       (entry->hash != hash || !address_equal(&entry->key.source, &key->source) ||
-		!address_equal(&entry->key.destination, &key->destination)))
+	while (entry != NULL && (entry->hash != hash || !flow_key_equal(&entry->key, key)))
 		entry = entry->next;
 	return entry;
 }

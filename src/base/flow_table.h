@@ -31,6 +31,8 @@ struct flow_key {
 	struct address destination;
 };
 
+bool flow_key_equal(const struct flow_key *a, const struct flow_key *b);
+
 struct flow_entry {
 	struct flow_entry *next; /* of the same bucket */
 	struct list link;        /* of its queue */

@@ -6,6 +6,7 @@
 #ifndef MMPROXY_HOST_INSTANCE_H
 #define MMPROXY_HOST_INSTANCE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "host/module.h"
@@ -41,7 +42,7 @@ struct mmproxy_instance {
 	bool opening;
 	struct plugin_counter *own[INSTANCE_COUNTER_COUNT];
 	struct plugin_counter *counters[INSTANCE_COUNTERS_MAX];
-	int counter_count;
+	atomic_int counter_count; /* threads that `open` has started may count already */
 };
 
 /*

@@ -25,6 +25,7 @@ struct plugin_session {
 	size_t asked;          /* plugins of the chain that have been asked: these hear the end */
 	enum close_reason reason; /* of the refusal */
 	char *why;                /* what the last plugin said; NULL: nothing */
+	bool filtering;           /* within a filter hook */
 	bool connected;
 	bool adopted;
 	uint8_t *tlvs;
@@ -203,7 +204,9 @@ static bool ask_next(struct plugin_session *session)
 	int verdict;
 
 	set_why(session, NULL);
+	session->filtering = true;
 	verdict = instance_filter(instance, session->worker, conn_for(session, session->asked - 1));
+	session->filtering = false;
 	if (session->ticket != NULL && verdict == MMPROXY_PENDING) {
 		loop_timer_set(session->worker->loop, &session->ticket->timer,
 			       instance->entry->timeout);
@@ -346,13 +349,19 @@ void plugin_session_close(struct plugin_session *session, const struct plugin_se
 
 void plugin_session_explain(const struct mmproxy_conn *conn, const char *why)
 {
-	set_why(session_of(conn), why);
+	struct plugin_session *session = session_of(conn);
+
+	/* Another plugin's reason is none of this one's, in whatever hook it is. */
+	if (session->filtering)
+		set_why(session, why);
 }
 
 mmproxy_ticket plugin_session_defer(const struct mmproxy_conn *conn)
 {
 	struct plugin_session *session = session_of(conn);
 
+	if (!session->filtering)
+		return 0;
 	if (session->ticket == NULL)
 		session->ticket = ticket_pool_take(session->worker, session, asked_last(session));
 	return session->ticket != NULL ? ticket_number(session->worker, session->ticket) : 0;

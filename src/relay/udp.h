@@ -175,11 +175,11 @@ enum udp_verdict {
 enum udp_verdict udp_verdict_ask(struct udp_flow *flow, const struct udp_opening *opening);
 
 /*
- * Was this client refused a moment ago (NULL: whoever was refused under this key)? Then a datagram
- * of its is to be dropped, and has been counted.
+ * Was this client refused a moment ago, on its way to this destination (NULL: whoever came under
+ * this key)? Then a datagram of its is to be dropped, and has been counted.
  */
 bool udp_verdict_remembers(const struct udp_listener *listener, const struct flow_key *key,
-			   uint64_t hash, const struct address *client);
+			   uint64_t hash, const struct flow_key *who);
 
 /* udp_reply.c */
 

@@ -128,6 +128,15 @@ static void publish_counts(struct udp_listener *listener)
 	flow_quota_publish(listener->member, listener->flows.count, listener->flows.fresh_count);
 }
 
+/* The flow ends before its verdict. Its first datagram is what its end is counted for. */
+static void drop_waiting(struct udp_flow *flow)
+{
+	if (flow->waiting != NULL && flow->waiting->count > 1)
+		counter_add(&flow->listener->relay->counters, COUNTER_DATAGRAMS_DROPPED_WAITING,
+			    flow->waiting->count - 1);
+	udp_waiting_destroy(flow->waiting);
+}
+
 static void flow_end(struct udp_flow *flow, enum close_reason reason, const char *step, int error)
 {
 	struct udp_listener *listener = flow->listener;
@@ -141,7 +150,7 @@ static void flow_end(struct udp_flow *flow, enum close_reason reason, const char
 	session_log_end(relay, &end);
 	counter_add(&relay->counters, counter_of_close(reason), 1);
 	session_plugins_close(flow->plugins, &end);
-	udp_waiting_destroy(flow->waiting);
+	drop_waiting(flow);
 	close_socket(flow);
 	udp_claim_drop(relay->udp_claims, &flow->claim);
 	if (flow->established) {
@@ -267,6 +276,7 @@ static bool upstream_is_known(const struct udp_listener *listener, const struct 
 
 struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_opening *opening)
 {
+	const struct flow_key who = {opening->client, opening->destination};
 	struct relay *relay = listener->relay;
 	struct udp_flow *flow;
 
@@ -274,7 +284,7 @@ struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_o
 		counter_add(&relay->counters, COUNTER_DATAGRAMS_DROPPED_DRAINING, 1);
 		return NULL;
 	}
-	if (udp_verdict_remembers(listener, opening->key, opening->hash, &opening->client))
+	if (udp_verdict_remembers(listener, opening->key, opening->hash, &who))
 		return NULL;
 	count_opening(listener, opening);
 	flow = flow_create(listener, opening);

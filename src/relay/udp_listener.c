@@ -143,6 +143,9 @@ void udp_listener_set_settings(struct udp_listener *listener, const struct relay
 
 	refcount_take(settings->owner);
 	listener->settings = settings;
+	/* Whom the old plugins refused is the new ones' to judge. */
+	free(listener->denials);
+	listener->denials = NULL;
 	refcount_drop(old->owner);
 	set_timer(listener);
 }

@@ -15,13 +15,13 @@
 #include "relay/udp_waiting.h"
 
 bool udp_verdict_remembers(const struct udp_listener *listener, const struct flow_key *key,
-			   uint64_t hash, const struct address *client)
+			   uint64_t hash, const struct flow_key *who)
 {
 	struct relay *relay = listener->relay;
-	const struct address *denied =
+	const struct flow_key *denied =
 		denial_cache_find(listener->denials, key, hash, relay->loop.now);
 
-	if (denied == NULL || (client != NULL && !address_equal(denied, client)))
+	if (denied == NULL || (who != NULL && !flow_key_equal(denied, who)))
 		return false;
 	counter_add(&relay->counters, COUNTER_DATAGRAMS_DROPPED_DENIED, 1);
 	return true;
@@ -29,22 +29,26 @@ bool udp_verdict_remembers(const struct udp_listener *listener, const struct flo
 
 /* Without memory for it the client is judged again, that is all. */
 static void remember(struct udp_listener *listener, const struct flow_key *key, uint64_t hash,
-		     const struct address *client)
+		     const struct flow_key *who)
 {
 	if (listener->denials == NULL)
 		listener->denials = calloc(1, sizeof(*listener->denials));
 	if (listener->denials != NULL)
-		denial_cache_add(listener->denials, key, hash, client, listener->relay->loop.now);
+		denial_cache_add(listener->denials, key, hash, who, listener->relay->loop.now);
 }
 
 static void refused(struct udp_flow *flow, const struct flow_key *key, uint64_t hash)
 {
 	const struct address balancer = udp_route_peer(&flow->route);
+	const struct flow_key who = {flow->claim.client, flow->claim.destination};
+	enum close_reason reason = plugin_session_refusal(flow->plugins).reason;
 
 	session_plugins_log_refusal(flow->listener->relay, flow->settings, flow->plugins, &balancer,
 				    &flow->claim.client);
-	remember(flow->listener, key, hash, &flow->claim.client);
-	udp_flow_close(flow, plugin_session_refusal(flow->plugins).reason);
+	/* A plugin that failed may be well again in a moment. */
+	if (reason == CLOSE_PLUGIN_DENIED || reason == CLOSE_PLUGIN_RESET)
+		remember(flow->listener, key, hash, &who);
+	udp_flow_close(flow, reason);
 }
 
 /* The verdict that was awaited: never from within an event of the flow. */
@@ -52,6 +56,7 @@ static void decided(void *owner, enum plugin_ruling ruling)
 {
 	struct udp_flow *flow = owner;
 	const struct flow_key key = flow->entry.key;
+	struct relay *relay = flow->listener->relay;
 	struct udp_waiting *waiting = flow->waiting;
 	const uint8_t *bytes = waiting->bytes;
 
@@ -59,15 +64,15 @@ static void decided(void *owner, enum plugin_ruling ruling)
 		refused(flow, &key, flow->entry.hash);
 		return;
 	}
+	if (!udp_flow_dial(flow))
+		return;
+	counter_add(&relay->counters, COUNTER_SESSIONS_RELAYED, 1);
 	flow->waiting = NULL;
-	if (udp_flow_dial(flow)) {
-		counter_add(&flow->listener->relay->counters, COUNTER_SESSIONS_RELAYED, 1);
-		for (unsigned i = 0; i < waiting->count; i++) {
-			udp_inbound_add(flow, bytes, waiting->lengths[i]);
-			bytes += waiting->lengths[i];
-		}
-		udp_inbound_flush(flow->listener->relay);
+	for (unsigned i = 0; i < waiting->count; i++) {
+		udp_inbound_add(flow, bytes, waiting->lengths[i]);
+		bytes += waiting->lengths[i];
 	}
+	udp_inbound_flush(relay);
 	udp_waiting_destroy(waiting);
 }
 

@@ -196,6 +196,10 @@ static void hook_closed(void *state, const struct mmproxy_conn *conn, const stru
 	struct fake_plugin *plugin = state;
 
 	keep_end(plugin, end);
+	if (plugin->meddles) {
+		plugin->of->host.functions.explain(conn, "too late");
+		expect_true(plugin->of->host.functions.defer(conn) == 0, "a ticket after the end");
+	}
 	plugin->closed++;
 	note(plugin, "closed");
 	if ((end->flags & MMPROXY_END_ADOPTED) != 0) {

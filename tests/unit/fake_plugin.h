@@ -57,6 +57,7 @@ struct fake_plugin {
 	/* Called first, to set the above. May be NULL. */
 	void (*prepare)(struct fake_plugin *plugin, const struct mmproxy_conn *conn);
 	void *context;
+	bool meddles; /* explains and defers in `closed`, where neither is allowed */
 
 	/* What it has seen. */
 	struct list visits;

@@ -47,16 +47,16 @@ static void deny(unsigned number, uint64_t hash, uint64_t now)
 {
 	const struct flow_key key = key_of(number);
 
-	denial_cache_add(cache, &key, hash, &key.source, now);
+	denial_cache_add(cache, &key, hash, &key, now);
 }
 
 static bool is_denied(unsigned number, uint64_t hash, uint64_t now)
 {
 	const struct flow_key key = key_of(number);
-	const struct address *found = denial_cache_find(cache, &key, hash, now);
+	const struct flow_key *found = denial_cache_find(cache, &key, hash, now);
 
 	if (found != NULL)
-		assert_true(address_equal(found, &key.source));
+		assert_true(flow_key_equal(found, &key));
 	return found != NULL;
 }
 
@@ -95,7 +95,7 @@ static void another_source_or_destination_is_another_key(void **state)
 
 	(void)state;
 	key.destination = client(50);
-	denial_cache_add(cache, &key, 7, &key.source, NOW);
+	denial_cache_add(cache, &key, 7, &key, NOW);
 	other.destination = client(51);
 	assert_null(denial_cache_find(cache, &other, 7, NOW));
 	other = key;
@@ -108,13 +108,13 @@ static void another_source_or_destination_is_another_key(void **state)
 static void under_one_key_the_client_that_was_refused_last_stands(void **state)
 {
 	const struct flow_key key = key_of(1);
-	const struct address first = client(2), second = client(3);
+	const struct flow_key first = key_of(2), second = key_of(3);
 
 	(void)state;
 	denial_cache_add(cache, &key, 7, &first, NOW);
-	assert_true(address_equal(denial_cache_find(cache, &key, 7, NOW), &first));
+	assert_true(flow_key_equal(denial_cache_find(cache, &key, 7, NOW), &first));
 	denial_cache_add(cache, &key, 7, &second, NOW + 1);
-	assert_true(address_equal(denial_cache_find(cache, &key, 7, NOW + 1), &second));
+	assert_true(flow_key_equal(denial_cache_find(cache, &key, 7, NOW + 1), &second));
 }
 
 static void one_key_has_one_place_however_often_it_is_refused(void **state)

@@ -180,6 +180,17 @@ static void the_last_explanation_stands(void **state)
 	expect_refusal(CLOSE_PLUGIN_DENIED, "a", NULL);
 }
 
+static void a_plugin_that_explains_after_the_end_changes_nothing(void **state)
+{
+	(void)state;
+	a->meddles = true;
+	b->why = "b's own reason";
+	b->answer = MMPROXY_DENY;
+	assert_int_equal(judge(), PLUGIN_REFUSED);
+	close_session(CLOSE_PLUGIN_DENIED);
+	assert_string_equal(b->end.why, "b's own reason");
+}
+
 /* ---- What a plugin sees ---- */
 
 static void the_conn_has_what_the_session_is(void **state)
@@ -448,6 +459,7 @@ int main(void)
 		TEST(a_plugin_without_a_filter_lets_pass_and_hears_of_the_end, start_three),
 		TEST(a_plugin_with_no_hook_at_all_does_no_harm, start_three),
 		TEST(what_one_plugin_explained_is_not_the_next_ones_reason, start_two),
+		TEST(a_plugin_that_explains_after_the_end_changes_nothing, start_two),
 		TEST(a_reason_is_cut_after_120_bytes, start_one),
 		TEST(the_last_explanation_stands, start_one),
 		TEST(the_conn_has_what_the_session_is, start_one),

@@ -205,6 +205,18 @@ static void another_client_or_destination_is_asked_for_itself(void **state)
 	assert_int_equal(count(COUNTER_DATAGRAMS_DROPPED_DENIED), 1);
 }
 
+static void whose_plugin_failed_is_asked_for_with_the_next_datagram(void **state)
+{
+	(void)state;
+	a->answer = -EBUSY;
+	say(UDP_CLIENT, "no");
+	expect_closed(CLOSE_PLUGIN_ERROR, 1);
+	a->answer = MMPROXY_PASS;
+	say(UDP_CLIENT, "yes");
+	EXPECT_HEARD(UDP_CLIENT, "yes|");
+	assert_int_equal(count(COUNTER_DATAGRAMS_DROPPED_DENIED), 0);
+}
+
 static void who_is_denied_takes_nobodys_place(void **state)
 {
 	(void)state;
@@ -382,6 +394,8 @@ static void a_refusal_that_comes_later_drops_what_was_held(void **state)
 	expect_closed(CLOSE_PLUGIN_DENIED, 1);
 	assert_int_equal(fixture.fake.sent_count, 0);
 	assert_int_equal(count(COUNTER_DATAGRAMS_DROPPED_DENIED), 1);
+	/* The first is what the refusal is counted for. */
+	assert_int_equal(count(COUNTER_DATAGRAMS_DROPPED_WAITING), 1);
 	assert_int_equal(flows(), 0);
 }
 
@@ -550,6 +564,18 @@ static void another_client_at_the_same_port_is_asked_for_itself(void **state)
 	assert_int_equal(count(COUNTER_DATAGRAMS_DROPPED_DENIED), 2);
 }
 
+static void another_destination_at_the_same_port_is_asked_for_itself(void **state)
+{
+	(void)state;
+	a->answer = MMPROXY_DENY;
+	say(UDP_CLIENT, "no");
+	a->answer = MMPROXY_PASS;
+	send_via(UDP_BALANCER, UDP_CLIENT, OTHER_DESTINATION, "yes");
+	settle();
+	EXPECT_HEARD(UDP_CLIENT, "yes|");
+	assert_int_equal(count(COUNTER_DATAGRAMS_DROPPED_DENIED), 0);
+}
+
 static void a_client_that_waits_may_be_replaced(void **state)
 {
 	mmproxy_ticket ticket;
@@ -580,6 +606,7 @@ int main(void)
 		TEST(a_refusal_by_reset_is_one_by_silence, start_one),
 		TEST(after_a_while_who_was_denied_is_asked_for_anew, start_one),
 		TEST(another_client_or_destination_is_asked_for_itself, start_one),
+		TEST(whose_plugin_failed_is_asked_for_with_the_next_datagram, start_one),
 		TEST(who_is_denied_takes_nobodys_place, start_with_two_places),
 		TEST(whom_the_listener_refuses_no_plugin_is_asked_for, start_one),
 		TEST(a_dial_that_fails_is_told_with_its_error, start_one),
@@ -601,6 +628,7 @@ int main(void)
 		TEST(what_has_no_header_is_held_with_its_flow, start_one_first),
 		TEST(what_has_no_header_is_denied_with_the_client_before_it, start_one_first),
 		TEST(another_client_at_the_same_port_is_asked_for_itself, start_one_first),
+		TEST(another_destination_at_the_same_port_is_asked_for_itself, start_one_first),
 		TEST(a_client_that_waits_may_be_replaced, start_one_first),
 	};
 
