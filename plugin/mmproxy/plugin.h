@@ -121,7 +121,7 @@ struct mmproxy_end {
 	int32_t error;      /* the negative errno behind a failure, or 0 */
 	const char *reason; /* such as "finished" or "plugin-denied"; good for ever */
 	const char *plugin; /* the entry whose verdict, error or timeout ended it; or NULL */
-	const char *why;    /* what that plugin gave as its reason; or NULL */
+	const char *why;    /* what it gave as its reason, or how it failed; or NULL */
 	uint64_t duration;  /* milliseconds, from `started` */
 	uint64_t bytes_from_client;     /* payload delivered to the upstream */
 	uint64_t bytes_from_upstream;   /* payload delivered to the client's side */
@@ -221,9 +221,9 @@ struct mmproxy_host {
 
 	/*
 	 * Reports a mistake of the plugin's own finding, or a warning: mmproxy puts file, line and
-	 * the setting's path in front. The message says what is wrong, and what would be right. A
-	 * mistake is no more than a report: the hook still has to return -EINVAL. `key` may be
-	 * NULL: the group as a whole.
+	 * the setting's path in front. The message says what is wrong, and what would be right. The
+	 * hook goes on, to find the next, and returns -EINVAL in the end; with a mistake reported
+	 * mmproxy takes whatever it returns for that. `key` may be NULL: the group as a whole.
 	 */
 	void (*config_mistake)(const struct mmproxy_config *config, const char *key,
 			       const char *message);
@@ -255,10 +255,10 @@ struct mmproxy_host {
 
 	/*
 	 * Takes a ticket for a verdict that comes later; `filter` then returns MMPROXY_PENDING.
-	 * Returns 0, which is no ticket, when too many are out: `filter` should then return -EBUSY,
-	 * and the configuration's on_error decides. When `filter` returns anything else than
-	 * PENDING after all, the ticket is void. A second call for the same session gives the same
-	 * ticket.
+	 * Returns 0, which is no ticket, when too many are out (1024 a worker, of all plugins
+	 * together): `filter` should then return -EBUSY, and on_error decides. When `filter`
+	 * returns anything else than PENDING after all, the ticket is void. A second call for the
+	 * same session gives the same ticket.
 	 */
 	mmproxy_ticket (*defer)(const struct mmproxy_conn *conn);
 
@@ -316,8 +316,8 @@ struct mmproxy_plugin {
 	void (*worker_stop)(void *state, uint32_t worker);
 
 	/*
-	 * May this session be? Called once for each, after the header, the listener's subnets and
-	 * the source policy have let it pass, and before the upstream is dialled; for UDP once a
+	 * May this session be? Called once for each that the listener's subnets, the source policy
+	 * and its header let pass and that has an upstream, before that is dialled; for UDP once a
 	 * flow, not a datagram. Plugins are asked in the order of the configuration until one
 	 * refuses. Returns an enum mmproxy_verdict, or an error.
 	 */

@@ -7,9 +7,11 @@
 #include "host/module.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -100,6 +102,34 @@ static int judge_folder(const char *path, char why[static PLUGIN_MODULE_WHY_SIZE
 	return judge_owner(folder, &status, true, why);
 }
 
+/*
+ * Is all of it there? The loader maps what the headers speak of, and where the file ends earlier
+ * the process dies of it; a copy that is under way must not end a daemon that reloads. What is no
+ * shared object at all is left to the loader's own words.
+ */
+static int judge_extent(int fd, const char *path, const struct stat *status,
+			char why[static PLUGIN_MODULE_WHY_SIZE])
+{
+	ElfW(Ehdr) file;
+	ElfW(Phdr) segment;
+	off_t offset;
+
+	if (pread(fd, &file, sizeof(file), 0) != sizeof(file) ||
+	    memcmp(file.e_ident, ELFMAG, SELFMAG) != 0 || file.e_phentsize != sizeof(segment))
+		return 0;
+	for (unsigned i = 0; i < file.e_phnum; i++) {
+		offset = (off_t)(file.e_phoff + i * sizeof(segment));
+		if (pread(fd, &segment, sizeof(segment), offset) != sizeof(segment) ||
+		    (segment.p_type == PT_LOAD &&
+		     (segment.p_filesz > (ElfW(Off))status->st_size ||
+		      segment.p_offset > (ElfW(Off))status->st_size - segment.p_filesz)))
+			return fail(why, -ENOEXEC,
+				    "%s is cut short; copy it beside its place, then rename it",
+				    path);
+	}
+	return 0;
+}
+
 static int judge_file(int fd, const char *path, char why[static PLUGIN_MODULE_WHY_SIZE])
 {
 	struct stat status;
@@ -110,7 +140,9 @@ static int judge_file(int fd, const char *path, char why[static PLUGIN_MODULE_WH
 	if (!S_ISREG(status.st_mode))
 		return fail(why, -EINVAL, "%s is no regular file; name a shared object", path);
 	error = judge_owner(path, &status, false, why);
-	return error < 0 ? error : judge_folder(path, why);
+	if (error == 0)
+		error = judge_folder(path, why);
+	return error < 0 ? error : judge_extent(fd, path, &status, why);
 }
 
 /*

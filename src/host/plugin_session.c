@@ -24,6 +24,7 @@ struct plugin_session {
 	struct ticket *ticket; /* out, or NULL */
 	size_t asked;          /* plugins of the chain that have been asked: these hear the end */
 	enum close_reason reason; /* of the refusal */
+	int error;                /* the -errno of the plugin that failed, or 0 */
 	char *why;                /* what the last plugin said; NULL: nothing */
 	bool filtering;           /* within a filter hook */
 	bool connected;
@@ -163,6 +164,7 @@ static bool fail_with(struct plugin_session *session, int verdict)
 {
 	char why[TICKET_WHY_SIZE];
 
+	session->error = verdict < 0 ? verdict : 0;
 	if (verdict < 0)
 		snprintf(why, sizeof(why), "it failed: %s", log_error_text(verdict));
 	else
@@ -312,7 +314,7 @@ static struct mmproxy_end end_of(const struct plugin_session *session,
 		.flags = (session->connected ? MMPROXY_END_CONNECTED : 0) |
 			 (session->adopted ? MMPROXY_END_ADOPTED : 0),
 		.code = close_reason_code(end->reason),
-		.error = end->error,
+		.error = end->reason == CLOSE_PLUGIN_ERROR ? session->error : end->error,
 		.reason = close_reason_name(end->reason),
 		.plugin = refused ? asked_last(session)->entry->name : NULL,
 		.why = refused ? session->why : NULL,
