@@ -430,6 +430,7 @@ integration_files = \
 	tests/integration/test_plugin_many.py \
 	tests/integration/test_plugin_ratelimit.py \
 	tests/integration/test_plugin_reload.py \
+	tests/integration/test_plugin_replaced.py \
 	tests/integration/test_plugin_tutorial.py \
 	tests/integration/test_plugin_udp.py \
 	tests/integration/test_plugin_udp_deferred.py \

@@ -4,6 +4,8 @@
 import os
 import shutil
 
+import pytest
+
 import plugins
 from headers import CLIENT4, v2
 from sessions import open_session, send
@@ -43,6 +45,24 @@ def test_a_reload_that_finds_the_same_file_has_the_same_code(host, start_daemon)
     for _ in range(5):
         assert mmproxy.reload().event == "config: reloaded"
     assert _mappings(mmproxy, "acl.so") == mapped > 0
+
+
+@pytest.mark.parametrize("kept", [200, 5000, 16000], ids=["headers", "code", "data"])
+def test_a_file_that_is_still_being_copied_is_refused_and_changes_nothing(
+    kept, host, start_daemon, upstream
+):
+    path = f"{plugins.folder()}/copied.so"
+    replace(path, "acl")
+    mmproxy = start_daemon(host, plugins=[{"name": "acl", "path": path}])
+    session = open_session(host, upstream)
+    with open(f"{path}.new", "wb") as file, open(path, "rb") as whole:
+        file.write(whole.read(kept))
+    os.replace(f"{path}.new", path)
+    assert mmproxy.reload().event == "config: reload failed, nothing changed"
+    (mistake,) = mmproxy.log_lines("config: mistake")
+    assert "copied.so is cut short" in mistake["line"]
+    assert_alive(*session)
+    assert_alive(*open_session(host, upstream))
 
 
 def _mappings(mmproxy, name):

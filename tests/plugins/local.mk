@@ -10,6 +10,7 @@ test_plugins = \
 	tests/plugins/reader_1_0.so \
 	tests/plugins/recorder_1_0.so \
 	tests/plugins/shape_empty.so \
+	tests/plugins/shape_filterless.so \
 	tests/plugins/shape_hookless.so \
 	tests/plugins/shape_later.so \
 	tests/plugins/shape_later_used.so \
@@ -71,6 +72,11 @@ tests_plugins_shape_empty_so_SOURCES = tests/plugins/shapes.c
 tests_plugins_shape_empty_so_CPPFLAGS = $(module_cppflags) -DSHAPE_EMPTY
 tests_plugins_shape_empty_so_CFLAGS = $(module_cflags)
 tests_plugins_shape_empty_so_LDFLAGS = $(module_ldflags)
+
+tests_plugins_shape_filterless_so_SOURCES = tests/plugins/shapes.c
+tests_plugins_shape_filterless_so_CPPFLAGS = $(module_cppflags) -DSHAPE_FILTERLESS
+tests_plugins_shape_filterless_so_CFLAGS = $(module_cflags)
+tests_plugins_shape_filterless_so_LDFLAGS = $(module_ldflags)
 
 tests_plugins_shape_hookless_so_SOURCES = tests/plugins/shapes.c
 tests_plugins_shape_hookless_so_CPPFLAGS = $(module_cppflags) -DSHAPE_HOOKLESS

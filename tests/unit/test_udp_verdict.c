@@ -211,6 +211,7 @@ static void whose_plugin_failed_is_asked_for_with_the_next_datagram(void **state
 	a->answer = -EBUSY;
 	say(UDP_CLIENT, "no");
 	expect_closed(CLOSE_PLUGIN_ERROR, 1);
+	assert_int_equal(a->end.error, -EBUSY);
 	a->answer = MMPROXY_PASS;
 	say(UDP_CLIENT, "yes");
 	EXPECT_HEARD(UDP_CLIENT, "yes|");
