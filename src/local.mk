@@ -38,7 +38,7 @@ libmmproxy_a_SOURCES = \
 	src/os/privileges.c src/os/privileges.h \
 	src/os/socket.c src/os/socket.h \
 	src/os/sys.c src/os/sys.h \
-	src/host/host_functions.c \
+	src/host/host_functions.c src/host/host_functions.h \
 	src/host/instance.c src/host/instance.h \
 	src/host/module.c src/host/module.h \
 	src/host/plugin_config.c src/host/plugin_config.h \

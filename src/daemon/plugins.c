@@ -7,6 +7,7 @@
 
 #include "base/report.h"
 #include "daemon/generation.h"
+#include "host/host_functions.h"
 #include "host/instance.h"
 #include "host/plugin_host.h"
 #include "host/plugin_set.h"
@@ -70,10 +71,12 @@ int plugins_open(struct plugin_host *host, struct generation *generation, struct
 static int check_list(const struct plugin_list *list, struct report *mistakes,
 		      struct report *remarks)
 {
+	struct mmproxy_host functions;
 	int error = 0;
 
+	host_functions_fill(&functions, 0);
 	for (size_t i = 0; i < list->count; i++) {
-		if (instance_check(&list->entries[i], mistakes, remarks) < 0)
+		if (instance_check(&functions, &list->entries[i], mistakes, remarks) < 0)
 			error = -EINVAL;
 	}
 	return error;

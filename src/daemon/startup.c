@@ -15,6 +15,7 @@
 
 #include "daemon/plugins.h"
 #include "daemon/server_state.h"
+#include "host/host_functions.h"
 #include "os/descriptors.h"
 #include "os/log.h"
 #include "os/privileges.h"
@@ -147,6 +148,7 @@ static int stage_plugins(struct server *server)
 
 	if (plugin_host_init(&server->plugins, server->worker_count) < 0)
 		return out_of_memory();
+	host_functions_fill(&server->plugins.functions, server->worker_count);
 	report_init(&mistakes);
 	error = plugins_open(&server->plugins, server->generation, &mistakes);
 	reload_log_mistakes(&mistakes);

@@ -4,6 +4,8 @@
 #include <config.h>
 #endif
 
+#include "host/host_functions.h"
+
 #include <errno.h>
 #include <string.h>
 

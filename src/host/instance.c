@@ -54,10 +54,9 @@ static int settings_read(const struct plugin_entry *entry, const char *hook, int
 	return result < 0 ? result : -EINVAL;
 }
 
-int instance_check(const struct plugin_entry *entry, struct report *mistakes,
-		   struct report *warnings)
+int instance_check(const struct mmproxy_host *functions, const struct plugin_entry *entry,
+		   struct report *mistakes, struct report *warnings)
 {
-	struct mmproxy_host functions;
 	struct plugin_module module;
 	size_t before = mistakes->count;
 	int error = load(&module, entry, mistakes);
@@ -65,9 +64,8 @@ int instance_check(const struct plugin_entry *entry, struct report *mistakes,
 	if (error < 0)
 		return error;
 	if (module.hooks.check != NULL) {
-		host_functions_fill(&functions, 0);
 		plugin_config_begin(entry->config, mistakes, warnings);
-		error = module.hooks.check(&functions, entry->config);
+		error = module.hooks.check(functions, entry->config);
 		error = settings_read(entry, "check", error, before, mistakes);
 	}
 	plugin_module_unload(&module);

@@ -54,8 +54,8 @@ struct mmproxy_instance *instance_open(struct plugin_host *host, const struct pl
 void instance_close(struct mmproxy_instance *instance);
 
 /* `mmproxy --check`: loads the entry's plugin and lets it judge its settings. 0 or -errno. */
-int instance_check(const struct plugin_entry *entry, struct report *mistakes,
-		   struct report *warnings);
+int instance_check(const struct mmproxy_host *functions, const struct plugin_entry *entry,
+		   struct report *mistakes, struct report *warnings);
 
 /* Hooks, on a worker's thread. Those that the plugin does not have do nothing, and pass. */
 void instance_worker_start(struct mmproxy_instance *instance, struct ticket_pool *worker);

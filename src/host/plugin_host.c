@@ -15,7 +15,6 @@ int plugin_host_init(struct plugin_host *host, unsigned worker_count)
 	};
 	if (host->pools == NULL)
 		return -ENOMEM;
-	host_functions_fill(&host->functions, worker_count);
 	for (unsigned worker = 0; worker < worker_count; worker++)
 		ticket_pool_init(&host->pools[worker], worker);
 	return 0;

@@ -23,7 +23,7 @@ struct plugin_counter {
 };
 
 struct plugin_host {
-	struct mmproxy_host functions; /* what every plugin is handed */
+	struct mmproxy_host functions; /* what every plugin is handed: host_functions_fill() */
 	unsigned worker_count;
 	struct ticket_pool *pools;       /* one a worker */
 	struct plugin_counter *counters; /* in the order in which they were named */
@@ -36,9 +36,6 @@ void plugin_host_finish(struct plugin_host *host); /* one that is all zero, too 
 /* The counter of this name, new or not; NULL when out of memory. Main thread only. */
 struct plugin_counter *plugin_host_counter(struct plugin_host *host, const char *plugin,
 					   const char *name);
-
-/* Fills in the functions; `workers` is 0 where there are none, in `check`. */
-void host_functions_fill(struct mmproxy_host *functions, unsigned workers);
 
 static inline void plugin_counter_add(struct plugin_counter *counter, uint64_t amount)
 {

@@ -255,7 +255,7 @@ static void use_verdict(struct plugin_session *session, const struct ticket *tic
 	resume(session, apply(session, ticket->verdict));
 }
 
-void plugin_session_ticket_completed(struct ticket *ticket)
+static void ticket_completed(struct ticket *ticket)
 {
 	struct plugin_session *session = ticket->session;
 	mmproxy_ticket number;
@@ -264,7 +264,7 @@ void plugin_session_ticket_completed(struct ticket *ticket)
 	use_verdict(session, ticket);
 }
 
-void plugin_session_ticket_expired(struct timer *timer)
+static void ticket_expired(struct timer *timer)
 {
 	struct ticket *ticket = container_of(timer, struct ticket, timer);
 	struct plugin_session *session = ticket->session;
@@ -280,6 +280,8 @@ void plugin_session_ticket_expired(struct timer *timer)
 			number);
 	resume(session, fail(session, CLOSE_PLUGIN_TIMEOUT, "no verdict within its timeout"));
 }
+
+static const struct ticket_fate fate = {ticket_completed, ticket_expired};
 
 struct plugin_refusal plugin_session_refusal(const struct plugin_session *session)
 {
@@ -365,7 +367,8 @@ mmproxy_ticket plugin_session_defer(const struct mmproxy_conn *conn)
 	if (!session->filtering)
 		return 0;
 	if (session->ticket == NULL)
-		session->ticket = ticket_pool_take(session->worker, session, asked_last(session));
+		session->ticket =
+			ticket_pool_take(session->worker, session, asked_last(session), &fate);
 	return session->ticket != NULL ? ticket_number(session->worker, session->ticket) : 0;
 }
 

@@ -14,10 +14,8 @@
 
 #include "base/address.h"
 #include "base/close_reason.h"
-#include "base/timer_wheel.h"
 
 struct plugin_chain;
-struct ticket;
 struct ticket_pool;
 
 enum plugin_ruling {
@@ -100,9 +98,5 @@ int plugin_session_tlv_at(const struct mmproxy_conn *conn, unsigned position, un
 			  const uint8_t **value);
 void plugin_session_explain(const struct mmproxy_conn *conn, const char *why);
 mmproxy_ticket plugin_session_defer(const struct mmproxy_conn *conn);
-
-/* For ticket_pool.c: what became of a ticket. */
-void plugin_session_ticket_completed(struct ticket *ticket);
-void plugin_session_ticket_expired(struct timer *timer);
 
 #endif

@@ -8,7 +8,6 @@
 #include <sys/eventfd.h>
 
 #include "base/utf8.h"
-#include "host/plugin_session.h"
 
 /* A ticket's number, from the lowest bit: its place in the pool, the worker, how often it was used.
  */
@@ -49,13 +48,12 @@ static void allocate(struct ticket_pool *pool)
 {
 	pool->tickets = calloc(TICKET_POOL_SIZE, sizeof(*pool->tickets));
 	for (unsigned i = 0; pool->tickets != NULL && i < TICKET_POOL_SIZE; i++) {
-		timer_init(&pool->tickets[i].timer, plugin_session_ticket_expired);
 		list_append(&pool->free, &pool->tickets[i].link);
 	}
 }
 
 struct ticket *ticket_pool_take(struct ticket_pool *pool, struct plugin_session *session,
-				struct mmproxy_instance *instance)
+				struct mmproxy_instance *instance, const struct ticket_fate *fate)
 {
 	struct ticket *ticket = NULL;
 
@@ -65,7 +63,9 @@ struct ticket *ticket_pool_take(struct ticket_pool *pool, struct plugin_session 
 	if (!list_empty(&pool->free)) {
 		ticket = container_of(pool->free.next, struct ticket, link);
 		list_remove(&ticket->link);
+		timer_init(&ticket->timer, fate->expired);
 		ticket->session = session;
+		ticket->fate = fate;
 		ticket->instance = instance;
 		ticket->use++;
 		ticket->state = TICKET_AWAITED;
@@ -136,6 +136,6 @@ void ticket_pool_deliver(struct ticket_pool *pool)
 		pthread_mutex_unlock(&pool->lock);
 		if (ticket == NULL)
 			return;
-		plugin_session_ticket_completed(ticket);
+		ticket->fate->completed(ticket);
 	}
 }

@@ -27,6 +27,14 @@ struct plugin_session;
 /* A plugin's reason, with its NUL. */
 #define TICKET_WHY_SIZE 121
 
+struct ticket;
+
+/* What becomes of a ticket that its session has not given back; each is to give it back. */
+struct ticket_fate {
+	void (*completed)(struct ticket *ticket); /* the verdict is there */
+	void (*expired)(struct timer *timer);     /* ticket->timer has run out */
+};
+
 enum ticket_state {
 	TICKET_FREE,
 	TICKET_AWAITED,   /* handed out */
@@ -35,8 +43,9 @@ enum ticket_state {
 
 struct ticket {
 	struct list link;   /* pool->free or pool->completed */
-	struct timer timer; /* the entry's timeout; the worker's alone, as are the next two */
+	struct timer timer; /* the entry's timeout; the worker's alone, as are the next three */
 	struct plugin_session *session;
+	const struct ticket_fate *fate;
 	struct mmproxy_instance *instance;
 	uint64_t use; /* how many times it has been taken: makes its number unique */
 	enum ticket_state state;
@@ -63,9 +72,9 @@ void ticket_pool_attach(struct ticket_pool *pool, struct loop *loop, int wake);
 /* They are going; no ticket is out any more. */
 void ticket_pool_detach(struct ticket_pool *pool);
 
-/* NULL when all are out, or memory is. */
+/* `fate` outlives the ticket. NULL when all are out, or memory is. */
 struct ticket *ticket_pool_take(struct ticket_pool *pool, struct plugin_session *session,
-				struct mmproxy_instance *instance);
+				struct mmproxy_instance *instance, const struct ticket_fate *fate);
 
 /*
  * The ticket is void from now on. Returns what it was: TICKET_AWAITED when nobody has completed it,
@@ -88,7 +97,7 @@ static inline unsigned ticket_worker(mmproxy_ticket number)
 	return (unsigned)(number >> 12) & 0xff;
 }
 
-/* Hands each completed verdict to its session, plugin_session_resume(). */
+/* Hands each completed ticket to its fate. */
 void ticket_pool_deliver(struct ticket_pool *pool);
 
 #endif

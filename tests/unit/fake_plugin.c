@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/refcount.h"
+#include "host/host_functions.h"
 #include "host/plugin_config.h"
 #include "host/ticket_pool.h"
 #include "os/loop.h"
@@ -278,6 +279,7 @@ void fake_plugins_open(struct fake_plugins *plugins, unsigned count, struct refc
 	for (unsigned i = 0; i < count; i++)
 		make_entry(plugins, i);
 	expect_true(plugin_host_init(&plugins->host, 1) == 0, "no host");
+	host_functions_fill(&plugins->host.functions, 1);
 	plugins->set = plugin_set_create(&plugins->host, owner);
 	expect_true(plugins->set != NULL, "no set");
 	plugins->chain =

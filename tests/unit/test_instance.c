@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/report.h"
+#include "host/host_functions.h"
 #include "host/instance.h"
 #include "host/plugin_config.h"
 #include "host/plugin_host.h"
@@ -35,6 +36,7 @@ static const char *complaint; /* they report this mistake; NULL: none */
 static const char *loaded;    /* the path */
 static unsigned loads, unloads, opens, closes;
 static const struct mmproxy_host *handed;
+static struct mmproxy_host for_check;
 
 static int read_settings(const struct mmproxy_config *config)
 {
@@ -119,7 +121,11 @@ static int start(void **state)
 	};
 	plugin_config_add(entry.config, "known", WHERE ".config.known", PLUGIN_CONFIG_INTEGER);
 	plugin_config_add(entry.config, "typo", WHERE ".config.typo", PLUGIN_CONFIG_INTEGER);
-	return plugin_host_init(&host, 2);
+	if (plugin_host_init(&host, 2) < 0)
+		return -1;
+	host_functions_fill(&host.functions, 2);
+	host_functions_fill(&for_check, 0);
+	return 0;
 }
 
 static int stop(void **state)
@@ -186,7 +192,7 @@ static void one_that_cannot_be_loaded_says_why(void **state)
 	entry.path = (char *)(uintptr_t) "missing.so";
 	assert_false(open_it());
 	expect_line(&mistakes, WHERE ": plugin \"some-name\": it is missing; write another");
-	assert_true(instance_check(&entry, &mistakes, &warnings) < 0);
+	assert_true(instance_check(&for_check, &entry, &mistakes, &warnings) < 0);
 	expect_line(&mistakes, WHERE ": plugin \"some-name\": it is missing; write another");
 	assert_int_equal(opens + closes, 0);
 }
@@ -230,16 +236,16 @@ static void one_that_opens_in_spite_of_a_mistake_is_closed_again(void **state)
 static void a_check_reads_the_settings_and_opens_nothing(void **state)
 {
 	(void)state;
-	assert_int_equal(instance_check(&entry, &mistakes, &warnings), 0);
+	assert_int_equal(instance_check(&for_check, &entry, &mistakes, &warnings), 0);
 	expect_line(&mistakes, NULL);
 	expect_line(&warnings,
 		    WHERE ".config.typo: the plugin has no such setting; it has no effect");
 	complaint = "nothing fits; write something else";
-	assert_int_equal(instance_check(&entry, &mistakes, &warnings), -EINVAL);
+	assert_int_equal(instance_check(&for_check, &entry, &mistakes, &warnings), -EINVAL);
 	expect_line(&mistakes, WHERE ".config: nothing fits; write something else");
 	complaint = NULL;
 	answer = -ENOMEM;
-	assert_int_equal(instance_check(&entry, &mistakes, &warnings), -ENOMEM);
+	assert_int_equal(instance_check(&for_check, &entry, &mistakes, &warnings), -ENOMEM);
 	expect_line(&mistakes,
 		    WHERE ": plugin \"some-name\": its check hook failed: Cannot allocate memory");
 	assert_int_equal(opens + closes, 0);
@@ -252,7 +258,7 @@ static void a_plugin_needs_no_hook(void **state)
 
 	(void)state;
 	hooks = (struct mmproxy_plugin){.size = sizeof(hooks), .name = "none", .version = "0"};
-	assert_int_equal(instance_check(&entry, &mistakes, &warnings), 0);
+	assert_int_equal(instance_check(&for_check, &entry, &mistakes, &warnings), 0);
 	assert_true(open_it());
 	instance_worker_start(instance, &host.pools[0]);
 	assert_int_equal(instance_filter(instance, &host.pools[0], &conn), MMPROXY_PASS);

@@ -40,7 +40,7 @@ static char instances[2];
 #define HERS ((struct mmproxy_instance *)(void *)&instances[0])
 #define HIS  ((struct mmproxy_instance *)(void *)&instances[1])
 
-void plugin_session_ticket_completed(struct ticket *ticket)
+static void ticket_completed(struct ticket *ticket)
 {
 	struct plugin_session *session = ticket->session;
 
@@ -52,12 +52,14 @@ void plugin_session_ticket_completed(struct ticket *ticket)
 		assert_int_equal(ticket_pool_release(&pool, session->voids), TICKET_COMPLETED);
 }
 
-void plugin_session_ticket_expired(struct timer *timer)
+static void ticket_expired(struct timer *timer)
 {
 	struct ticket *ticket = container_of(timer, struct ticket, timer);
 
 	ticket->session->expired++;
 }
+
+static const struct ticket_fate fate = {ticket_completed, ticket_expired};
 
 static int start_unattached(void **state)
 {
@@ -93,7 +95,7 @@ static bool was_woken(void)
 
 static struct ticket *take(struct plugin_session *session)
 {
-	return ticket_pool_take(&pool, session, HERS);
+	return ticket_pool_take(&pool, session, HERS, &fate);
 }
 
 static int complete(const struct ticket *ticket, int verdict, const char *why)
@@ -169,7 +171,7 @@ static void no_two_numbers_are_alike_of_whichever_worker_they_are(void **state)
 	ticket_pool_init(&other, 255);
 	for (unsigned i = 0; i < 3 * TICKET_POOL_SIZE; i++) {
 		struct ticket_pool *of = i % 3 == 0 ? &other : &pool;
-		struct ticket *ticket = ticket_pool_take(of, &session, HERS);
+		struct ticket *ticket = ticket_pool_take(of, &session, HERS, &fate);
 
 		seen[count] = ticket_number(of, ticket);
 		assert_int_equal(ticket_worker(seen[count]), of->worker);
