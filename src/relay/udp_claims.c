@@ -85,10 +85,21 @@ enum udp_claim_result udp_claim_make(struct udp_claims *claims, struct udp_claim
 		bucket = bucket_of(claims, &claim->client);
 		claim->next = *bucket;
 		claim->stands = true;
+		atomic_store_explicit(&claim->lost, false, memory_order_relaxed);
 		*bucket = claim;
 	}
 	pthread_mutex_unlock(&claims->lock);
 	return result;
+}
+
+bool udp_claim_stands(struct udp_claims *claims, const struct udp_claim *claim)
+{
+	bool stands;
+
+	pthread_mutex_lock(&claims->lock);
+	stands = claim->stands;
+	pthread_mutex_unlock(&claims->lock);
+	return stands;
 }
 
 void udp_claim_drop(struct udp_claims *claims, struct udp_claim *claim)

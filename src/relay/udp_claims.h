@@ -46,8 +46,15 @@ enum udp_claim_result {
 int udp_claims_init(struct udp_claims *claims, unsigned capacity, const struct siphash_key *secret);
 void udp_claims_finish(struct udp_claims *claims);
 
-/* The addresses and the listener are filled in by the caller. */
+/* The addresses and the listener are filled in by the caller. One that was lost may be made again.
+ */
 enum udp_claim_result udp_claim_make(struct udp_claims *claims, struct udp_claim *claim);
+
+/*
+ * Has nobody taken it over up to now? To be asked once its socket is connected: the kernel gives
+ * the answers to the newest socket, and that has to be the one of the claim that stands.
+ */
+bool udp_claim_stands(struct udp_claims *claims, const struct udp_claim *claim);
 
 /* Harmless for a claim that was refused, lost or never made. */
 void udp_claim_drop(struct udp_claims *claims, struct udp_claim *claim);

@@ -22,6 +22,9 @@
 /* Bytes that an upstream's burst may take up until its worker gets to it. */
 #define RECEIVE_BUFFER (1 << 20)
 
+/* Of a flow that other workers open at the same moment; each is over in microseconds. */
+#define DIAL_ATTEMPTS 8
+
 static void release_run(struct loop_task *task)
 {
 	free(container_of(task, struct udp_flow, release));
@@ -211,6 +214,35 @@ static bool claim_port(struct udp_flow *flow, uint16_t *port)
 	return flow->settings->port_conflict == RELAY_PORT_CONFLICT_ANY_PORT;
 }
 
+/*
+ * Dials with the claim, if the client's port can be claimed. Another worker may take the claim over
+ * meanwhile, and have its socket connected before this one: then this one would be the newest and
+ * get the answers, for a balancer that the client has left. So it is closed, and the claim made
+ * anew.
+ */
+static bool dial_claimed(struct udp_flow *flow, struct dial_request *request,
+			 struct dial_result *result)
+{
+	struct relay *relay = flow->listener->relay;
+
+	*result = (struct dial_result){.fd = -1, .reason = CLOSE_FLOW_MOVED};
+	for (unsigned i = 0; i < DIAL_ATTEMPTS; i++) {
+		if (!claim_port(flow, &request->source.port)) {
+			result->reason = CLOSE_PORT_CONFLICT;
+			return false;
+		}
+		dial_udp(relay->sys, request, result);
+		relay_count_dial(relay, result);
+		if (result->fd < 0)
+			return false;
+		if (request->source.port == 0 || udp_claim_stands(relay->udp_claims, &flow->claim))
+			return true;
+		relay->sys->close(result->fd);
+		*result = (struct dial_result){.fd = -1, .reason = CLOSE_FLOW_MOVED};
+	}
+	return false;
+}
+
 static bool fail(struct udp_flow *flow, enum close_reason reason, const char *step, int error)
 {
 	if (flow->plugins != NULL)
@@ -232,11 +264,7 @@ bool udp_flow_dial(struct udp_flow *flow)
 	struct dial_result result;
 	int error;
 
-	if (!claim_port(flow, &request.source.port))
-		return fail(flow, CLOSE_PORT_CONFLICT, NULL, 0);
-	dial_udp(relay->sys, &request, &result);
-	relay_count_dial(relay, &result);
-	if (result.fd < 0)
+	if (!dial_claimed(flow, &request, &result))
 		return fail(flow, result.reason, result.step, result.error);
 	flow->fd = result.fd;
 	flow->port_replaced =
