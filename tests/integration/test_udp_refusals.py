@@ -208,6 +208,7 @@ def test_an_address_this_host_was_given_after_the_start_is_refused_as_well(
 ):
     mmproxy = start_udp(host)
     host.add_interface(f"{OWN4}/24", f"{OWN6}/64")
+    mmproxy.wait_until_idle()  # the kernel's notice has reached every worker
     balancer, upstreams = Balancer(host), (udp_upstream, udp_upstream6)
     for address in OWN4, OWN6:
         assert_refused(mmproxy, balancer, upstreams, address, "source-own")
