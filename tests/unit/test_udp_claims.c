@@ -189,6 +189,24 @@ static void a_claim_goes_back_and_forth_between_two_workers(void **state)
 	udp_claim_drop(&claims, &b);
 }
 
+static void a_claim_that_was_lost_can_be_made_again(void **state)
+{
+	struct udp_claim mine = usual_claim(), theirs = usual_claim();
+
+	(void)state;
+	assert_false(udp_claim_stands(&claims, &mine));
+	expect_made(&mine, UDP_CLAIM_NEW);
+	assert_true(udp_claim_stands(&claims, &mine));
+	expect_made(&theirs, UDP_CLAIM_TAKEN_OVER);
+	assert_false(udp_claim_stands(&claims, &mine));
+	expect_made(&mine, UDP_CLAIM_TAKEN_OVER);
+	assert_true(udp_claim_stands(&claims, &mine));
+	assert_false(udp_claim_stands(&claims, &theirs));
+	assert_true(udp_claim_is_lost(&theirs));
+	udp_claim_drop(&claims, &theirs);
+	udp_claim_drop(&claims, &mine);
+}
+
 static void dropping_what_was_never_made_or_refused_changes_nothing(void **state)
 {
 	struct udp_claim stands = usual_claim(), never = usual_claim();
@@ -298,6 +316,7 @@ int main(void)
 		TEST(a_listener_is_known_by_its_name_not_by_where_the_name_is_kept),
 		TEST(the_loser_can_be_dropped_before_and_after_the_winner),
 		TEST(a_claim_goes_back_and_forth_between_two_workers),
+		TEST(a_claim_that_was_lost_can_be_made_again),
 		TEST(dropping_what_was_never_made_or_refused_changes_nothing),
 		TEST(in_a_crowd_every_claim_is_kept_apart),
 		TEST(threads_that_fight_over_claims_lose_or_drop_each_once),
