@@ -22,7 +22,7 @@
 /* Bytes that an upstream's burst may take up until its worker gets to it. */
 #define RECEIVE_BUFFER (1 << 20)
 
-/* Of a flow that other workers open at the same moment; each is over in microseconds. */
+/* Of a flow that other workers open at the same moment: enough that all of them get their turn. */
 #define DIAL_ATTEMPTS 8
 
 static void release_run(struct loop_task *task)
