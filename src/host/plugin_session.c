@@ -164,11 +164,12 @@ static bool fail_with(struct plugin_session *session, int verdict)
 {
 	char why[TICKET_WHY_SIZE];
 
-	session->error = verdict < 0 ? verdict : 0;
-	if (verdict < 0)
+	if (verdict < 0) {
+		session->error = verdict;
 		snprintf(why, sizeof(why), "it failed: %s", log_error_text(verdict));
-	else
+	} else {
 		snprintf(why, sizeof(why), "%d is no verdict", verdict);
+	}
 	return fail(session, CLOSE_PLUGIN_ERROR, why);
 }
 
@@ -205,7 +206,9 @@ static bool ask_next(struct plugin_session *session)
 	mmproxy_ticket number;
 	int verdict;
 
+	/* What another said, or how it failed, is none of this one's. */
 	set_why(session, NULL);
+	session->error = 0;
 	session->filtering = true;
 	verdict = instance_filter(instance, session->worker, conn_for(session, session->asked - 1));
 	session->filtering = false;
@@ -223,7 +226,7 @@ static bool ask_next(struct plugin_session *session)
 }
 
 /* From where the session stands to the end of the chain, a refusal, or a ticket. */
-static enum plugin_ruling go_on(struct plugin_session *session)
+enum plugin_ruling plugin_session_judge(struct plugin_session *session)
 {
 	while (session->asked < session->chain->count) {
 		if (!ask_next(session))
@@ -232,15 +235,10 @@ static enum plugin_ruling go_on(struct plugin_session *session)
 	return PLUGIN_PASSED;
 }
 
-enum plugin_ruling plugin_session_judge(struct plugin_session *session)
-{
-	return go_on(session);
-}
-
 /* The verdict that was awaited is there. */
 static void resume(struct plugin_session *session, bool passed)
 {
-	enum plugin_ruling ruling = passed ? go_on(session) : PLUGIN_REFUSED;
+	enum plugin_ruling ruling = passed ? plugin_session_judge(session) : PLUGIN_REFUSED;
 
 	if (ruling != PLUGIN_AWAITED)
 		session->decided(session->owner, ruling);
@@ -270,8 +268,7 @@ static void ticket_expired(struct timer *timer)
 	struct plugin_session *session = ticket->session;
 	mmproxy_ticket number;
 
-	/* It may have been completed this very moment: then the plugin has been told that it
-	 * counts. */
+	/* Completed this very moment? Then its plugin has been told that the verdict counts. */
 	if (!give_ticket_back(session, &number)) {
 		use_verdict(session, ticket);
 		return;

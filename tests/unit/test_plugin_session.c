@@ -180,6 +180,29 @@ static void the_last_explanation_stands(void **state)
 	expect_refusal(CLOSE_PLUGIN_DENIED, "a", NULL);
 }
 
+static void how_one_plugin_failed_is_not_how_the_next_one_did(void **state)
+{
+	(void)state;
+	plugins.entries[0].on_error = PLUGIN_ON_ERROR_PASS;
+	a->answer = -EIO;
+	b->answer = 99;
+	assert_int_equal(judge(), PLUGIN_REFUSED);
+	close_session(CLOSE_PLUGIN_ERROR);
+	assert_int_equal(b->end.error, 0);
+}
+
+static void a_pending_without_a_ticket_has_no_errno_of_another(void **state)
+{
+	(void)state;
+	plugins.entries[0].on_error = PLUGIN_ON_ERROR_PASS;
+	a->answer = -EIO;
+	b->answer = MMPROXY_PENDING;
+	b->forgets_to_defer = true;
+	assert_int_equal(judge(), PLUGIN_REFUSED);
+	close_session(CLOSE_PLUGIN_ERROR);
+	assert_int_equal(b->end.error, 0);
+}
+
 static void a_plugin_that_explains_after_the_end_changes_nothing(void **state)
 {
 	(void)state;
@@ -459,6 +482,8 @@ int main(void)
 		TEST(a_plugin_without_a_filter_lets_pass_and_hears_of_the_end, start_three),
 		TEST(a_plugin_with_no_hook_at_all_does_no_harm, start_three),
 		TEST(what_one_plugin_explained_is_not_the_next_ones_reason, start_two),
+		TEST(how_one_plugin_failed_is_not_how_the_next_one_did, start_two),
+		TEST(a_pending_without_a_ticket_has_no_errno_of_another, start_two),
 		TEST(a_plugin_that_explains_after_the_end_changes_nothing, start_two),
 		TEST(a_reason_is_cut_after_120_bytes, start_one),
 		TEST(the_last_explanation_stands, start_one),
