@@ -35,7 +35,10 @@ int config_begin(struct config *config)
 		.workers = config_count_cpus(),
 		.user = strdup("nobody"),
 		.drain_timeout = 10 * 1000,
-		.log = {.level = LOG_LEVEL_INFO, .format = LOG_FORMAT_TEXT},
+		.log = {.level = LOG_LEVEL_INFO,
+			.format = LOG_FORMAT_TEXT,
+			.target = LOG_TARGET_DEFAULT},
+		.control = {.mode = 0660},
 	};
 	return config->user != NULL ? 0 : -ENOMEM;
 }
@@ -69,6 +72,10 @@ void config_finish(struct config *config)
 	free(config->listeners);
 	free(config->user);
 	free(config->group);
+	free(config->control.socket);
+	free(config->control.group);
+	free(config->control.where);
+	free(config->metrics_where);
 	plugins_finish(&config->plugins);
 	report_finish(&config->remarks);
 	memset(config, 0, sizeof(*config));

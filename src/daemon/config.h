@@ -33,6 +33,15 @@ struct config_listener {
 	struct relay_settings relay; /* points to the above; .owner is set by the generation */
 };
 
+/* The control socket, for mmproxyctl. */
+struct config_control {
+	char *socket;  /* its path; NULL: $RUNTIME_DIRECTORY/control.sock, or
+			  /run/mmproxy/control.sock */
+	uint32_t mode; /* of the file */
+	char *group; /* of the file, and whose members may change things; NULL: the daemon's own */
+	char *where; /* "file:line" of the group; NULL: nobody asked for it */
+};
+
 struct config {
 	unsigned workers;   /* never 0: "one a CPU" is resolved when loaded */
 	bool workers_given; /* a number was; the count of CPUs may change under way */
@@ -40,6 +49,9 @@ struct config {
 	char *group;            /* NULL: the user's own */
 	uint32_t drain_timeout; /* milliseconds */
 	struct log_options log;
+	struct config_control control;
+	struct address metrics_listen; /* ADDRESS_NONE: no metrics over HTTP */
+	char *metrics_where;           /* "file:line" of it */
 	struct plugin_list plugins;
 	struct config_listener *listeners;
 	size_t listener_count;

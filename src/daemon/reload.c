@@ -146,25 +146,25 @@ static struct generation *next_generation(struct server *server, struct config *
 	return NULL;
 }
 
-void reload_run(struct server *server)
+int reload_run(struct server *server, struct report *mistakes)
 {
 	const struct server_options *options = server->options;
 	struct generation *generation = NULL;
 	struct config config = {0};
-	struct report report;
 
-	report_init(&report);
-	if (options->reload_config(options->user_data, &config, &report) == 0) {
-		compare(&server->generation->config, &config, &report);
-		if (report.count == 0)
-			generation = next_generation(server, &config, &report);
-	}
-	if (generation != NULL) {
-		put_in_place(server, generation);
-		config_log_remarks(&generation->config);
-	} else {
-		log_failure(&report);
+	if (server->stopping) {
+		report_add(mistakes, "configuration: not loaded again, mmproxy is stopping");
+	} else if (options->reload_config(options->user_data, &config, mistakes) == 0) {
+		compare(&server->generation->config, &config, mistakes);
+		if (mistakes->count == 0)
+			generation = next_generation(server, &config, mistakes);
 	}
 	config_finish(&config);
-	report_finish(&report);
+	if (generation == NULL) {
+		log_failure(mistakes);
+		return -EINVAL;
+	}
+	put_in_place(server, generation);
+	config_log_remarks(&generation->config);
+	return 0;
 }

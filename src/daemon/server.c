@@ -26,7 +26,7 @@
 /* Milliseconds until another try at reading this host's addresses. */
 #define ADDRESSES_RETRY 1000
 
-static uint64_t sum_counter(const struct server *server, enum counter counter)
+uint64_t server_sum_counter(const struct server *server, enum counter counter)
 {
 	uint64_t sum = 0;
 
@@ -73,7 +73,7 @@ static void log_counters(const struct server *server)
 	}
 
 	for (enum counter counter = 0; counter < COUNTER_COUNT; counter++) {
-		uint64_t value = sum_counter(server, counter);
+		uint64_t value = server_sum_counter(server, counter);
 
 		if (value == 0)
 			continue;
@@ -87,8 +87,7 @@ static void log_counters(const struct server *server)
 	free(fields);
 }
 
-/* Sessions and flows alive now, in all workers. */
-static uint64_t count_sessions(const struct server *server)
+uint64_t server_count_sessions(const struct server *server)
 {
 	uint64_t sessions = atomic_load(&server->descriptors.used);
 
@@ -103,8 +102,7 @@ static void stop_workers(struct server *server)
 		worker_send_stop(&server->workers[i]);
 }
 
-/* The first request lets sessions finish, the second ends them. */
-static void stop_requested(struct server *server)
+void server_drain(struct server *server)
 {
 	uint32_t drain_timeout = server->generation->config.drain_timeout;
 
@@ -115,7 +113,7 @@ static void stop_requested(struct server *server)
 	}
 	server->stopping = true;
 	log_info("daemon", "stopping: no new sessions",
-		 LOG_NUMBER("sessions", count_sessions(server)),
+		 LOG_NUMBER("sessions", server_count_sessions(server)),
 		 LOG_SECONDS("drain_timeout", drain_timeout));
 	for (unsigned i = 0; i < server->worker_count; i++)
 		worker_send_drain(&server->workers[i]);
@@ -126,8 +124,18 @@ static void drain_expired(struct timer *timer)
 {
 	struct server *server = container_of(timer, struct server, drain_timer);
 
-	log_info("daemon", "drain_timeout is over", LOG_NUMBER("sessions", count_sessions(server)));
+	log_info("daemon", "drain_timeout is over",
+		 LOG_NUMBER("sessions", server_count_sessions(server)));
 	stop_workers(server);
+}
+
+static void reload_requested(struct server *server)
+{
+	struct report mistakes;
+
+	report_init(&mistakes);
+	reload_run(server, &mistakes);
+	report_finish(&mistakes);
 }
 
 static void signals_ready(struct loop_source *source, uint32_t events)
@@ -140,13 +148,10 @@ static void signals_ready(struct loop_source *source, uint32_t events)
 		switch (info.ssi_signo) {
 		case SIGTERM:
 		case SIGINT:
-			stop_requested(server);
+			server_drain(server);
 			break;
 		case SIGHUP:
-			if (server->stopping)
-				log_warning("config", "not reloaded: stopping");
-			else
-				reload_run(server);
+			reload_requested(server);
 			break;
 		case SIGUSR1:
 			log_counters(server);
@@ -186,6 +191,17 @@ static void retired_ready(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (eventfd_read(server->retirement.wake, &count) == 0)
 		generation_free_retired(&server->retirement);
+}
+
+/* A worker has done what it was asked to. */
+static void returns_ready(struct loop_source *source, uint32_t events)
+{
+	struct server *server = container_of(source, struct server, returns_source);
+	eventfd_t count;
+
+	(void)events;
+	if (eventfd_read(server->returns.wake, &count) == 0)
+		worker_returns_run(&server->returns);
 }
 
 static void update_own_addresses(struct server *server)
@@ -228,6 +244,7 @@ int server_watch(struct server *server)
 		{server->adopted, &server->adopted_source},
 		{server->notices, &server->notices_source},
 		{server->retirement.wake, &server->retired_source},
+		{server->returns.wake, &server->returns_source},
 	};
 
 	server->signals_source.ready = signals_ready;
@@ -235,6 +252,7 @@ int server_watch(struct server *server)
 	server->adopted_source.ready = adopted_ready;
 	server->notices_source.ready = notices_ready;
 	server->retired_source.ready = retired_ready;
+	server->returns_source.ready = returns_ready;
 	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
 		int error = 0;
 
@@ -319,6 +337,7 @@ static void end_plugins(struct server *server)
 static void server_finish(struct server *server)
 {
 	end_workers(server);
+	worker_returns_finish(&server->returns);
 	end_plugins(server);
 	for (size_t i = 0;
 	     server->sockets != NULL && i < server->sockets_per_worker * server->worker_count;
@@ -357,8 +376,15 @@ static int server_init(struct server *server, const struct server_options *optio
 	if (server->generation == NULL)
 		return -1;
 	server->listener_count = server->generation->config.listener_count;
+	if (worker_returns_init(&server->returns) < 0) {
+		worker_returns_finish(&server->returns);
+		generation_drop(server->generation);
+		generation_free_retired(&server->retirement);
+		return -1;
+	}
 	log_configure(&server->generation->config.log);
 	if (loop_init(&server->loop, &sys_linux) < 0) {
+		worker_returns_finish(&server->returns);
 		generation_drop(server->generation);
 		generation_free_retired(&server->retirement);
 		return -1;

@@ -39,6 +39,7 @@ struct server {
 	size_t sockets_per_worker;
 
 	struct worker *workers;
+	struct worker_returns returns;
 	unsigned worker_count;
 	unsigned workers_alive;
 
@@ -51,6 +52,7 @@ struct server {
 	struct loop_source adopted_source;
 	struct loop_source notices_source;
 	struct loop_source retired_source;
+	struct loop_source returns_source;
 	uint64_t adoptions_awaited;
 	struct timer drain_timer;
 	struct timer addresses_timer; /* another try at reading this host's addresses */
@@ -62,10 +64,22 @@ int startup_run(struct server *server);   /* startup.c */
 int capacity_plan(struct server *server); /* capacity.c: a stage of the start */
 int server_watch(struct server *server);  /* server.c: a stage of the start */
 
+/* server.c */
+/* Sessions and flows alive now, in all workers. */
+uint64_t server_count_sessions(const struct server *server);
+uint64_t server_sum_counter(const struct server *server, enum counter counter);
+/* The first request lets sessions finish, the second ends them. */
+void server_drain(struct server *server);
+
 /* reload.c */
 /* A line in the log for each mistake. */
 void reload_log_mistakes(const struct report *report);
-void reload_run(struct server *server);
+/*
+ * Loads everything anew. Returns 0 when that is in place, or will be as soon as each worker has it
+ * (reload_adopted()), or -EINVAL with nothing changed and a line for each mistake in `mistakes` and
+ * in the log.
+ */
+int reload_run(struct server *server, struct report *mistakes);
 /* So many workers have put their new generation in place. */
 void reload_adopted(struct server *server, uint64_t workers);
 

@@ -182,6 +182,7 @@ static int start_worker(struct server *server, unsigned index)
 		.socket_count = server->sockets_per_worker,
 		.done = server->done,
 		.adopted = server->adopted,
+		.returns = &server->returns,
 	};
 	int error;
 

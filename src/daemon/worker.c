@@ -114,12 +114,40 @@ static void read_inbox(struct worker *worker, bool act)
 	}
 }
 
+static void return_call(struct worker_returns *returns, struct worker_call *call)
+{
+	pthread_mutex_lock(&returns->lock);
+	list_append(&returns->calls, &call->link);
+	pthread_mutex_unlock(&returns->lock);
+	eventfd_write(returns->wake, 1);
+}
+
+static void run_calls(struct worker *worker, bool act)
+{
+	struct list calls;
+
+	list_init(&calls);
+	pthread_mutex_lock(&worker->inbox_lock);
+	list_splice(&calls, &worker->calls);
+	pthread_mutex_unlock(&worker->inbox_lock);
+	while (!list_empty(&calls)) {
+		struct worker_call *call = container_of(calls.next, struct worker_call, link);
+
+		list_remove(&call->link);
+		if (act)
+			call->run(call, worker);
+		return_call(worker->returns, call);
+	}
+}
+
 /* After the round's events: closing a listener must not meet an event for it. */
 static void inbox_run(struct loop_task *task)
 {
 	struct worker *worker = container_of(task, struct worker, inbox_task);
 
+	atomic_store(&worker->pongs, atomic_load(&worker->pings));
 	read_inbox(worker, true);
+	run_calls(worker, true);
 	ticket_pool_deliver(worker->relay.tickets);
 	if (atomic_load(&worker->ending) == WORKER_RUNS)
 		return;
@@ -223,6 +251,7 @@ static void worker_finish(struct worker *worker)
 	ticket_pool_detach(worker->relay.tickets);
 	if (worker->inbox_event >= 0) {
 		read_inbox(worker, false);
+		run_calls(worker, false);
 		pthread_mutex_destroy(&worker->inbox_lock);
 		close(worker->inbox_event);
 	}
@@ -240,10 +269,12 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 	*worker = (struct worker){
 		.done = options->done,
 		.adopted = options->adopted,
+		.returns = options->returns,
 		.inbox_event = -1,
 	};
 	worker->plugins = options->generation->plugins;
 	list_init(&worker->inbox);
+	list_init(&worker->calls);
 	worker->inbox_source.ready = inbox_ready;
 	loop_task_init(&worker->inbox_task, inbox_run);
 	error = relay_init(&worker->relay, &options->relay);
@@ -300,6 +331,57 @@ int worker_send_own_addresses(struct worker *worker, struct own_addresses *own)
 	if (error < 0)
 		refcount_drop(&own->refcount);
 	return error;
+}
+
+void worker_send_call(struct worker *worker, struct worker_call *call)
+{
+	pthread_mutex_lock(&worker->inbox_lock);
+	list_append(&worker->calls, &call->link);
+	pthread_mutex_unlock(&worker->inbox_lock);
+	eventfd_write(worker->inbox_event, 1);
+}
+
+void worker_send_ping(struct worker *worker)
+{
+	atomic_fetch_add(&worker->pings, 1);
+	eventfd_write(worker->inbox_event, 1);
+}
+
+bool worker_is_alive(const struct worker *worker)
+{
+	return atomic_load(&worker->pongs) == atomic_load(&worker->pings);
+}
+
+int worker_returns_init(struct worker_returns *returns)
+{
+	pthread_mutex_init(&returns->lock, NULL);
+	list_init(&returns->calls);
+	returns->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return returns->wake < 0 ? -errno : 0;
+}
+
+void worker_returns_finish(struct worker_returns *returns)
+{
+	worker_returns_run(returns);
+	if (returns->wake >= 0)
+		close(returns->wake);
+	pthread_mutex_destroy(&returns->lock);
+}
+
+void worker_returns_run(struct worker_returns *returns)
+{
+	struct list calls;
+
+	list_init(&calls);
+	pthread_mutex_lock(&returns->lock);
+	list_splice(&calls, &returns->calls);
+	pthread_mutex_unlock(&returns->lock);
+	while (!list_empty(&calls)) {
+		struct worker_call *call = container_of(calls.next, struct worker_call, link);
+
+		list_remove(&call->link);
+		call->done(call);
+	}
 }
 
 void worker_send_drain(struct worker *worker)

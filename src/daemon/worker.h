@@ -21,6 +21,7 @@ struct generation;
 struct plugin_set;
 struct tcp_listener;
 struct udp_listener;
+struct worker;
 
 /* A socket that a worker is to accept from. */
 struct worker_socket {
@@ -29,6 +30,24 @@ struct worker_socket {
 	struct budget *budget;    /* of that listener, shared by all workers; for TCP */
 	struct flow_quota *quota; /* the same for UDP */
 	struct flow_quota_member *quota_member;
+};
+
+/*
+ * Something that a worker's thread is asked to do: `run` in that thread, between two rounds of
+ * events, then `done` in the main thread. A worker that ends first leaves `run` out; `done` comes
+ * in any case, and may free the call.
+ */
+struct worker_call {
+	struct list link;
+	void (*run)(struct worker_call *call, struct worker *worker);
+	void (*done)(struct worker_call *call);
+};
+
+/* Calls on their way back to the main thread, from all workers. */
+struct worker_returns {
+	pthread_mutex_t lock;
+	struct list calls;
+	int wake; /* eventfd: there is one */
 };
 
 enum worker_ending {
@@ -46,6 +65,9 @@ struct worker {
 	atomic_int ending; /* enum worker_ending, set by the main thread */
 	int done;          /* eventfd of the main thread: this worker has ended */
 	int adopted;       /* the same: it has put a generation in place */
+	struct worker_returns *returns;
+	_Atomic uint64_t pings; /* sent by the main thread */
+	_Atomic uint64_t pongs; /* the last ping that was answered */
 
 	struct worker_listener {
 		struct tcp_listener *tcp; /* NULL: it is one of UDP, or closed */
@@ -57,6 +79,7 @@ struct worker {
 	int inbox_event; /* eventfd: there is mail */
 	pthread_mutex_t inbox_lock;
 	struct list inbox;
+	struct list calls;
 	struct loop_source inbox_source;
 	struct loop_task inbox_task;
 };
@@ -68,6 +91,7 @@ struct worker_options {
 	size_t socket_count;
 	int done;
 	int adopted;
+	struct worker_returns *returns;
 };
 
 /*
@@ -79,6 +103,20 @@ int worker_start(struct worker *worker, const struct worker_options *options);
 /* Each returns 0 or -ENOMEM. The worker takes a hold of its own of what it is handed. */
 int worker_send_generation(struct worker *worker, struct generation *generation);
 int worker_send_own_addresses(struct worker *worker, struct own_addresses *own);
+
+/* Cannot fail. `call` stays the main thread's to keep, and is not to be touched until it is done.
+ */
+void worker_send_call(struct worker *worker, struct worker_call *call);
+
+/* Asks for a sign of life, which a worker gives as soon as it has nothing older to do. */
+void worker_send_ping(struct worker *worker);
+/* Has the last ping been answered? */
+bool worker_is_alive(const struct worker *worker);
+
+int worker_returns_init(struct worker_returns *returns); /* 0 or -errno; finish it in either case */
+void worker_returns_finish(struct worker_returns *returns);
+/* On the main thread: whatever has come back is done. */
+void worker_returns_run(struct worker_returns *returns);
 
 /* Accept no more; end when the last session has. Cannot fail. */
 void worker_send_drain(struct worker *worker);

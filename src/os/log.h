@@ -24,9 +24,16 @@ enum log_level {
 
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
+enum log_target {
+	LOG_TARGET_STDERR,
+	LOG_TARGET_JOURNAL, /* with a field each, by journald's own protocol */
+	LOG_TARGET_DEFAULT, /* the journal when it is what reads stderr, else stderr */
+};
+
 struct log_options {
 	enum log_level level;
 	enum log_format format; /* JSON needs jansson: see log_format_supported() */
+	enum log_target target;
 };
 
 struct log_field {

@@ -9,10 +9,12 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct budget {
 	atomic_uint used;
-	atomic_uint limit; /* 0: none */
+	atomic_uint limit;      /* 0: none */
+	_Atomic uint64_t begun; /* sessions or flows that ever were */
 };
 
 static inline bool budget_take(struct budget *budget)
@@ -29,6 +31,12 @@ static inline bool budget_take(struct budget *budget)
 static inline unsigned budget_take_anyway(struct budget *budget)
 {
 	return atomic_fetch_add_explicit(&budget->used, 1, memory_order_relaxed);
+}
+
+/* One has begun. */
+static inline void budget_count(struct budget *budget)
+{
+	atomic_fetch_add_explicit(&budget->begun, 1, memory_order_relaxed);
 }
 
 static inline void budget_give_back(struct budget *budget)

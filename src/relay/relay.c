@@ -23,6 +23,7 @@ int relay_init(struct relay *relay, const struct relay_options *options)
 	};
 	list_init(&relay->sessions);
 	list_init(&relay->listeners);
+	list_init(&relay->udp_listeners);
 	pipe_pool_init(&relay->pipes, options->sys, options->pipe_limit);
 	relay->own_addresses = options->own_addresses;
 	relay->hot = malloc(RELAY_HOT_SIZE);

@@ -40,7 +40,8 @@ struct relay {
 	struct own_addresses *own_addresses; /* one holder of it */
 	struct budget *descriptors;          /* the process's sessions */
 	struct list sessions;
-	struct list listeners;         /* of TCP */
+	struct list listeners; /* of TCP */
+	struct list udp_listeners;
 	struct ticket_pool *tickets;   /* for plugins' deferred verdicts; outlives the relay */
 	struct udp_claims *udp_claims; /* of all workers */
 	struct udp_workspace *udp;     /* NULL until there is a UDP listener */

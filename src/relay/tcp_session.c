@@ -9,6 +9,7 @@
 
 #include "os/log.h"
 #include "os/sys.h"
+#include "relay/budget.h"
 #include "relay/session_log.h"
 #include "relay/session_plugins.h"
 #include "relay/tcp.h"
@@ -56,6 +57,7 @@ void tcp_start(struct relay *relay, const struct tcp_start *start)
 	struct tcp_session *session;
 
 	counter_add(&relay->counters, COUNTER_SESSIONS_ACCEPTED, 1);
+	budget_count(start->listener_budget);
 	session = session_create(relay, start);
 	if (session == NULL) {
 		log_error("session", "no memory for a session",

@@ -43,6 +43,7 @@ struct udp_listener {
 	struct loop_source notices_source;
 	struct timer idle;
 	struct flow_table flows;
+	struct list link; /* relay->udp_listeners */
 	struct relay *relay;
 	const struct relay_settings *settings; /* holds settings->owner */
 	struct flow_quota *quota;              /* of this listener's flows, of all workers */

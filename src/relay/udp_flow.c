@@ -64,6 +64,7 @@ static void count_opening(struct udp_listener *listener, const struct udp_openin
 	struct counter_set *counters = &listener->relay->counters;
 
 	counter_add(counters, COUNTER_SESSIONS_ACCEPTED, 1);
+	budget_count(&listener->quota->flows);
 	counter_add(counters,
 		    opening->header == PROXY_VERSION_SPP ? COUNTER_HEADERS_SPP : COUNTER_HEADERS_V2,
 		    1);

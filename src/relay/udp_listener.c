@@ -129,6 +129,7 @@ struct udp_listener *udp_listener_create(struct relay *relay,
 	listener->fd = start->fd;
 	listener->member = start->member;
 	timer_init(&listener->idle, idle_expired);
+	list_append(&relay->udp_listeners, &listener->link);
 	refcount_take(start->settings->owner);
 	if (watch(listener) < 0) {
 		udp_listener_destroy(listener);
@@ -176,6 +177,7 @@ void udp_listener_destroy(struct udp_listener *listener)
 		loop_unwatch(&listener->relay->loop, listener->member->notices);
 	flow_table_finish(&listener->flows);
 	free(listener->denials);
+	list_remove(&listener->link);
 	refcount_drop(listener->settings->owner);
 	free(listener);
 }
