@@ -15,6 +15,7 @@ unit_tests = \
 	tests/unit/test_flow_table \
 	tests/unit/test_header_guess \
 	tests/unit/test_tcp_listener \
+	tests/unit/test_log_journal \
 	tests/unit/test_log_limiter \
 	tests/unit/test_options \
 	tests/unit/test_prefix_set \
@@ -95,6 +96,11 @@ tests_unit_test_header_guess_SOURCES = tests/unit/test_header_guess.c
 tests_unit_test_header_guess_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_header_guess_CFLAGS = $(unit_cflags)
 tests_unit_test_header_guess_LDADD = $(pure_ldadd)
+
+tests_unit_test_log_journal_SOURCES = tests/unit/test_log_journal.c
+tests_unit_test_log_journal_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_log_journal_CFLAGS = $(unit_cflags)
+tests_unit_test_log_journal_LDADD = $(config_ldadd)
 
 tests_unit_test_log_limiter_SOURCES = tests/unit/test_log_limiter.c
 tests_unit_test_log_limiter_CPPFLAGS = $(unit_cppflags)
@@ -412,6 +418,7 @@ integration_files = \
 	tests/integration/daemon.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
+	tests/integration/journal.py \
 	tests/integration/network.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
@@ -422,6 +429,7 @@ integration_files = \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
+	tests/integration/test_log_journal.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \
 	tests/integration/test_plugin_accesslog_journal.py \
