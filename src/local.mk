@@ -32,11 +32,13 @@ libmmproxy_a_SOURCES = \
 	src/os/dial.c src/os/dial.h \
 	src/os/listen.c src/os/listen.h \
 	src/os/log.c src/os/log.h \
+	src/os/log_journal.c src/os/log_journal.h \
 	src/os/log_line.h src/os/log_text.c \
 	src/os/loop.c src/os/loop.h \
 	src/os/own_addresses.c src/os/own_addresses.h \
 	src/os/passed_sockets.c src/os/passed_sockets.h \
 	src/os/privileges.c src/os/privileges.h \
+	src/os/service_manager.c src/os/service_manager.h \
 	src/os/socket.c src/os/socket.h \
 	src/os/sys.c src/os/sys.h \
 	src/host/host_functions.c src/host/host_functions.h \
@@ -70,6 +72,7 @@ libmmproxy_a_SOURCES = \
 	src/relay/udp_verdict.c \
 	src/relay/udp_waiting.c src/relay/udp_waiting.h \
 	src/relay/udp_workspace.c src/relay/udp_workspace.h \
+	src/daemon/announce.c src/daemon/announce.h \
 	src/daemon/capacity.c \
 	src/daemon/config.c src/daemon/config.h \
 	src/daemon/config_address.c src/daemon/config_address.h \
@@ -79,11 +82,13 @@ libmmproxy_a_SOURCES = \
 	src/daemon/config_listener.c src/daemon/config_loader.h \
 	src/daemon/config_plugins.c \
 	src/daemon/config_scan.c src/daemon/config_scan.h \
+	src/daemon/config_service.c \
 	src/daemon/config_subnets.c \
 	src/daemon/config_token.c src/daemon/config_token.h \
 	src/daemon/config_value.c \
 	src/daemon/file_text.c src/daemon/file_text.h \
 	src/daemon/generation.c src/daemon/generation.h \
+	src/daemon/heartbeat.c src/daemon/heartbeat.h \
 	src/daemon/listeners.c src/daemon/listeners.h \
 	src/daemon/listeners_passed.c src/daemon/listeners_plan.h src/daemon/listeners_update.c \
 	src/daemon/listening.c src/daemon/listening.h \
@@ -97,8 +102,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/daemon/worker_listeners.c
 libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
-libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) \
-	$(LIBSYSTEMD_CFLAGS)
+libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) $(LIBSYSTEMD_CFLAGS)
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += src/os/log_json.c
 endif

@@ -63,6 +63,20 @@ static void compare_listeners(const struct config_listener *old, const struct co
 		demand_restart(report, new->where, "device");
 }
 
+/* A group that is gone has no place of its own any more. */
+static void compare_control(const struct config_control *old, const struct config_control *new,
+			    struct report *report)
+{
+	const char *where = new->where != NULL ? new->where : "configuration";
+
+	if (!text_equal(old->socket, new->socket))
+		demand_restart(report, where, "control.socket");
+	if (old->mode != new->mode)
+		demand_restart(report, where, "control.mode");
+	if (!text_equal(old->group, new->group))
+		demand_restart(report, where, "control.group");
+}
+
 /* What cannot change without new threads or privileges. */
 static void compare(const struct config *old, const struct config *new, struct report *report)
 {
@@ -75,6 +89,13 @@ static void compare(const struct config *old, const struct config *new, struct r
 		demand_restart(report, "configuration", "group");
 	if (old->log.format != new->log.format)
 		demand_restart(report, "configuration", "log.format");
+	if (old->log.target != new->log.target)
+		demand_restart(report, "configuration", "log.target");
+	compare_control(&old->control, &new->control, report);
+	if (!address_equal(&old->metrics_listen, &new->metrics_listen))
+		demand_restart(report,
+			       new->metrics_where != NULL ? new->metrics_where : "configuration",
+			       "metrics.listen");
 	for (size_t i = 0; i < new->listener_count; i++) {
 		size_t forerunner = listeners_forerunner(old, new, i);
 
@@ -126,9 +147,10 @@ static void put_in_place(struct server *server, struct generation *generation,
 void reload_adopted(struct server *server, uint64_t workers)
 {
 	server->adoptions_awaited -= workers;
-	if (server->adoptions_awaited == 0)
-		log_info("config", "reloaded",
-			 LOG_NUMBER("generation", server->generation->number));
+	if (server->adoptions_awaited > 0)
+		return;
+	log_info("config", "reloaded", LOG_NUMBER("generation", server->generation->number));
+	announce_reloaded(server);
 }
 
 void reload_log_mistakes(const struct report *report)
@@ -170,6 +192,7 @@ int reload_run(struct server *server, struct report *mistakes)
 	struct worker_update **updates = NULL;
 	struct config config = {0};
 
+	announce_reloading(server);
 	if (server->stopping) {
 		report_add(mistakes, "configuration: not loaded again, mmproxy is stopping");
 	} else if (options->reload_config(options->user_data, &config, mistakes) == 0) {
@@ -187,6 +210,7 @@ int reload_run(struct server *server, struct report *mistakes)
 		if (generation != NULL)
 			generation_drop(generation);
 		log_failure(mistakes);
+		announce_reload_failed(server, mistakes->count);
 		return -EINVAL;
 	}
 	put_in_place(server, generation, updates);

@@ -167,7 +167,7 @@ static int stage_workers(struct server *server)
 			return -1;
 	}
 	listeners_handed(server->generation, NULL);
-	return 0;
+	return heartbeat_start(server) < 0 ? out_of_memory() : 0;
 }
 
 /*
