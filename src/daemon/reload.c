@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/report.h"
+#include "daemon/control.h"
 #include "daemon/plugins.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
@@ -126,15 +127,17 @@ static void put_in_place(struct server *server, struct generation *generation)
 	log_set_level(config->log.level);
 	generation_drop(server->generation);
 	server->generation = generation;
+	server->loaded = time(NULL);
 }
 
 /* The line comes when it is true: from then on every new session uses the new generation. */
 void reload_adopted(struct server *server, uint64_t workers)
 {
 	server->adoptions_awaited -= workers;
-	if (server->adoptions_awaited == 0)
-		log_info("config", "reloaded",
-			 LOG_NUMBER("generation", server->generation->number));
+	if (server->adoptions_awaited > 0)
+		return;
+	log_info("config", "reloaded", LOG_NUMBER("generation", server->generation->number));
+	control_reloaded(server);
 }
 
 void reload_log_mistakes(const struct report *report)
@@ -167,6 +170,15 @@ static struct generation *next_generation(struct server *server, struct config *
 	return NULL;
 }
 
+static void keep_outcome(struct server *server, const struct report *mistakes)
+{
+	report_finish(&server->last_reload.mistakes);
+	for (size_t i = 0; i < mistakes->count; i++)
+		report_add(&server->last_reload.mistakes, "%s", mistakes->lines[i]);
+	server->last_reload.happened = true;
+	server->last_reload.time = time(NULL);
+}
+
 int reload_run(struct server *server, struct report *mistakes)
 {
 	const struct server_options *options = server->options;
@@ -181,6 +193,7 @@ int reload_run(struct server *server, struct report *mistakes)
 			generation = next_generation(server, &config, mistakes);
 	}
 	config_finish(&config);
+	keep_outcome(server, mistakes);
 	if (generation == NULL) {
 		log_failure(mistakes);
 		return -EINVAL;
