@@ -11,6 +11,7 @@ libpure_a_SOURCES = \
 	src/base/denial_cache.c src/base/denial_cache.h \
 	src/base/escape.c src/base/escape.h \
 	src/base/flow_table.c src/base/flow_table.h \
+	src/base/histogram.c src/base/histogram.h \
 	src/base/list.h \
 	src/base/log_limiter.c src/base/log_limiter.h \
 	src/base/prefix_set.c src/base/prefix_set.h \

@@ -13,6 +13,7 @@ unit_tests = \
 	tests/unit/test_flow_quota \
 	tests/unit/test_flow_table \
 	tests/unit/test_header_guess \
+	tests/unit/test_histogram \
 	tests/unit/test_tcp_listener \
 	tests/unit/test_log_limiter \
 	tests/unit/test_options \
@@ -28,6 +29,7 @@ unit_tests = \
 	tests/unit/test_tcp_faults \
 	tests/unit/test_tcp_flow \
 	tests/unit/test_tcp_header \
+	tests/unit/test_tcp_latency \
 	tests/unit/test_tcp_port \
 	tests/unit/test_tcp_reset \
 	tests/unit/test_tcp_schedule \
@@ -94,6 +96,11 @@ tests_unit_test_header_guess_SOURCES = tests/unit/test_header_guess.c
 tests_unit_test_header_guess_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_header_guess_CFLAGS = $(unit_cflags)
 tests_unit_test_header_guess_LDADD = $(pure_ldadd)
+
+tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c
+tests_unit_test_histogram_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_histogram_CFLAGS = $(unit_cflags)
+tests_unit_test_histogram_LDADD = $(pure_ldadd)
 
 tests_unit_test_log_limiter_SOURCES = tests/unit/test_log_limiter.c
 tests_unit_test_log_limiter_CPPFLAGS = $(unit_cppflags)
@@ -248,6 +255,11 @@ tests_unit_test_tcp_header_SOURCES = tests/unit/test_tcp_header.c
 tests_unit_test_tcp_header_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_header_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_header_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_latency_SOURCES = tests/unit/test_tcp_latency.c
+tests_unit_test_tcp_latency_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_latency_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_latency_LDADD = $(relay_ldadd)
 
 tests_unit_test_tcp_port_SOURCES = tests/unit/test_tcp_port.c
 tests_unit_test_tcp_port_CPPFLAGS = $(unit_cppflags)

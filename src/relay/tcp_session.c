@@ -43,12 +43,13 @@ static struct tcp_session *session_create(struct relay *relay, const struct tcp_
 	loop_task_init(&session->task, task_run);
 	session->id = relay_new_session_id(relay);
 	session->started = session->last_active = relay->loop.now;
+	session->step_began = relay->sys->clock();
 	session->balancer = session->client_address = start->balancer;
 	session->state = TCP_HEADER;
 	refcount_take(start->settings->owner);
 	session_plugins_hold(relay, start->settings);
 	list_append(&relay->sessions, &session->link);
-	relay->session_count++;
+	relay_count_session(relay, 1);
 	return session;
 }
 
@@ -254,7 +255,7 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 	close_end(session, &session->upstream, reset);
 	timer_drop(&session->timer);
 	list_remove(&session->link);
-	relay->session_count--;
+	relay_count_session(relay, -1);
 	session->state = TCP_CLOSED;
 
 	session_plugins_release(relay, session->settings);
