@@ -79,6 +79,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/config_listener.c src/daemon/config_loader.h \
 	src/daemon/config_plugins.c \
 	src/daemon/config_scan.c src/daemon/config_scan.h \
+	src/daemon/config_service.c \
 	src/daemon/config_subnets.c \
 	src/daemon/config_token.c src/daemon/config_token.h \
 	src/daemon/config_value.c \
