@@ -83,8 +83,11 @@ libmmproxy_a_SOURCES = \
 	src/daemon/config_subnets.c \
 	src/daemon/config_token.c src/daemon/config_token.h \
 	src/daemon/config_value.c \
+	src/daemon/exposition.c src/daemon/exposition.h \
 	src/daemon/file_text.c src/daemon/file_text.h \
 	src/daemon/generation.c src/daemon/generation.h \
+	src/daemon/metrics.c src/daemon/metrics.h \
+	src/daemon/metrics_counters.c src/daemon/metrics_http.h src/daemon/metrics_process.c \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/plugins.c src/daemon/plugins.h \
 	src/daemon/prefix_file.c \
@@ -94,11 +97,16 @@ libmmproxy_a_SOURCES = \
 	src/daemon/startup.c \
 	src/daemon/worker.c src/daemon/worker.h
 libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
-libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS)
+libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) $(LIBMICROHTTPD_CFLAGS)
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += src/os/log_json.c
+endif
+if HAVE_LIBMICROHTTPD
+libmmproxy_a_SOURCES += src/daemon/metrics_http.c
+else
+libmmproxy_a_SOURCES += src/daemon/metrics_http_absent.c
 endif
 
 sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
-mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS)
+mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBMICROHTTPD_LIBS)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/report.h"
 #include "daemon/plugins.h"
@@ -181,11 +182,14 @@ int reload_run(struct server *server, struct report *mistakes)
 			generation = next_generation(server, &config, mistakes);
 	}
 	config_finish(&config);
+	server->reload_failed = generation == NULL;
 	if (generation == NULL) {
+		server->reloads_failed++;
 		log_failure(mistakes);
 		return -EINVAL;
 	}
 	put_in_place(server, generation);
+	server->loaded = (uint64_t)time(NULL);
 	config_log_remarks(&generation->config);
 	return 0;
 }

@@ -13,8 +13,10 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "daemon/metrics_http.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 #include "os/sys.h"
@@ -339,6 +341,7 @@ static void server_finish(struct server *server)
 	end_workers(server);
 	worker_returns_finish(&server->returns);
 	end_plugins(server);
+	metrics_http_stop(server);
 	for (size_t i = 0;
 	     server->sockets != NULL && i < server->sockets_per_worker * server->worker_count;
 	     i++) {
@@ -375,6 +378,7 @@ static int server_init(struct server *server, const struct server_options *optio
 	server->generation = generation_create(options->config, 1, &server->retirement);
 	if (server->generation == NULL)
 		return -1;
+	server->started = server->loaded = (uint64_t)time(NULL);
 	server->listener_count = server->generation->config.listener_count;
 	if (worker_returns_init(&server->returns) < 0) {
 		worker_returns_finish(&server->returns);

@@ -21,13 +21,19 @@
 #include "relay/flow_quota.h"
 #include "relay/udp_claims.h"
 
+struct metrics_http;
+
 struct server {
 	const struct server_options *options;
 	struct generation *generation;
 	struct generation_retirement retirement;
 	struct plugin_host plugins;
 	struct loop loop;
-	size_t listener_count; /* a reload does not change it */
+	uint64_t started;        /* Unix time in seconds: of the process */
+	uint64_t loaded;         /* the same, of the generation */
+	uint64_t reloads_failed; /* how many */
+	bool reload_failed;      /* the last one did */
+	size_t listener_count;   /* a reload does not change it */
 
 	unsigned descriptor_limit;
 	unsigned pipes_per_worker;
@@ -37,6 +43,8 @@ struct server {
 	struct udp_claims udp_claims;
 	struct worker_socket *sockets; /* opened by the start sequence; then the workers' */
 	size_t sockets_per_worker;
+
+	struct metrics_http *metrics_http; /* NULL: none */
 
 	struct worker *workers;
 	struct worker_returns returns;

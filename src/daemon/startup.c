@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "daemon/metrics_http.h"
 #include "daemon/plugins.h"
 #include "daemon/server_state.h"
 #include "host/host_functions.h"
@@ -224,6 +225,7 @@ static const struct {
 } stages[] = {
 	{"capability", stage_capability},
 	{"listeners", stage_listeners},
+	{"metrics-socket", metrics_http_listen},
 	{"events", stage_events},
 	{"capacity", capacity_plan},
 	{"privileges", stage_privileges},
@@ -233,6 +235,7 @@ static const struct {
 	 NULL}, /* before the workers, which inherit it; plugins' threads are there already */
 	{"verify", stage_verify},
 	{"watch", server_watch},
+	{"metrics", metrics_http_start},
 	{"workers", stage_workers},
 };
 
