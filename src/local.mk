@@ -12,6 +12,7 @@ libpure_a_SOURCES = \
 	src/base/denial_cache.c src/base/denial_cache.h \
 	src/base/escape.c src/base/escape.h \
 	src/base/flow_table.c src/base/flow_table.h \
+	src/base/histogram.c src/base/histogram.h \
 	src/base/list.h \
 	src/base/log_limiter.c src/base/log_limiter.h \
 	src/base/prefix_set.c src/base/prefix_set.h \
@@ -86,8 +87,11 @@ libmmproxy_a_SOURCES = \
 	src/daemon/config_value.c \
 	src/daemon/control.h \
 	src/daemon/control_request.c src/daemon/control_request.h \
+	src/daemon/exposition.c src/daemon/exposition.h \
 	src/daemon/file_text.c src/daemon/file_text.h \
 	src/daemon/generation.c src/daemon/generation.h \
+	src/daemon/metrics.c src/daemon/metrics.h \
+	src/daemon/metrics_counters.c src/daemon/metrics_http.h src/daemon/metrics_process.c \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/plugins.c src/daemon/plugins.h \
 	src/daemon/prefix_file.c \
@@ -97,7 +101,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/startup.c \
 	src/daemon/worker.c src/daemon/worker.h
 libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
-libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS)
+libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) $(LIBMICROHTTPD_CFLAGS)
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \
 	src/os/log_json.c \
@@ -105,7 +109,12 @@ libmmproxy_a_SOURCES += \
 	src/daemon/control_gather.c src/daemon/control_gather.h \
 	src/daemon/control_sessions.c src/daemon/control_state.h
 endif
+if HAVE_LIBMICROHTTPD
+libmmproxy_a_SOURCES += src/daemon/metrics_http.c
+else
+libmmproxy_a_SOURCES += src/daemon/metrics_http_absent.c
+endif
 
 sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
-mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS)
+mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBMICROHTTPD_LIBS)

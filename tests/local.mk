@@ -14,6 +14,7 @@ unit_tests = \
 	tests/unit/test_flow_quota \
 	tests/unit/test_flow_table \
 	tests/unit/test_header_guess \
+	tests/unit/test_histogram \
 	tests/unit/test_tcp_listener \
 	tests/unit/test_log_limiter \
 	tests/unit/test_options \
@@ -29,6 +30,7 @@ unit_tests = \
 	tests/unit/test_tcp_faults \
 	tests/unit/test_tcp_flow \
 	tests/unit/test_tcp_header \
+	tests/unit/test_tcp_latency \
 	tests/unit/test_tcp_port \
 	tests/unit/test_tcp_reset \
 	tests/unit/test_tcp_schedule \
@@ -61,7 +63,7 @@ endif
 
 unit_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
+libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBMICROHTTPD_LIBS) $(CMOCKA_LIBS)
 
 # The pure layers alone.
 pure_ldadd = libpure.a $(CMOCKA_LIBS)
@@ -95,6 +97,11 @@ tests_unit_test_header_guess_SOURCES = tests/unit/test_header_guess.c
 tests_unit_test_header_guess_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_header_guess_CFLAGS = $(unit_cflags)
 tests_unit_test_header_guess_LDADD = $(pure_ldadd)
+
+tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c
+tests_unit_test_histogram_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_histogram_CFLAGS = $(unit_cflags)
+tests_unit_test_histogram_LDADD = $(pure_ldadd)
 
 tests_unit_test_log_limiter_SOURCES = tests/unit/test_log_limiter.c
 tests_unit_test_log_limiter_CPPFLAGS = $(unit_cppflags)
@@ -254,6 +261,11 @@ tests_unit_test_tcp_header_SOURCES = tests/unit/test_tcp_header.c
 tests_unit_test_tcp_header_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_header_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_header_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_latency_SOURCES = tests/unit/test_tcp_latency.c
+tests_unit_test_tcp_latency_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_latency_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_latency_LDADD = $(relay_ldadd)
 
 tests_unit_test_tcp_port_SOURCES = tests/unit/test_tcp_port.c
 tests_unit_test_tcp_port_CPPFLAGS = $(unit_cppflags)

@@ -264,8 +264,7 @@ static void send_progress(struct control_connection *connection)
 
 	json_object_set_new(progress, "sessions",
 			    json_integer((json_int_t)server_count_sessions(server)));
-	json_object_set_new(progress, "seconds_left",
-			    control_seconds(timer_is_set(&server->drain_timer) ? left : 0));
+	json_object_set_new(progress, "seconds_left", control_seconds(left));
 	json_object_set_new(object, "ok", json_true());
 	json_object_set_new(object, "progress", progress);
 	send_line(connection, dump(object));
