@@ -14,6 +14,7 @@ unit_tests = \
 	tests/unit/test_flow_quota \
 	tests/unit/test_flow_table \
 	tests/unit/test_header_guess \
+	tests/unit/test_histogram \
 	tests/unit/test_tcp_listener \
 	tests/unit/test_log_journal \
 	tests/unit/test_log_limiter \
@@ -30,6 +31,7 @@ unit_tests = \
 	tests/unit/test_tcp_faults \
 	tests/unit/test_tcp_flow \
 	tests/unit/test_tcp_header \
+	tests/unit/test_tcp_latency \
 	tests/unit/test_tcp_port \
 	tests/unit/test_tcp_reset \
 	tests/unit/test_tcp_schedule \
@@ -62,7 +64,7 @@ endif
 
 unit_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
+libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBMICROHTTPD_LIBS) $(CMOCKA_LIBS)
 
 # The pure layers alone.
 pure_ldadd = libpure.a $(CMOCKA_LIBS)
@@ -101,6 +103,10 @@ tests_unit_test_log_journal_SOURCES = tests/unit/test_log_journal.c
 tests_unit_test_log_journal_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_log_journal_CFLAGS = $(unit_cflags)
 tests_unit_test_log_journal_LDADD = $(config_ldadd)
+tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c
+tests_unit_test_histogram_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_histogram_CFLAGS = $(unit_cflags)
+tests_unit_test_histogram_LDADD = $(pure_ldadd)
 
 tests_unit_test_log_limiter_SOURCES = tests/unit/test_log_limiter.c
 tests_unit_test_log_limiter_CPPFLAGS = $(unit_cppflags)
@@ -260,6 +266,11 @@ tests_unit_test_tcp_header_SOURCES = tests/unit/test_tcp_header.c
 tests_unit_test_tcp_header_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_header_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_header_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_latency_SOURCES = tests/unit/test_tcp_latency.c
+tests_unit_test_tcp_latency_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_latency_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_latency_LDADD = $(relay_ldadd)
 
 tests_unit_test_tcp_port_SOURCES = tests/unit/test_tcp_port.c
 tests_unit_test_tcp_port_CPPFLAGS = $(unit_cppflags)

@@ -65,17 +65,19 @@ static int write_running(const struct server *server, char status[static ANNOUNC
 }
 
 /* Until a reload succeeds, whoever asks how the service is learns that its file is not in force. */
-static void append_failure(const struct announcements *announcements, char *end, size_t room)
+static void append_failure(const struct reload_history *reloads, char *end, size_t room)
 {
+	const time_t loaded = (time_t)reloads->loaded;
+	size_t mistakes = reloads->mistakes.count;
 	char time[TIME_SIZE] = "";
 	struct tm utc;
 
-	if (announcements->mistakes == 0)
+	if (mistakes == 0)
 		return;
-	if (gmtime_r(&announcements->loaded, &utc) != NULL)
+	if (gmtime_r(&loaded, &utc) != NULL)
 		strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", &utc);
 	snprintf(end, room, "; reload failed: %zu mistake%s, the configuration of %s stays",
-		 announcements->mistakes, plural(announcements->mistakes), time);
+		 mistakes, plural(mistakes), time);
 }
 
 static void write_status(struct server *server)
@@ -87,7 +89,7 @@ static void write_status(struct server *server)
 	measure_rate(server);
 	length = server->stopping ? write_draining(server, status) : write_running(server, status);
 	if (!server->stopping)
-		append_failure(announcements, status + length,
+		append_failure(&server->reloads, status + length,
 			       ANNOUNCE_STATUS_SIZE - (size_t)length);
 }
 
@@ -108,7 +110,6 @@ void announce_ready(struct server *server)
 {
 	struct announcements *announcements = &server->announcements;
 
-	announcements->loaded = time(NULL);
 	announcements->counted = server->loop.now;
 	announcements->wanted = service_manager_listens();
 	if (!announcements->wanted)
@@ -142,14 +143,11 @@ static void end_reload(struct server *server)
 
 void announce_reloaded(struct server *server)
 {
-	server->announcements.loaded = time(NULL);
-	server->announcements.mistakes = 0;
 	end_reload(server);
 }
 
-void announce_reload_failed(struct server *server, size_t mistakes)
+void announce_reload_failed(struct server *server)
 {
-	server->announcements.mistakes = mistakes;
 	end_reload(server);
 }
 

@@ -10,7 +10,9 @@
 #include <sys/random.h>
 
 #include "base/report.h"
+#include "daemon/control.h"
 #include "daemon/listeners.h"
+#include "daemon/metrics_http.h"
 #include "daemon/server_state.h"
 #include "os/descriptors.h"
 #include "os/log.h"
@@ -62,9 +64,10 @@ static unsigned count_quota(const struct server *server, size_t listener)
 /* What is open, or will be, however few clients there are. */
 static unsigned count_fixed(const struct server *server)
 {
-	unsigned fixed = descriptors_open() + SPARE_DESCRIPTORS;
+	unsigned fixed = descriptors_open() + control_count_descriptors(server) + SPARE_DESCRIPTORS;
 
 	fixed += server->worker_count * (DESCRIPTORS_PER_WORKER + 2 * server->pipes_per_worker);
+	fixed += metrics_http_descriptors(server);
 	fixed += 2 * DESCRIPTORS_PER_PLUGIN * (unsigned)server->generation->config.plugins.count;
 	for (size_t i = 0; i < server->generation->config.listener_count; i++) {
 		const struct config_listener *listener = &server->generation->config.listeners[i];

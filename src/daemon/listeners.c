@@ -11,11 +11,6 @@
 #include "daemon/server_state.h"
 #include "os/log.h"
 
-const char *listeners_protocol_name(enum relay_protocol protocol)
-{
-	return protocol == RELAY_PROTOCOL_UDP ? "udp" : "tcp";
-}
-
 static int out_of_memory(struct report *mistakes)
 {
 	report_add(mistakes, "listeners: out of memory");
@@ -157,8 +152,7 @@ static void report_failure(const struct config_listener *listener,
 	char address[ADDRESS_TEXT_SIZE];
 
 	report_add(mistakes, "%s: listener \"%s\" cannot listen on %s %s%s%s: %s: %s%s",
-		   listener->where, listener->name,
-		   listeners_protocol_name(listener->relay.protocol),
+		   listener->where, listener->name, relay_protocol_name(listener->relay.protocol),
 		   address_format(&endpoint->address, address),
 		   listener->device != NULL ? ", device " : "",
 		   listener->device != NULL ? listener->device : "", step, log_error_text(error),
@@ -272,12 +266,13 @@ static void take_or_open(struct server *server, struct generation *generation,
 			   "%s: listener \"%s\": listen is missing, and no %s socket was passed "
 			   "under this name; write listen = \"*:8443\"",
 			   listener->where, listener->name,
-			   listeners_protocol_name(listener->relay.protocol));
+			   relay_protocol_name(listener->relay.protocol));
 }
 
 static void take_share(struct server *server, struct generation *generation,
 		       const struct generation *before, size_t index, struct report *mistakes)
 {
+	const struct config_listener *listener = &generation->config.listeners[index];
 	struct generation_listener *target = &generation->listeners[index];
 	size_t forerunner = LISTENERS_NONE;
 
@@ -289,7 +284,7 @@ static void take_share(struct server *server, struct generation *generation,
 		return;
 	}
 	target->share =
-		listener_share_create(&server->shares, generation->config.listeners[index].name);
+		listener_share_create(&server->shares, listener->name, listener->relay.protocol);
 	if (target->share == NULL)
 		out_of_memory(mistakes);
 }

@@ -14,7 +14,6 @@ struct server;
 
 /* listeners.c */
 
-const char *listeners_protocol_name(enum relay_protocol protocol);
 bool listeners_endpoint_equal(const struct listen_endpoint *a, const struct listen_endpoint *b);
 /* Is `bound` what somebody meant who wrote `written`? */
 bool listeners_endpoint_meant(const struct listen_endpoint *written,

@@ -103,7 +103,7 @@ static void log_gone(const struct generation *before, const struct generation *g
 				log_info("listener", "no longer listening",
 					 LOG_TEXT("name", before->config.listeners[i].name),
 					 LOG_TEXT("protocol",
-						  listeners_protocol_name(listening->protocol)),
+						  relay_protocol_name(listening->protocol)),
 					 LOG_ADDRESS("listen", &listening->endpoint.address));
 		}
 	}
@@ -116,7 +116,7 @@ static void log_listening(const struct config_listener *listener,
 	bool udp = listening->protocol == RELAY_PROTOCOL_UDP;
 
 	log_info("listener", "listening", LOG_TEXT("name", listener->name),
-		 LOG_TEXT("protocol", listeners_protocol_name(listening->protocol)),
+		 LOG_TEXT("protocol", relay_protocol_name(listening->protocol)),
 		 LOG_ADDRESS("listen", &listening->endpoint.address),
 		 LOG_ADDRESS("forward_ipv4", &listener->relay.forward_ipv4),
 		 LOG_ADDRESS("forward_ipv6", &listener->relay.forward_ipv6),

@@ -7,8 +7,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/report.h"
+#include "daemon/control.h"
 #include "daemon/listeners.h"
 #include "daemon/plugins.h"
 #include "daemon/server_state.h"
@@ -151,6 +153,7 @@ void reload_adopted(struct server *server, uint64_t workers)
 		return;
 	log_info("config", "reloaded", LOG_NUMBER("generation", server->generation->number));
 	announce_reloaded(server);
+	control_reloaded(server);
 }
 
 void reload_log_mistakes(const struct report *report)
@@ -185,6 +188,20 @@ static struct generation *next_generation(struct server *server, struct config *
 	return NULL;
 }
 
+static void keep_outcome(struct server *server, const struct report *mistakes)
+{
+	struct reload_history *reloads = &server->reloads;
+
+	report_finish(&reloads->mistakes);
+	for (size_t i = 0; i < mistakes->count; i++)
+		report_add(&reloads->mistakes, "%s", mistakes->lines[i]);
+	reloads->last = (uint64_t)time(NULL);
+	if (mistakes->count == 0)
+		reloads->loaded = reloads->last;
+	else
+		reloads->failed++;
+}
+
 int reload_run(struct server *server, struct report *mistakes)
 {
 	const struct server_options *options = server->options;
@@ -206,11 +223,12 @@ int reload_run(struct server *server, struct report *mistakes)
 		if (updates == NULL)
 			report_add(mistakes, "configuration: out of memory or descriptors");
 	}
+	keep_outcome(server, mistakes);
 	if (updates == NULL) {
 		if (generation != NULL)
 			generation_drop(generation);
 		log_failure(mistakes);
-		announce_reload_failed(server, mistakes->count);
+		announce_reload_failed(server);
 		return -EINVAL;
 	}
 	put_in_place(server, generation, updates);

@@ -13,8 +13,11 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "daemon/control.h"
+#include "daemon/metrics_http.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 #include "os/sys.h"
@@ -171,6 +174,7 @@ static void done_ready(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (eventfd_read(server->done, &ended) == 0)
 		server->workers_alive -= (unsigned)ended;
+	control_worker_ended(server);
 	if (server->workers_alive == 0)
 		loop_stop(&server->loop);
 }
@@ -269,7 +273,7 @@ int server_watch(struct server *server)
 			return -1;
 		}
 	}
-	return 0;
+	return control_watch(server);
 }
 
 static void log_ready(const struct server *server)
@@ -323,7 +327,9 @@ static void server_finish(struct server *server)
 	end_workers(server);
 	heartbeat_finish(server);
 	worker_returns_finish(&server->returns);
+	control_finish(server);
 	end_plugins(server);
+	metrics_http_stop(server);
 	passed_sockets_finish(&server->passed);
 	close_if_open(server->signals);
 	close_if_open(server->done);
@@ -336,6 +342,7 @@ static void server_finish(struct server *server)
 	udp_claims_finish(&server->udp_claims);
 	generation_retirement_finish(&server->retirement);
 	plugin_host_finish(&server->plugins);
+	report_finish(&server->reloads.mistakes);
 }
 
 static int server_init(struct server *server, const struct server_options *options)
@@ -352,6 +359,7 @@ static int server_init(struct server *server, const struct server_options *optio
 	if (server->generation == NULL)
 		return -1;
 	list_init(&server->shares);
+	server->started = server->reloads.loaded = (uint64_t)time(NULL);
 	if (worker_returns_init(&server->returns) < 0) {
 		worker_returns_finish(&server->returns);
 		generation_drop(server->generation);
@@ -383,6 +391,7 @@ int server_run(const struct server_options *options)
 		log_ready(&server);
 		announce_ready(&server);
 		loop_run(&server.loop);
+		control_close(&server);
 		end_workers(&server);
 		end_plugins(&server);
 		log_counters(&server);

@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 
+#include "base/report.h"
 #include "daemon/announce.h"
 #include "daemon/generation.h"
 #include "daemon/heartbeat.h"
@@ -25,12 +26,23 @@
 #include "relay/budget.h"
 #include "relay/udp_claims.h"
 
+struct control;
+struct metrics_http;
+
+struct reload_history {
+	uint64_t loaded;        /* when the generation in force was, Unix time in seconds */
+	uint64_t last;          /* when somebody last asked; 0: nobody has */
+	uint64_t failed;        /* how many */
+	struct report mistakes; /* of the last; none: it went well */
+};
+
 struct server {
 	const struct server_options *options;
 	struct generation *generation;
 	struct generation_retirement retirement;
 	struct plugin_host plugins;
 	struct loop loop;
+	uint64_t started; /* Unix time in seconds */
 	unsigned descriptor_limit;
 	unsigned pipes_per_worker;
 	struct budget descriptors; /* of TCP sessions */
@@ -38,6 +50,8 @@ struct server {
 	struct list shares; /* what each listener's sessions share, also of those that drain */
 	struct passed_sockets passed; /* by the service manager */
 	uint64_t last_socket;         /* the newest listening socket's id */
+
+	struct metrics_http *metrics_http; /* NULL: none */
 
 	struct worker *workers;
 	struct worker_returns returns;
@@ -60,6 +74,9 @@ struct server {
 	struct timer drain_timer;
 	struct timer addresses_timer; /* another try at reading this host's addresses */
 	bool stopping;
+
+	struct control *control; /* NULL: there is no control socket */
+	struct reload_history reloads;
 };
 
 /* Both: 0, or -1 after an error line in the log. */

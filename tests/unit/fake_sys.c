@@ -389,6 +389,12 @@ static void call_unwatch(int epoll, int fd)
 	fake_socket_unwatch(socket_of(fd, "epoll_ctl"));
 }
 
+/* The fake has no time but the test's. */
+static uint64_t call_clock(void)
+{
+	return fake->now * 1000;
+}
+
 const struct sys fake_table = {
 	.socket = call_socket,
 	.accept = call_accept,
@@ -408,6 +414,7 @@ const struct sys fake_table = {
 	.close = call_close,
 	.watch = call_watch,
 	.unwatch = call_unwatch,
+	.clock = call_clock,
 };
 
 void fake_init(struct fake_sys *of)
