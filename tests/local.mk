@@ -11,12 +11,14 @@ unit_tests = \
 	tests/unit/test_crc32c \
 	tests/unit/test_dial_udp \
 	tests/unit/test_escape \
+	tests/unit/test_exposition \
 	tests/unit/test_flow_quota \
 	tests/unit/test_flow_table \
 	tests/unit/test_header_guess \
 	tests/unit/test_histogram \
 	tests/unit/test_tcp_listener \
 	tests/unit/test_log_limiter \
+	tests/unit/test_metrics_counters \
 	tests/unit/test_options \
 	tests/unit/test_prefix_set \
 	tests/unit/test_proxy_header \
@@ -175,6 +177,17 @@ tests_unit_test_options_SOURCES = tests/unit/scratch.c tests/unit/scratch.h test
 tests_unit_test_options_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_options_CFLAGS = $(unit_cflags)
 tests_unit_test_options_LDADD = $(config_ldadd)
+
+# Metrics.
+tests_unit_test_exposition_SOURCES = tests/unit/test_exposition.c
+tests_unit_test_exposition_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_exposition_CFLAGS = $(unit_cflags)
+tests_unit_test_exposition_LDADD = $(config_ldadd)
+
+tests_unit_test_metrics_counters_SOURCES = tests/unit/test_metrics_counters.c
+tests_unit_test_metrics_counters_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_metrics_counters_CFLAGS = $(unit_cflags)
+tests_unit_test_metrics_counters_LDADD = $(config_ldadd)
 
 # The real system behind the table.
 tests_unit_test_sys_SOURCES = tests/unit/test_sys.c
@@ -424,6 +437,7 @@ integration_files = \
 	tests/integration/daemon.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
+	tests/integration/metrics.py \
 	tests/integration/network.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
@@ -434,6 +448,8 @@ integration_files = \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
+	tests/integration/test_metrics.py \
+	tests/integration/test_metrics_http.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \
 	tests/integration/test_plugin_accesslog_journal.py \
