@@ -17,6 +17,7 @@ unit_tests = \
 	tests/unit/test_header_guess \
 	tests/unit/test_histogram \
 	tests/unit/test_tcp_listener \
+	tests/unit/test_log_journal \
 	tests/unit/test_log_limiter \
 	tests/unit/test_metrics_counters \
 	tests/unit/test_options \
@@ -65,7 +66,8 @@ endif
 
 unit_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBMICROHTTPD_LIBS) $(CMOCKA_LIBS)
+libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBSYSTEMD_LIBS) \
+	$(LIBMICROHTTPD_LIBS) $(CMOCKA_LIBS)
 
 # The pure layers alone.
 pure_ldadd = libpure.a $(CMOCKA_LIBS)
@@ -104,6 +106,11 @@ tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c
 tests_unit_test_histogram_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_histogram_CFLAGS = $(unit_cflags)
 tests_unit_test_histogram_LDADD = $(pure_ldadd)
+
+tests_unit_test_log_journal_SOURCES = tests/unit/test_log_journal.c
+tests_unit_test_log_journal_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_log_journal_CFLAGS = $(unit_cflags)
+tests_unit_test_log_journal_LDADD = $(config_ldadd)
 
 tests_unit_test_log_limiter_SOURCES = tests/unit/test_log_limiter.c
 tests_unit_test_log_limiter_CPPFLAGS = $(unit_cppflags)
@@ -437,10 +444,12 @@ integration_files = \
 	tests/integration/daemon.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
+	tests/integration/journal.py \
 	tests/integration/metrics.py \
 	tests/integration/network.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
+	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
 	tests/integration/test_balancers.py \
@@ -448,8 +457,11 @@ integration_files = \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
+	tests/integration/test_heartbeat.py \
+	tests/integration/test_log_journal.py \
 	tests/integration/test_metrics.py \
 	tests/integration/test_metrics_http.py \
+	tests/integration/test_notify.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \
 	tests/integration/test_plugin_accesslog_journal.py \
