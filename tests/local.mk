@@ -11,6 +11,7 @@ unit_tests = \
 	tests/unit/test_crc32c \
 	tests/unit/test_dial_udp \
 	tests/unit/test_escape \
+	tests/unit/test_exposition \
 	tests/unit/test_flow_quota \
 	tests/unit/test_flow_table \
 	tests/unit/test_header_guess \
@@ -18,6 +19,7 @@ unit_tests = \
 	tests/unit/test_tcp_listener \
 	tests/unit/test_log_journal \
 	tests/unit/test_log_limiter \
+	tests/unit/test_metrics_counters \
 	tests/unit/test_options \
 	tests/unit/test_prefix_set \
 	tests/unit/test_proxy_header \
@@ -64,7 +66,8 @@ endif
 
 unit_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBMICROHTTPD_LIBS) $(CMOCKA_LIBS)
+libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBSYSTEMD_LIBS) \
+	$(LIBMICROHTTPD_LIBS) $(CMOCKA_LIBS)
 
 # The pure layers alone.
 pure_ldadd = libpure.a $(CMOCKA_LIBS)
@@ -99,14 +102,15 @@ tests_unit_test_header_guess_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_header_guess_CFLAGS = $(unit_cflags)
 tests_unit_test_header_guess_LDADD = $(pure_ldadd)
 
-tests_unit_test_log_journal_SOURCES = tests/unit/test_log_journal.c
-tests_unit_test_log_journal_CPPFLAGS = $(unit_cppflags)
-tests_unit_test_log_journal_CFLAGS = $(unit_cflags)
-tests_unit_test_log_journal_LDADD = $(config_ldadd)
 tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c
 tests_unit_test_histogram_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_histogram_CFLAGS = $(unit_cflags)
 tests_unit_test_histogram_LDADD = $(pure_ldadd)
+
+tests_unit_test_log_journal_SOURCES = tests/unit/test_log_journal.c
+tests_unit_test_log_journal_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_log_journal_CFLAGS = $(unit_cflags)
+tests_unit_test_log_journal_LDADD = $(config_ldadd)
 
 tests_unit_test_log_limiter_SOURCES = tests/unit/test_log_limiter.c
 tests_unit_test_log_limiter_CPPFLAGS = $(unit_cppflags)
@@ -180,6 +184,17 @@ tests_unit_test_options_SOURCES = tests/unit/scratch.c tests/unit/scratch.h test
 tests_unit_test_options_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_options_CFLAGS = $(unit_cflags)
 tests_unit_test_options_LDADD = $(config_ldadd)
+
+# Metrics.
+tests_unit_test_exposition_SOURCES = tests/unit/test_exposition.c
+tests_unit_test_exposition_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_exposition_CFLAGS = $(unit_cflags)
+tests_unit_test_exposition_LDADD = $(config_ldadd)
+
+tests_unit_test_metrics_counters_SOURCES = tests/unit/test_metrics_counters.c
+tests_unit_test_metrics_counters_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_metrics_counters_CFLAGS = $(unit_cflags)
+tests_unit_test_metrics_counters_LDADD = $(config_ldadd)
 
 # The real system behind the table.
 tests_unit_test_sys_SOURCES = tests/unit/test_sys.c
@@ -430,6 +445,7 @@ integration_files = \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
 	tests/integration/journal.py \
+	tests/integration/metrics.py \
 	tests/integration/network.py \
 	tests/integration/pass_sockets.py \
 	tests/integration/peers.py \
@@ -442,8 +458,10 @@ integration_files = \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
-	tests/integration/test_log_journal.py \
 	tests/integration/test_heartbeat.py \
+	tests/integration/test_log_journal.py \
+	tests/integration/test_metrics.py \
+	tests/integration/test_metrics_http.py \
 	tests/integration/test_notify.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \

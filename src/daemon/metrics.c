@@ -10,6 +10,7 @@
 
 #include "base/histogram.h"
 #include "daemon/exposition.h"
+#include "daemon/heartbeat.h"
 #include "daemon/server_state.h"
 #include "host/plugin_host.h"
 #include "os/log.h"
@@ -146,13 +147,13 @@ static void put_workers(struct exposition *exposition, const struct server *serv
 				  EXPOSITION_LABELS({"worker", number}),
 				  atomic_load(&server->workers[i].relay.session_count));
 	}
-	exposition_family(exposition, "mmproxy_worker_alive", EXPOSITION_GAUGE,
-			  "Whether a worker has answered the last heartbeat.");
+	exposition_family(exposition, "mmproxy_worker_heartbeat_age_seconds", EXPOSITION_GAUGE,
+			  "Time since a worker's last sign of life: up to 1 s, if it is well.");
 	for (unsigned i = 0; i < server->worker_count; i++) {
 		snprintf(number, sizeof(number), "%u", i);
-		exposition_number(exposition, "mmproxy_worker_alive",
-				  EXPOSITION_LABELS({"worker", number}),
-				  worker_is_alive(&server->workers[i]));
+		exposition_seconds(exposition, "mmproxy_worker_heartbeat_age_seconds",
+				   EXPOSITION_LABELS({"worker", number}),
+				   heartbeat_age_ms(server, i) * 1000);
 	}
 }
 

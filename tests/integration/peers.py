@@ -30,6 +30,7 @@ PROGRAMS = {
     "setpriv": "util-linux",
     "prlimit": "util-linux",
     "setcap": "libcap2-bin",
+    "promtool": "prometheus",
 }
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
