@@ -345,6 +345,7 @@ tests_unit_test_udp_sharing_CFLAGS = $(unit_cflags)
 tests_unit_test_udp_sharing_LDADD = $(relay_ldadd)
 
 include tests/unit/local-host.mk
+include tests/unit/local-ctl.mk
 
 # Fuzz targets, built here with a plain main that replays the kept corpus.
 check_PROGRAMS += tests/fuzz/replay_proxy_header

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mmproxyctl sessions and clients: who is connected, since when, and how much they moved. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "ctl/answer.h"
@@ -94,7 +95,7 @@ int show_sessions(const struct options *options)
 	if (options->listener != NULL)
 		snprintf(listener, sizeof(listener), " listener=%s", options->listener);
 	if (options->older > 0)
-		snprintf(older, sizeof(older), " older=%.15g", options->older);
+		snprintf(older, sizeof(older), " older=%.0f", ceil(options->older));
 	if (options->limit > 0)
 		snprintf(limit, sizeof(limit), " limit=%u", options->limit);
 	snprintf(request, sizeof(request), "sessions%s%s%s%s", client, listener, older, limit);
