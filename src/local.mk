@@ -6,6 +6,7 @@ noinst_LIBRARIES += libpure.a libmmproxy.a
 # fails to link.
 libpure_a_SOURCES = \
 	src/base/address.c src/base/address.h \
+	src/base/client_totals.c src/base/client_totals.h \
 	src/base/close_reason.c src/base/close_reason.def src/base/close_reason.h \
 	src/base/counter.c src/base/counter.def src/base/counter.h \
 	src/base/denial_cache.c src/base/denial_cache.h \
@@ -55,6 +56,7 @@ libmmproxy_a_SOURCES = \
 	src/relay/relay.c src/relay/relay.h \
 	src/relay/session_log.c src/relay/session_log.h \
 	src/relay/session_plugins.c src/relay/session_plugins.h \
+	src/relay/session_view.c src/relay/session_view.h \
 	src/relay/settings.h \
 	src/relay/stream.c src/relay/stream.h \
 	src/relay/tcp.h src/relay/tcp_session.h \
@@ -78,9 +80,12 @@ libmmproxy_a_SOURCES = \
 	src/daemon/config_listener.c src/daemon/config_loader.h \
 	src/daemon/config_plugins.c \
 	src/daemon/config_scan.c src/daemon/config_scan.h \
+	src/daemon/config_service.c \
 	src/daemon/config_subnets.c \
 	src/daemon/config_token.c src/daemon/config_token.h \
 	src/daemon/config_value.c \
+	src/daemon/control.h \
+	src/daemon/control_request.c src/daemon/control_request.h \
 	src/daemon/file_text.c src/daemon/file_text.h \
 	src/daemon/generation.c src/daemon/generation.h \
 	src/daemon/options.c src/daemon/options.h \
@@ -94,7 +99,11 @@ libmmproxy_a_SOURCES = \
 libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
 libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS)
 if HAVE_JANSSON
-libmmproxy_a_SOURCES += src/os/log_json.c
+libmmproxy_a_SOURCES += \
+	src/os/log_json.c \
+	src/daemon/control.c src/daemon/control_commands.c src/daemon/control_connection.c \
+	src/daemon/control_gather.c src/daemon/control_gather.h \
+	src/daemon/control_sessions.c src/daemon/control_state.h
 endif
 
 sbin_PROGRAMS += mmproxy

@@ -6,6 +6,7 @@ unit_tests = \
 	tests/unit/test_config_mistakes \
 	tests/unit/test_config_remarks \
 	tests/unit/test_config_scan \
+	tests/unit/test_config_service \
 	tests/unit/test_counter \
 	tests/unit/test_crc32c \
 	tests/unit/test_dial_udp \
@@ -157,6 +158,11 @@ tests_unit_test_config_scan_SOURCES = tests/unit/scratch.c tests/unit/scratch.h 
 tests_unit_test_config_scan_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_scan_CFLAGS = $(unit_cflags)
 tests_unit_test_config_scan_LDADD = $(config_ldadd)
+
+tests_unit_test_config_service_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config_service.c
+tests_unit_test_config_service_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_service_CFLAGS = $(unit_cflags)
+tests_unit_test_config_service_LDADD = $(config_ldadd)
 
 tests_unit_test_options_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_options.c
 tests_unit_test_options_CPPFLAGS = $(unit_cppflags)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "daemon/control.h"
 #include "daemon/server_state.h"
 #include "os/descriptors.h"
 #include "os/log.h"
@@ -60,7 +61,7 @@ static unsigned count_quota(const struct server *server, size_t listener)
 /* What is open, or will be, however few clients there are. */
 static unsigned count_fixed(const struct server *server)
 {
-	unsigned fixed = descriptors_open() + SPARE_DESCRIPTORS;
+	unsigned fixed = descriptors_open() + control_count_descriptors(server) + SPARE_DESCRIPTORS;
 
 	fixed += server->worker_count * (DESCRIPTORS_PER_WORKER + 2 * server->pipes_per_worker);
 	fixed += 2 * DESCRIPTORS_PER_PLUGIN * (unsigned)server->generation->config.plugins.count;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/report.h"
+#include "daemon/control.h"
 #include "daemon/plugins.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
@@ -64,6 +65,20 @@ static void compare_listeners(const struct config_listener *old, const struct co
 		demand_restart(report, new->where, "device");
 }
 
+/* A group that is gone has no place of its own any more. */
+static void compare_control(const struct config_control *old, const struct config_control *new,
+			    struct report *report)
+{
+	const char *where = new->where != NULL ? new->where : "configuration";
+
+	if (!text_equal(old->socket, new->socket))
+		demand_restart(report, where, "control.socket");
+	if (old->mode != new->mode)
+		demand_restart(report, where, "control.mode");
+	if (!text_equal(old->group, new->group))
+		demand_restart(report, where, "control.group");
+}
+
 /* What cannot change without new sockets, threads or privileges. */
 static void compare(const struct config *old, const struct config *new, struct report *report)
 {
@@ -76,6 +91,13 @@ static void compare(const struct config *old, const struct config *new, struct r
 		demand_restart(report, "configuration", "group");
 	if (old->log.format != new->log.format)
 		demand_restart(report, "configuration", "log.format");
+	if (old->log.target != new->log.target)
+		demand_restart(report, "configuration", "log.target");
+	compare_control(&old->control, &new->control, report);
+	if (!address_equal(&old->metrics_listen, &new->metrics_listen))
+		demand_restart(report,
+			       new->metrics_where != NULL ? new->metrics_where : "configuration",
+			       "metrics.listen");
 	if (old->listener_count != new->listener_count) {
 		demand_restart(report, "configuration", "listeners");
 		return;
@@ -105,15 +127,17 @@ static void put_in_place(struct server *server, struct generation *generation)
 	log_set_level(config->log.level);
 	generation_drop(server->generation);
 	server->generation = generation;
+	server->loaded = time(NULL);
 }
 
 /* The line comes when it is true: from then on every new session uses the new generation. */
 void reload_adopted(struct server *server, uint64_t workers)
 {
 	server->adoptions_awaited -= workers;
-	if (server->adoptions_awaited == 0)
-		log_info("config", "reloaded",
-			 LOG_NUMBER("generation", server->generation->number));
+	if (server->adoptions_awaited > 0)
+		return;
+	log_info("config", "reloaded", LOG_NUMBER("generation", server->generation->number));
+	control_reloaded(server);
 }
 
 void reload_log_mistakes(const struct report *report)
@@ -146,6 +170,15 @@ static struct generation *next_generation(struct server *server, struct config *
 	return NULL;
 }
 
+static void keep_outcome(struct server *server, const struct report *mistakes)
+{
+	report_finish(&server->last_reload.mistakes);
+	for (size_t i = 0; i < mistakes->count; i++)
+		report_add(&server->last_reload.mistakes, "%s", mistakes->lines[i]);
+	server->last_reload.happened = true;
+	server->last_reload.time = time(NULL);
+}
+
 int reload_run(struct server *server, struct report *mistakes)
 {
 	const struct server_options *options = server->options;
@@ -160,6 +193,7 @@ int reload_run(struct server *server, struct report *mistakes)
 			generation = next_generation(server, &config, mistakes);
 	}
 	config_finish(&config);
+	keep_outcome(server, mistakes);
 	if (generation == NULL) {
 		log_failure(mistakes);
 		return -EINVAL;

@@ -15,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "daemon/control.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 #include "os/sys.h"
@@ -168,6 +169,7 @@ static void done_ready(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (eventfd_read(server->done, &ended) == 0)
 		server->workers_alive -= (unsigned)ended;
+	control_worker_ended(server);
 	if (server->workers_alive == 0)
 		loop_stop(&server->loop);
 }
@@ -266,7 +268,7 @@ int server_watch(struct server *server)
 			return -1;
 		}
 	}
-	return 0;
+	return control_watch(server);
 }
 
 static void log_listener(const struct server *server, size_t index)
@@ -338,6 +340,7 @@ static void server_finish(struct server *server)
 {
 	end_workers(server);
 	worker_returns_finish(&server->returns);
+	control_finish(server);
 	end_plugins(server);
 	for (size_t i = 0;
 	     server->sockets != NULL && i < server->sockets_per_worker * server->worker_count;
@@ -360,6 +363,7 @@ static void server_finish(struct server *server)
 	free(server->listener_budgets);
 	generation_retirement_finish(&server->retirement);
 	plugin_host_finish(&server->plugins);
+	report_finish(&server->last_reload.mistakes);
 }
 
 static int server_init(struct server *server, const struct server_options *options)
@@ -389,6 +393,8 @@ static int server_init(struct server *server, const struct server_options *optio
 		generation_free_retired(&server->retirement);
 		return -1;
 	}
+	server->started = server->loop.now;
+	server->loaded = time(NULL);
 	timer_init(&server->drain_timer, drain_expired);
 	timer_init(&server->addresses_timer, addresses_expired);
 	return 0;
@@ -406,6 +412,7 @@ int server_run(const struct server_options *options)
 	if (startup_run(&server) == 0) {
 		log_ready(&server);
 		loop_run(&server.loop);
+		control_close(&server);
 		end_workers(&server);
 		end_plugins(&server);
 		log_counters(&server);

@@ -11,7 +11,9 @@
 #define MMPROXY_DAEMON_SERVER_STATE_H
 
 #include <stddef.h>
+#include <time.h>
 
+#include "base/report.h"
 #include "daemon/generation.h"
 #include "daemon/server.h"
 #include "daemon/worker.h"
@@ -20,6 +22,8 @@
 #include "relay/budget.h"
 #include "relay/flow_quota.h"
 #include "relay/udp_claims.h"
+
+struct control;
 
 struct server {
 	const struct server_options *options;
@@ -57,6 +61,15 @@ struct server {
 	struct timer drain_timer;
 	struct timer addresses_timer; /* another try at reading this host's addresses */
 	bool stopping;
+
+	struct control *control; /* NULL: there is no control socket */
+	uint64_t started;        /* milliseconds, the loop's clock */
+	time_t loaded;           /* the generation in place */
+	struct {
+		bool happened;
+		time_t time;
+		struct report mistakes; /* none: it went well */
+	} last_reload;
 };
 
 /* Both: 0, or -1 after an error line in the log. */

@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "daemon/control.h"
 #include "daemon/plugins.h"
 #include "daemon/server_state.h"
 #include "host/host_functions.h"
@@ -224,6 +225,7 @@ static const struct {
 } stages[] = {
 	{"capability", stage_capability},
 	{"listeners", stage_listeners},
+	{"control", control_open},
 	{"events", stage_events},
 	{"capacity", capacity_plan},
 	{"privileges", stage_privileges},

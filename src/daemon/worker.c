@@ -185,6 +185,7 @@ static void *worker_main(void *argument)
 	/* Whatever was closed above is freed in a last round. */
 	loop_run_once(&worker->relay.loop, 0);
 	plugin_set_seat_leave(worker->plugins, worker->relay.tickets);
+	atomic_store(&worker->ended, true);
 	eventfd_write(worker->done, 1);
 	return NULL;
 }

@@ -63,6 +63,7 @@ struct worker {
 	bool started;
 	bool draining;     /* its own note that it has begun to end */
 	atomic_int ending; /* enum worker_ending, set by the main thread */
+	atomic_bool ended; /* set by its own thread: no session is left, and no call is run */
 	int done;          /* eventfd of the main thread: this worker has ended */
 	int adopted;       /* the same: it has put a generation in place */
 	struct worker_returns *returns;
