@@ -410,6 +410,7 @@ integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
 	tests/integration/accesslog.py \
+	tests/integration/ctl.py \
 	tests/integration/daemon.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
@@ -418,7 +419,10 @@ integration_files = \
 	tests/integration/plugins.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
+	tests/integration/terminal.py \
 	tests/integration/test_balancers.py \
+	tests/integration/test_ctl.py \
+	tests/integration/test_ctl_top.py \
 	tests/integration/test_dial.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \

@@ -53,6 +53,20 @@ static void add_reload(struct lines *lines, const json_t *reload)
 	}
 }
 
+/* While mmproxy drains, workers end one by one. */
+static void add_worker(struct lines *lines, const json_t *worker)
+{
+	uint64_t number = answer_count(worker, "worker");
+
+	if (json_is_true(json_object_get(worker, "ended")))
+		lines_add(lines, LINE_PLAIN, LABEL "worker %" PRIu64 " has ended", "", number);
+	else if (!json_is_true(json_object_get(worker, "alive")))
+		lines_add(lines, LINE_ALERT, LABEL "worker %" PRIu64 " is stuck", "", number);
+	else if (json_object_get(worker, "sessions") != NULL)
+		lines_add(lines, LINE_PLAIN, LABEL "worker %" PRIu64 " has %" PRIu64 " sessions",
+			  "", number, answer_count(worker, "sessions"));
+}
+
 static void add_workers(struct lines *lines, const json_t *workers)
 {
 	size_t count = json_array_size(workers), alive = 0, i;
@@ -61,16 +75,7 @@ static void add_workers(struct lines *lines, const json_t *workers)
 	json_array_foreach(workers, i, worker) alive +=
 		json_is_true(json_object_get(worker, "alive")) ? 1 : 0;
 	lines_add(lines, LINE_PLAIN, LABEL "%zu of %zu alive", "workers", alive, count);
-	json_array_foreach(workers, i, worker)
-	{
-		if (!json_is_true(json_object_get(worker, "alive")))
-			lines_add(lines, LINE_ALERT, LABEL "worker %" PRIu64 " is stuck", "",
-				  answer_count(worker, "worker"));
-		else if (json_object_get(worker, "sessions") != NULL)
-			lines_add(lines, LINE_PLAIN,
-				  LABEL "worker %" PRIu64 ": %" PRIu64 " sessions", "",
-				  answer_count(worker, "worker"), answer_count(worker, "sessions"));
-	}
+	json_array_foreach(workers, i, worker) add_worker(lines, worker);
 }
 
 static void print_status(const json_t *status, const struct options *options)

@@ -30,6 +30,7 @@ PROGRAMS = {
     "setpriv": "util-linux",
     "prlimit": "util-linux",
     "setcap": "libcap2-bin",
+    "tmux": "tmux",
 }
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
