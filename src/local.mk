@@ -12,6 +12,7 @@ libpure_a_SOURCES = \
 	src/base/denial_cache.c src/base/denial_cache.h \
 	src/base/escape.c src/base/escape.h \
 	src/base/flow_table.c src/base/flow_table.h \
+	src/base/histogram.c src/base/histogram.h \
 	src/base/list.h \
 	src/base/log_limiter.c src/base/log_limiter.h \
 	src/base/prefix_set.c src/base/prefix_set.h \
@@ -86,8 +87,11 @@ libmmproxy_a_SOURCES = \
 	src/daemon/config_value.c \
 	src/daemon/control.h \
 	src/daemon/control_request.c src/daemon/control_request.h \
+	src/daemon/exposition.c src/daemon/exposition.h \
 	src/daemon/file_text.c src/daemon/file_text.h \
 	src/daemon/generation.c src/daemon/generation.h \
+	src/daemon/metrics.c src/daemon/metrics.h \
+	src/daemon/metrics_counters.c src/daemon/metrics_http.h src/daemon/metrics_process.c \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/plugins.c src/daemon/plugins.h \
 	src/daemon/prefix_file.c \
@@ -97,7 +101,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/startup.c \
 	src/daemon/worker.c src/daemon/worker.h
 libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
-libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS)
+libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) $(LIBMICROHTTPD_CFLAGS)
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \
 	src/os/log_json.c \
@@ -105,38 +109,14 @@ libmmproxy_a_SOURCES += \
 	src/daemon/control_gather.c src/daemon/control_gather.h \
 	src/daemon/control_sessions.c src/daemon/control_state.h
 endif
+if HAVE_LIBMICROHTTPD
+libmmproxy_a_SOURCES += src/daemon/metrics_http.c
+else
+libmmproxy_a_SOURCES += src/daemon/metrics_http_absent.c
+endif
 
 sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
-mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS)
+mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBMICROHTTPD_LIBS)
 
-# The other side of the control socket. It is written in JSON, so there is none without jansson.
-if HAVE_JANSSON
-noinst_LIBRARIES += libctl.a
-libctl_a_SOURCES = \
-	src/ctl/answer.c src/ctl/answer.h \
-	src/ctl/command.c src/ctl/command.h \
-	src/ctl/connection.c src/ctl/connection.h \
-	src/ctl/format.c src/ctl/format.h \
-	src/ctl/lines.c src/ctl/lines.h \
-	src/ctl/manage.c src/ctl/manage.h \
-	src/ctl/memory.h \
-	src/ctl/options.c src/ctl/options.h \
-	src/ctl/show.h \
-	src/ctl/show_counters.c src/ctl/show_listeners.c src/ctl/show_plugins.c \
-	src/ctl/show_sessions.c src/ctl/show_status.c \
-	src/ctl/suggest.c src/ctl/suggest.h \
-	src/ctl/table.c src/ctl/table.h \
-	src/ctl/top.c src/ctl/top.h \
-	src/ctl/top_sample.c src/ctl/top_sample.h \
-	src/ctl/top_view.c src/ctl/top_view.h
-libctl_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(NCURSES_CFLAGS)
-if HAVE_NCURSES
-libctl_a_SOURCES += src/ctl/top_screen.c src/ctl/top_screen.h
-endif
-
-sbin_PROGRAMS += mmproxyctl
-mmproxyctl_SOURCES = src/ctl/main.c
-mmproxyctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-mmproxyctl_LDADD = libctl.a libpure.a $(JANSSON_LIBS) $(NCURSES_LIBS) -lm
-endif
+include src/ctl/local.mk

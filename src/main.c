@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/report.h"
+#include "daemon/metrics_http.h"
 #include "daemon/options.h"
 #include "daemon/plugins.h"
 #include "daemon/server.h"
@@ -83,8 +84,9 @@ static int run(struct arguments *arguments, const struct options *options, struc
 
 static void print_version(void)
 {
-	printf("mmproxy %s\n%cjansson\n", PACKAGE_VERSION,
-	       log_format_supported(LOG_FORMAT_JSON) ? '+' : '-');
+	printf("mmproxy %s\n%cjansson\n%clibmicrohttpd\n", PACKAGE_VERSION,
+	       log_format_supported(LOG_FORMAT_JSON) ? '+' : '-',
+	       metrics_http_supported() ? '+' : '-');
 }
 
 int main(int argc, char **argv)

@@ -2,11 +2,13 @@
 
 unit_tests = \
 	tests/unit/test_address \
+	tests/unit/test_client_totals \
 	tests/unit/test_config \
 	tests/unit/test_config_mistakes \
 	tests/unit/test_config_remarks \
 	tests/unit/test_config_scan \
 	tests/unit/test_config_service \
+	tests/unit/test_control_request \
 	tests/unit/test_counter \
 	tests/unit/test_crc32c \
 	tests/unit/test_dial_udp \
@@ -14,6 +16,7 @@ unit_tests = \
 	tests/unit/test_flow_quota \
 	tests/unit/test_flow_table \
 	tests/unit/test_header_guess \
+	tests/unit/test_histogram \
 	tests/unit/test_tcp_listener \
 	tests/unit/test_log_limiter \
 	tests/unit/test_options \
@@ -21,6 +24,7 @@ unit_tests = \
 	tests/unit/test_proxy_header \
 	tests/unit/test_proxy_tlv \
 	tests/unit/test_quota_sequences \
+	tests/unit/test_session_view \
 	tests/unit/test_siphash \
 	tests/unit/test_source_policy \
 	tests/unit/test_spp \
@@ -29,6 +33,7 @@ unit_tests = \
 	tests/unit/test_tcp_faults \
 	tests/unit/test_tcp_flow \
 	tests/unit/test_tcp_header \
+	tests/unit/test_tcp_latency \
 	tests/unit/test_tcp_port \
 	tests/unit/test_tcp_reset \
 	tests/unit/test_tcp_schedule \
@@ -61,7 +66,7 @@ endif
 
 unit_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
+libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBMICROHTTPD_LIBS) $(CMOCKA_LIBS)
 
 # The pure layers alone.
 pure_ldadd = libpure.a $(CMOCKA_LIBS)
@@ -70,6 +75,11 @@ tests_unit_test_address_SOURCES = tests/unit/test_address.c
 tests_unit_test_address_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_address_CFLAGS = $(unit_cflags)
 tests_unit_test_address_LDADD = $(pure_ldadd)
+
+tests_unit_test_client_totals_SOURCES = tests/unit/test_client_totals.c
+tests_unit_test_client_totals_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_client_totals_CFLAGS = $(unit_cflags)
+tests_unit_test_client_totals_LDADD = $(pure_ldadd)
 
 tests_unit_test_counter_SOURCES = tests/unit/test_counter.c
 tests_unit_test_counter_CPPFLAGS = $(unit_cppflags)
@@ -95,6 +105,11 @@ tests_unit_test_header_guess_SOURCES = tests/unit/test_header_guess.c
 tests_unit_test_header_guess_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_header_guess_CFLAGS = $(unit_cflags)
 tests_unit_test_header_guess_LDADD = $(pure_ldadd)
+
+tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c
+tests_unit_test_histogram_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_histogram_CFLAGS = $(unit_cflags)
+tests_unit_test_histogram_LDADD = $(pure_ldadd)
 
 tests_unit_test_log_limiter_SOURCES = tests/unit/test_log_limiter.c
 tests_unit_test_log_limiter_CPPFLAGS = $(unit_cppflags)
@@ -169,6 +184,11 @@ tests_unit_test_options_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_options_CFLAGS = $(unit_cflags)
 tests_unit_test_options_LDADD = $(config_ldadd)
 
+tests_unit_test_control_request_SOURCES = tests/unit/test_control_request.c
+tests_unit_test_control_request_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_control_request_CFLAGS = $(unit_cflags)
+tests_unit_test_control_request_LDADD = libmmproxy.a libpure.a $(libraries)
+
 # The real system behind the table.
 tests_unit_test_sys_SOURCES = tests/unit/test_sys.c
 tests_unit_test_sys_CPPFLAGS = $(unit_cppflags)
@@ -235,6 +255,11 @@ tests_unit_test_tcp_listener_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_listener_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_listener_LDADD = $(relay_ldadd)
 
+tests_unit_test_session_view_SOURCES = tests/unit/test_session_view.c
+tests_unit_test_session_view_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_session_view_CFLAGS = $(unit_cflags)
+tests_unit_test_session_view_LDADD = $(relay_ldadd)
+
 tests_unit_test_tcp_dial_SOURCES = tests/unit/test_tcp_dial.c
 tests_unit_test_tcp_dial_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_dial_CFLAGS = $(unit_cflags)
@@ -254,6 +279,11 @@ tests_unit_test_tcp_header_SOURCES = tests/unit/test_tcp_header.c
 tests_unit_test_tcp_header_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_header_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_header_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_latency_SOURCES = tests/unit/test_tcp_latency.c
+tests_unit_test_tcp_latency_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_latency_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_latency_LDADD = $(relay_ldadd)
 
 tests_unit_test_tcp_port_SOURCES = tests/unit/test_tcp_port.c
 tests_unit_test_tcp_port_CPPFLAGS = $(unit_cppflags)

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "daemon/control.h"
+#include "daemon/metrics_http.h"
 #include "daemon/server_state.h"
 #include "os/descriptors.h"
 #include "os/log.h"
@@ -64,6 +65,7 @@ static unsigned count_fixed(const struct server *server)
 	unsigned fixed = descriptors_open() + control_count_descriptors(server) + SPARE_DESCRIPTORS;
 
 	fixed += server->worker_count * (DESCRIPTORS_PER_WORKER + 2 * server->pipes_per_worker);
+	fixed += metrics_http_descriptors(server);
 	fixed += 2 * DESCRIPTORS_PER_PLUGIN * (unsigned)server->generation->config.plugins.count;
 	for (size_t i = 0; i < server->generation->config.listener_count; i++) {
 		const struct config_listener *listener = &server->generation->config.listeners[i];

@@ -211,6 +211,7 @@ static struct control *control_create(struct server *server)
 	if (control == NULL)
 		return NULL;
 	control->server = server;
+	control->opened = server->loop.now;
 	control->fd = -1;
 	control->source.ready = listening_ready;
 	list_init(&control->connections);

@@ -5,11 +5,14 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/escape.h"
 #include "base/report.h"
 #include "daemon/control_state.h"
+#include "daemon/exposition.h"
+#include "daemon/metrics.h"
 #include "daemon/server_state.h"
 #include "host/instance.h"
 #include "host/plugin_host.h"
@@ -279,6 +282,22 @@ static void run_plugins(struct control_connection *connection,
 	control_reply(connection, result);
 }
 
+static void run_metrics(struct control_connection *connection,
+			const struct control_request *request)
+{
+	char *text = metrics_text(connection->control->server);
+	json_t *result = NULL;
+
+	(void)request;
+	if (text != NULL) {
+		result = json_object();
+		json_object_set_new(result, "content_type", json_string(EXPOSITION_CONTENT_TYPE));
+		json_object_set_new(result, "text", json_string(text));
+		free(text);
+	}
+	control_reply(connection, result);
+}
+
 static void run_help(struct control_connection *connection, const struct control_request *request);
 
 static const struct {
@@ -300,6 +319,7 @@ static const struct {
 	 "the 20 clients, or N, up to 1000, whose live sessions have moved most bytes"},
 	{"counters", "", false, false, run_counters, "all counters since the start"},
 	{"plugins", "", false, false, run_plugins, "the plugins that new sessions pass"},
+	{"metrics", "", false, false, run_metrics, "what Prometheus would be told"},
 	{"help", "", false, false, run_help, "these lines"},
 	{"kill", "ID", true, true, control_run_kill,
 	 "ends a session with a reset to both sides; a UDP client's next datagram begins another"},

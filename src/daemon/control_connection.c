@@ -259,13 +259,14 @@ static void send_progress(struct control_connection *connection)
 {
 	struct server *server = connection->control->server;
 	uint64_t now = server->loop.now;
-	uint64_t left = server->drain_timer.deadline > now ? server->drain_timer.deadline - now : 0;
+	uint64_t end = server->drain_timer.deadline;
+	/* The timer is set to a millisecond more than was asked for. */
+	uint64_t left = timer_is_set(&server->drain_timer) && end > now ? end - now - 1 : 0;
 	json_t *progress = json_object(), *object = json_object();
 
 	json_object_set_new(progress, "sessions",
 			    json_integer((json_int_t)server_count_sessions(server)));
-	json_object_set_new(progress, "seconds_left",
-			    control_seconds(timer_is_set(&server->drain_timer) ? left : 0));
+	json_object_set_new(progress, "seconds_left", control_seconds(left));
 	json_object_set_new(object, "ok", json_true());
 	json_object_set_new(object, "progress", progress);
 	send_line(connection, dump(object));
@@ -369,7 +370,8 @@ static void connection_ready(struct loop_source *source, uint32_t events)
 	struct control_connection *connection =
 		container_of(source, struct control_connection, source);
 
-	/* Gone, so that nobody will read an answer. The request that it left is dealt with, though.
+	/* Gone: nobody will read an answer. The request that it may have left is dealt with,
+	 * though.
 	 */
 	if ((events & (EPOLLHUP | EPOLLERR)) != 0 &&
 	    (connection->busy || unsent(connection) || connection->ended)) {

@@ -69,11 +69,11 @@ static json_t *last_reload_to_json(const struct server *server)
 {
 	json_t *object;
 
-	if (!server->last_reload.happened)
+	if (server->last_reload.time == 0)
 		return json_null();
 	object = json_object();
-	json_object_set_new(object, "ok", json_boolean(server->last_reload.mistakes.count == 0));
-	set_number(object, "time", (uint64_t)server->last_reload.time);
+	json_object_set_new(object, "ok", json_boolean(!server->reload_failed));
+	set_number(object, "time", server->last_reload.time);
 	json_object_set_new(object, "mistakes", control_lines(&server->last_reload.mistakes));
 	return object;
 }
@@ -85,10 +85,11 @@ static void status_reply(struct control_gather *gather)
 
 	set_text(result, "version", PACKAGE_VERSION);
 	set_number(result, "pid", (uint64_t)getpid());
-	json_object_set_new(result, "uptime", control_seconds(server->loop.now - server->started));
+	json_object_set_new(result, "uptime",
+			    control_seconds(server->loop.now - gather->control->opened));
 	set_text(result, "state", server->stopping ? "draining" : "running");
 	set_number(result, "generation", server->generation->number);
-	set_number(result, "loaded", (uint64_t)server->loaded);
+	set_number(result, "loaded", server->loaded);
 	json_object_set_new(result, "last_reload", last_reload_to_json(server));
 	json_object_set_new(result, "workers", workers_to_json(gather));
 	set_number(result, "sessions", server_count_sessions(server));

@@ -34,9 +34,10 @@ struct control {
 	char *path;
 	dev_t device; /* of the socket's file, and its inode: another one is left alone */
 	ino_t inode;
-	int fd;      /* -1: closed */
-	uid_t owner; /* who mmproxy becomes */
-	gid_t group; /* whose members may do everything */
+	uint64_t opened; /* milliseconds, the loop's clock: about when mmproxy was started */
+	int fd;          /* -1: closed */
+	uid_t owner;     /* who mmproxy becomes */
+	gid_t group;     /* whose members may do everything */
 	bool has_group;
 	struct loop_source source;
 	struct timer retry; /* of accepting, when descriptors were short */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/report.h"
 #include "daemon/control.h"
@@ -127,7 +128,6 @@ static void put_in_place(struct server *server, struct generation *generation)
 	log_set_level(config->log.level);
 	generation_drop(server->generation);
 	server->generation = generation;
-	server->loaded = time(NULL);
 }
 
 /* The line comes when it is true: from then on every new session uses the new generation. */
@@ -175,8 +175,7 @@ static void keep_outcome(struct server *server, const struct report *mistakes)
 	report_finish(&server->last_reload.mistakes);
 	for (size_t i = 0; i < mistakes->count; i++)
 		report_add(&server->last_reload.mistakes, "%s", mistakes->lines[i]);
-	server->last_reload.happened = true;
-	server->last_reload.time = time(NULL);
+	server->last_reload.time = (uint64_t)time(NULL);
 }
 
 int reload_run(struct server *server, struct report *mistakes)
@@ -194,11 +193,14 @@ int reload_run(struct server *server, struct report *mistakes)
 	}
 	config_finish(&config);
 	keep_outcome(server, mistakes);
+	server->reload_failed = generation == NULL;
 	if (generation == NULL) {
+		server->reloads_failed++;
 		log_failure(mistakes);
 		return -EINVAL;
 	}
 	put_in_place(server, generation);
+	server->loaded = (uint64_t)time(NULL);
 	config_log_remarks(&generation->config);
 	return 0;
 }

@@ -13,9 +13,11 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/control.h"
+#include "daemon/metrics_http.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 #include "os/sys.h"
@@ -342,6 +344,7 @@ static void server_finish(struct server *server)
 	worker_returns_finish(&server->returns);
 	control_finish(server);
 	end_plugins(server);
+	metrics_http_stop(server);
 	for (size_t i = 0;
 	     server->sockets != NULL && i < server->sockets_per_worker * server->worker_count;
 	     i++) {
@@ -379,6 +382,7 @@ static int server_init(struct server *server, const struct server_options *optio
 	server->generation = generation_create(options->config, 1, &server->retirement);
 	if (server->generation == NULL)
 		return -1;
+	server->started = server->loaded = (uint64_t)time(NULL);
 	server->listener_count = server->generation->config.listener_count;
 	if (worker_returns_init(&server->returns) < 0) {
 		worker_returns_finish(&server->returns);
@@ -393,8 +397,6 @@ static int server_init(struct server *server, const struct server_options *optio
 		generation_free_retired(&server->retirement);
 		return -1;
 	}
-	server->started = server->loop.now;
-	server->loaded = time(NULL);
 	timer_init(&server->drain_timer, drain_expired);
 	timer_init(&server->addresses_timer, addresses_expired);
 	return 0;

@@ -11,7 +11,6 @@
 #define MMPROXY_DAEMON_SERVER_STATE_H
 
 #include <stddef.h>
-#include <time.h>
 
 #include "base/report.h"
 #include "daemon/generation.h"
@@ -24,6 +23,7 @@
 #include "relay/udp_claims.h"
 
 struct control;
+struct metrics_http;
 
 struct server {
 	const struct server_options *options;
@@ -31,7 +31,11 @@ struct server {
 	struct generation_retirement retirement;
 	struct plugin_host plugins;
 	struct loop loop;
-	size_t listener_count; /* a reload does not change it */
+	uint64_t started;        /* Unix time in seconds: of the process */
+	uint64_t loaded;         /* the same, of the generation */
+	uint64_t reloads_failed; /* how many */
+	bool reload_failed;      /* the last one did */
+	size_t listener_count;   /* a reload does not change it */
 
 	unsigned descriptor_limit;
 	unsigned pipes_per_worker;
@@ -41,6 +45,8 @@ struct server {
 	struct udp_claims udp_claims;
 	struct worker_socket *sockets; /* opened by the start sequence; then the workers' */
 	size_t sockets_per_worker;
+
+	struct metrics_http *metrics_http; /* NULL: none */
 
 	struct worker *workers;
 	struct worker_returns returns;
@@ -63,11 +69,8 @@ struct server {
 	bool stopping;
 
 	struct control *control; /* NULL: there is no control socket */
-	uint64_t started;        /* milliseconds, the loop's clock */
-	time_t loaded;           /* the generation in place */
 	struct {
-		bool happened;
-		time_t time;
+		uint64_t time;          /* Unix time in seconds; 0: there was none */
 		struct report mistakes; /* none: it went well */
 	} last_reload;
 };

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "daemon/control.h"
+#include "daemon/metrics_http.h"
 #include "daemon/plugins.h"
 #include "daemon/server_state.h"
 #include "host/host_functions.h"
@@ -226,6 +227,7 @@ static const struct {
 	{"capability", stage_capability},
 	{"listeners", stage_listeners},
 	{"control", control_open},
+	{"metrics-socket", metrics_http_listen},
 	{"events", stage_events},
 	{"capacity", capacity_plan},
 	{"privileges", stage_privileges},
@@ -235,6 +237,7 @@ static const struct {
 	 NULL}, /* before the workers, which inherit it; plugins' threads are there already */
 	{"verify", stage_verify},
 	{"watch", server_watch},
+	{"metrics", metrics_http_start},
 	{"workers", stage_workers},
 };
 

@@ -383,6 +383,12 @@ static int call_watch(int epoll, int fd, uint32_t events, void *source, bool mod
 	return 0;
 }
 
+/* The fake has no time but the test's. */
+static uint64_t call_clock(void)
+{
+	return fake->now * 1000;
+}
+
 const struct sys fake_table = {
 	.socket = call_socket,
 	.accept = call_accept,
@@ -401,6 +407,7 @@ const struct sys fake_table = {
 	.reset_on_close = call_reset_on_close,
 	.close = call_close,
 	.watch = call_watch,
+	.clock = call_clock,
 };
 
 void fake_init(struct fake_sys *of)
