@@ -129,3 +129,5 @@ sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
 mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \
 	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS)
+
+include src/ctl/local.mk

@@ -401,6 +401,7 @@ tests_unit_test_udp_sharing_CFLAGS = $(unit_cflags)
 tests_unit_test_udp_sharing_LDADD = $(relay_ldadd)
 
 include tests/unit/local-host.mk
+include tests/unit/local-ctl.mk
 
 # Fuzz targets, built here with a plain main that replays the kept corpus.
 check_PROGRAMS += tests/fuzz/replay_proxy_header
@@ -459,6 +460,7 @@ integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
 	tests/integration/accesslog.py \
+	tests/integration/ctl.py \
 	tests/integration/daemon.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
@@ -471,7 +473,10 @@ integration_files = \
 	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
+	tests/integration/terminal.py \
 	tests/integration/test_balancers.py \
+	tests/integration/test_ctl.py \
+	tests/integration/test_ctl_top.py \
 	tests/integration/test_dial.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \

@@ -31,6 +31,7 @@ PROGRAMS = {
     "prlimit": "util-linux",
     "setcap": "libcap2-bin",
     "promtool": "prometheus",
+    "tmux": "tmux",
 }
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
