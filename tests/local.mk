@@ -409,6 +409,7 @@ integration_files = \
 	tests/integration/network.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
+	tests/integration/raised.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
 	tests/integration/test_balancers.py \
