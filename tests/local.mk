@@ -404,6 +404,7 @@ integration_files = \
 	tests/integration/conftest.py \
 	tests/integration/accesslog.py \
 	tests/integration/daemon.py \
+	tests/integration/faults.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
 	tests/integration/network.py \
@@ -413,6 +414,7 @@ integration_files = \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
 	tests/integration/test_balancers.py \
+	tests/integration/test_counters.py \
 	tests/integration/test_dial.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
