@@ -73,9 +73,12 @@ def test_an_upstream_that_the_routing_forbids_cannot_be_dialled(host, start_daem
 
 def test_a_session_that_cannot_be_watched_fails_alone(host, start_daemon, upstream):
     mmproxy = start_daemon(host, top=one_worker)
-    session = open_session(host, upstream)
+    session, unwatched = open_session(host, upstream), host.connect(MMPROXY)
+    mmproxy.wait_for_counter("sessions_accepted", 2)
+    mmproxy.wait_until_idle()
     with failing(mmproxy, "epoll_ctl", "ENOSPC", when=1):
-        wait_until_ended(send(host, v2(OTHER)))
+        unwatched.sendall(v2(OTHER))
+        wait_until_ended(unwatched)
     assert "No space left" in closed(mmproxy, "system-error").text
     assert_alive(*session)
     open_session(host, upstream, OTHER)
