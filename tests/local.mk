@@ -462,6 +462,7 @@ integration_files = \
 	tests/integration/accesslog.py \
 	tests/integration/ctl.py \
 	tests/integration/daemon.py \
+	tests/integration/faults.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
 	tests/integration/journal.py \
@@ -470,11 +471,13 @@ integration_files = \
 	tests/integration/pass_sockets.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
+	tests/integration/raised.py \
 	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
 	tests/integration/terminal.py \
 	tests/integration/test_balancers.py \
+	tests/integration/test_counters.py \
 	tests/integration/test_ctl.py \
 	tests/integration/test_ctl_top.py \
 	tests/integration/test_dial.py \

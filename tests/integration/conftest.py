@@ -14,7 +14,8 @@
 
 Root is needed, and so are the programs in peers.PROGRAMS. What cannot run fails: it is never
 skipped. A test that takes longer than its deadline (60 s, or @pytest.mark.deadline(seconds)) fails,
-too.
+too. So does a run of all tests in which some counter was never raised (see raised.py);
+--raised-by=FILE writes down which counter was raised by which test.
 """
 
 import faulthandler
@@ -26,14 +27,21 @@ import pytest
 import daemon
 import network
 import peers
+import raised
 import settings
 from upstreams import UPSTREAM4, UPSTREAM6, Datagrams, Listener
 
 DEADLINE = 60
 
+_raised = raised.Record()
+
 
 class DeadlineExceeded(Exception):
     pass
+
+
+def pytest_addoption(parser):
+    parser.addoption("--raised-by", metavar="FILE", help="write which test raised which counter")
 
 
 def pytest_configure(config):
@@ -69,6 +77,23 @@ def pytest_runtest_makereport(item, call):
         for number, started in enumerate(getattr(item, "mmproxies", []), 1):
             if started.log_file.exists():
                 report.sections.append((f"log of mmproxy {number}", _last_lines(started)))
+
+
+def pytest_sessionfinish(session, exitstatus):
+    if session.config.option.raised_by:
+        with open(session.config.option.raised_by, "w") as file:
+            file.writelines(f"{line}\n" for line in _raised.table())
+    # Tests that failed, or were not reached, would have raised theirs.
+    if exitstatus == pytest.ExitCode.OK and raised.is_whole_run(session.config):
+        if _raised.missing():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    if not raised.is_whole_run(config):
+        return
+    for name in _raised.missing():
+        terminalreporter.write_line(f"FAILED no test has raised the counter {name}", red=True)
 
 
 def _last_lines(mmproxy):
@@ -149,6 +174,8 @@ def start_daemon(request):
             made.assert_no_sanitizer_report()
     finally:
         for made, _ in started:
+            if made.log_file.exists():
+                _raised.note(request.node.nodeid, made.log())
             made.discard()
 
 

@@ -25,6 +25,8 @@ PROGRAMS = {
     "iperf": "iperf",
     "ip": "iproute2",
     "nft": "nftables",
+    "tc": "iproute2",
+    "strace": "strace",
     "openssl": "openssl",
     "ssh-keygen": "openssh-client",
     "setpriv": "util-linux",
