@@ -411,6 +411,7 @@ integration_files = \
 	tests/integration/plugins.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
+	tests/integration/systemd.py \
 	tests/integration/test_balancers.py \
 	tests/integration/test_dial.py \
 	tests/integration/test_headers.py \
@@ -441,6 +442,7 @@ integration_files = \
 	tests/integration/test_service.py \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
+	tests/integration/test_systemd.py \
 	tests/integration/test_udp_balancers.py \
 	tests/integration/test_udp_dial.py \
 	tests/integration/test_udp_failover.py \
@@ -451,6 +453,7 @@ integration_files = \
 	tests/integration/test_udp_refusals.py \
 	tests/integration/test_udp_service.py \
 	tests/integration/test_udp_sizes.py \
+	tests/integration/test_units.py \
 	tests/integration/traffic.py \
 	tests/integration/udp.py \
 	tests/integration/upstreams.py \
