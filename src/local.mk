@@ -32,6 +32,7 @@ libmmproxy_a_SOURCES = \
 	src/os/dial.c src/os/dial.h \
 	src/os/listen.c src/os/listen.h \
 	src/os/log.c src/os/log.h \
+	src/os/log_journal.c src/os/log_journal.h \
 	src/os/log_line.h src/os/log_text.c \
 	src/os/loop.c src/os/loop.h \
 	src/os/own_addresses.c src/os/own_addresses.h \
@@ -78,6 +79,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/config_listener.c src/daemon/config_loader.h \
 	src/daemon/config_plugins.c \
 	src/daemon/config_scan.c src/daemon/config_scan.h \
+	src/daemon/config_service.c \
 	src/daemon/config_subnets.c \
 	src/daemon/config_token.c src/daemon/config_token.h \
 	src/daemon/config_value.c \

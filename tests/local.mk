@@ -6,6 +6,7 @@ unit_tests = \
 	tests/unit/test_config_mistakes \
 	tests/unit/test_config_remarks \
 	tests/unit/test_config_scan \
+	tests/unit/test_config_service \
 	tests/unit/test_counter \
 	tests/unit/test_crc32c \
 	tests/unit/test_dial_udp \
@@ -14,6 +15,7 @@ unit_tests = \
 	tests/unit/test_flow_table \
 	tests/unit/test_header_guess \
 	tests/unit/test_tcp_listener \
+	tests/unit/test_log_journal \
 	tests/unit/test_log_limiter \
 	tests/unit/test_options \
 	tests/unit/test_prefix_set \
@@ -95,6 +97,11 @@ tests_unit_test_header_guess_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_header_guess_CFLAGS = $(unit_cflags)
 tests_unit_test_header_guess_LDADD = $(pure_ldadd)
 
+tests_unit_test_log_journal_SOURCES = tests/unit/test_log_journal.c
+tests_unit_test_log_journal_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_log_journal_CFLAGS = $(unit_cflags)
+tests_unit_test_log_journal_LDADD = $(config_ldadd)
+
 tests_unit_test_log_limiter_SOURCES = tests/unit/test_log_limiter.c
 tests_unit_test_log_limiter_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_log_limiter_CFLAGS = $(unit_cflags)
@@ -157,6 +164,11 @@ tests_unit_test_config_scan_SOURCES = tests/unit/scratch.c tests/unit/scratch.h 
 tests_unit_test_config_scan_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_scan_CFLAGS = $(unit_cflags)
 tests_unit_test_config_scan_LDADD = $(config_ldadd)
+
+tests_unit_test_config_service_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config_service.c
+tests_unit_test_config_service_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_service_CFLAGS = $(unit_cflags)
+tests_unit_test_config_service_LDADD = $(config_ldadd)
 
 tests_unit_test_options_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_options.c
 tests_unit_test_options_CPPFLAGS = $(unit_cppflags)
@@ -406,6 +418,7 @@ integration_files = \
 	tests/integration/daemon.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
+	tests/integration/journal.py \
 	tests/integration/network.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
@@ -417,6 +430,7 @@ integration_files = \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
+	tests/integration/test_log_journal.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \
 	tests/integration/test_plugin_accesslog_journal.py \

@@ -64,6 +64,20 @@ static void compare_listeners(const struct config_listener *old, const struct co
 		demand_restart(report, new->where, "device");
 }
 
+/* A group that is gone has no place of its own any more. */
+static void compare_control(const struct config_control *old, const struct config_control *new,
+			    struct report *report)
+{
+	const char *where = new->where != NULL ? new->where : "configuration";
+
+	if (!text_equal(old->socket, new->socket))
+		demand_restart(report, where, "control.socket");
+	if (old->mode != new->mode)
+		demand_restart(report, where, "control.mode");
+	if (!text_equal(old->group, new->group))
+		demand_restart(report, where, "control.group");
+}
+
 /* What cannot change without new sockets, threads or privileges. */
 static void compare(const struct config *old, const struct config *new, struct report *report)
 {
@@ -76,6 +90,13 @@ static void compare(const struct config *old, const struct config *new, struct r
 		demand_restart(report, "configuration", "group");
 	if (old->log.format != new->log.format)
 		demand_restart(report, "configuration", "log.format");
+	if (old->log.target != new->log.target)
+		demand_restart(report, "configuration", "log.target");
+	compare_control(&old->control, &new->control, report);
+	if (!address_equal(&old->metrics_listen, &new->metrics_listen))
+		demand_restart(report,
+			       new->metrics_where != NULL ? new->metrics_where : "configuration",
+			       "metrics.listen");
 	if (old->listener_count != new->listener_count) {
 		demand_restart(report, "configuration", "listeners");
 		return;

@@ -337,12 +337,13 @@ def test_json_lines_can_be_parsed_and_say_the_same(host, start_daemon, upstream)
     assert {line["level"] for line in lines} <= {"error", "warning", "info", "debug"}
 
 
-def test_priorities_are_prefixed_when_stderr_is_the_journal(host, start_daemon):
+def test_priorities_are_prefixed_when_stderr_is_the_journal_and_wanted(host, start_daemon):
     def journal(log):
         status = os.fstat(log.fileno())
         return {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
 
-    mmproxy = start_daemon(host, launch={"environment": journal})
+    log = {"level": "debug", "target": "stderr"}
+    mmproxy = start_daemon(host, top={"log": log}, launch={"environment": journal})
     connection = send(host, b"GET / HTTP/1.1\r\n")
     wait_until_ended(connection)
     mmproxy.wait_for_log("^<4>session: refused")

@@ -207,8 +207,8 @@ static void a_choice_is_told_what_there_is(void **state)
 		"log = { level = \"loud\"; };",
 		"log.level: \"loud\" is not known; write \"error\" or \"warning\" or \"info\" or "
 		"\"debug\"");
-	top_refuses("log = { target = \"journal\"; };",
-		    "log.target: \"journal\" is not built yet; write \"stderr\"");
+	top_refuses("log = { target = \"syslog\"; };",
+		    "log.target: \"syslog\" is not known; write \"stderr\" or \"journal\"");
 	listener_refuses("port_conflict = \"any\";",
 			 "port_conflict: \"any\" is not known; write \"any-port\" or \"refuse\"");
 	listener_refuses("protocol = \"sctp\";",
