@@ -19,7 +19,12 @@ edit_template = $(edit_systemd) \
 	-e 's|@runtime[@]|mmproxy-%i|' \
 	-e 's|@logs[@]|mmproxy/%i|'
 
+# Of the two the first waits, and says what is wrong with the new configuration.
+if HAVE_JANSSON
+unit_reload = $(sbindir)/mmproxyctl reload
+else
 unit_reload = /bin/kill -HUP $$MAINPID
+endif
 
 systemd/mmproxy.service: systemd/mmproxy.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(edit_unit) $(srcdir)/systemd/mmproxy.service.in >$@

@@ -61,7 +61,7 @@ mkdir "sys/fs/cgroup/systemd/$group"
 echo $$ >"sys/fs/cgroup/systemd/$group/cgroup.procs"
 
 # Nothing of what the machine would start: the targets are there, and want nobody.
-rm -rf etc/systemd/system/* lib/systemd/system/*.wants var/log/journal
+rm -rf etc/systemd/system/* lib/systemd/system/*.wants lib/systemd/system-generators var/log/journal
 echo 0123456789abcdef0123456789abcdef >etc/machine-id
 cat >etc/systemd/system/test.target <<'END'
 [Unit]
@@ -293,6 +293,7 @@ def installation(binary):
     assert (build / "Makefile").exists(), f"{binary} is not in a build: its units are unknown"
     environment = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
     with tempfile.TemporaryDirectory(prefix="mmp-installed-") as folder:
+        os.chmod(folder, 0o755)  # it becomes the root's
         done = subprocess.run(
             ["make", "--silent", "-C", build, "install", f"DESTDIR={folder}"],
             env=environment,
