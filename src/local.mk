@@ -37,6 +37,7 @@ libmmproxy_a_SOURCES = \
 	src/os/loop.c src/os/loop.h \
 	src/os/own_addresses.c src/os/own_addresses.h \
 	src/os/privileges.c src/os/privileges.h \
+	src/os/service_manager.c src/os/service_manager.h \
 	src/os/socket.c src/os/socket.h \
 	src/os/sys.c src/os/sys.h \
 	src/host/host_functions.c src/host/host_functions.h \
@@ -70,6 +71,7 @@ libmmproxy_a_SOURCES = \
 	src/relay/udp_verdict.c \
 	src/relay/udp_waiting.c src/relay/udp_waiting.h \
 	src/relay/udp_workspace.c src/relay/udp_workspace.h \
+	src/daemon/announce.c src/daemon/announce.h \
 	src/daemon/capacity.c \
 	src/daemon/config.c src/daemon/config.h \
 	src/daemon/config_address.c src/daemon/config_address.h \
@@ -85,6 +87,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/config_value.c \
 	src/daemon/file_text.c src/daemon/file_text.h \
 	src/daemon/generation.c src/daemon/generation.h \
+	src/daemon/heartbeat.c src/daemon/heartbeat.h \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/plugins.c src/daemon/plugins.h \
 	src/daemon/prefix_file.c \
@@ -94,14 +97,15 @@ libmmproxy_a_SOURCES = \
 	src/daemon/startup.c \
 	src/daemon/worker.c src/daemon/worker.h
 libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
-libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS)
+libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) $(LIBSYSTEMD_CFLAGS)
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += src/os/log_json.c
 endif
 
 sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
-mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS)
+mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \
+	$(LIBSYSTEMD_LIBS)
 
 # The other side of the control socket. It is written in JSON, so there is none without jansson.
 if HAVE_JANSSON

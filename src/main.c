@@ -14,6 +14,7 @@
 #include "daemon/server.h"
 #include "os/descriptors.h"
 #include "os/log.h"
+#include "os/service_manager.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unversioned"
@@ -83,8 +84,9 @@ static int run(struct arguments *arguments, const struct options *options, struc
 
 static void print_version(void)
 {
-	printf("mmproxy %s\n%cjansson\n", PACKAGE_VERSION,
-	       log_format_supported(LOG_FORMAT_JSON) ? '+' : '-');
+	printf("mmproxy %s\n%cjansson\n%clibsystemd\n", PACKAGE_VERSION,
+	       log_format_supported(LOG_FORMAT_JSON) ? '+' : '-',
+	       service_manager_supported() ? '+' : '-');
 }
 
 int main(int argc, char **argv)

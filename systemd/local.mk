@@ -4,7 +4,7 @@
 edit_systemd = sed \
 	-e 's|@sbindir[@]|$(sbindir)|' \
 	-e 's|@sysconfdir[@]|$(sysconfdir)|' \
-	-e 's|^@reload[@]$$|ExecReload=$(unit_reload)|'
+	-e 's|^@reload[@]$$|ExecReload=$(unit_reload)|' $(edit_notices)
 edit_unit = $(edit_systemd) \
 	-e 's|@unit[@]|mmproxy.service|' \
 	-e 's|@instance[@]||' \
@@ -18,6 +18,14 @@ edit_template = $(edit_systemd) \
 	-e 's|@config[@]|$(sysconfdir)/mmproxy/%i.conf|' \
 	-e 's|@runtime[@]|mmproxy-%i|' \
 	-e 's|@logs[@]|mmproxy/%i|'
+
+# Without libsystemd nobody says that it is ready, or that the workers are alive.
+if !HAVE_LIBSYSTEMD
+edit_notices = \
+	-e 's|^Type=notify$$|Type=exec|' \
+	-e '/^NotifyAccess=/d' \
+	-e '/^# Fed as long/,/^WatchdogSec=/d'
+endif
 
 # Of the two the first waits, and says what is wrong with the new configuration.
 if HAVE_JANSSON

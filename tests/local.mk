@@ -422,6 +422,7 @@ integration_files = \
 	tests/integration/network.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
+	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
 	tests/integration/systemd.py \
@@ -431,6 +432,8 @@ integration_files = \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
 	tests/integration/test_log_journal.py \
+	tests/integration/test_heartbeat.py \
+	tests/integration/test_notify.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \
 	tests/integration/test_plugin_accesslog_journal.py \

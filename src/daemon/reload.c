@@ -132,9 +132,10 @@ static void put_in_place(struct server *server, struct generation *generation)
 void reload_adopted(struct server *server, uint64_t workers)
 {
 	server->adoptions_awaited -= workers;
-	if (server->adoptions_awaited == 0)
-		log_info("config", "reloaded",
-			 LOG_NUMBER("generation", server->generation->number));
+	if (server->adoptions_awaited > 0)
+		return;
+	log_info("config", "reloaded", LOG_NUMBER("generation", server->generation->number));
+	announce_reloaded(server);
 }
 
 void reload_log_mistakes(const struct report *report)
@@ -173,6 +174,7 @@ int reload_run(struct server *server, struct report *mistakes)
 	struct generation *generation = NULL;
 	struct config config = {0};
 
+	announce_reloading(server);
 	if (server->stopping) {
 		report_add(mistakes, "configuration: not loaded again, mmproxy is stopping");
 	} else if (options->reload_config(options->user_data, &config, mistakes) == 0) {
@@ -183,9 +185,12 @@ int reload_run(struct server *server, struct report *mistakes)
 	config_finish(&config);
 	if (generation == NULL) {
 		log_failure(mistakes);
+		announce_reload_failed(server, mistakes->count);
 		return -EINVAL;
 	}
 	put_in_place(server, generation);
+	if (server->adoptions_awaited == 0) /* not one worker could be told */
+		announce_reloaded(server);
 	config_log_remarks(&generation->config);
 	return 0;
 }

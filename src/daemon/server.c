@@ -118,6 +118,7 @@ void server_drain(struct server *server)
 	for (unsigned i = 0; i < server->worker_count; i++)
 		worker_send_drain(&server->workers[i]);
 	loop_timer_set(&server->loop, &server->drain_timer, drain_timeout);
+	announce_stopping(server);
 }
 
 static void drain_expired(struct timer *timer)
@@ -337,6 +338,7 @@ static void end_plugins(struct server *server)
 static void server_finish(struct server *server)
 {
 	end_workers(server);
+	heartbeat_finish(server);
 	worker_returns_finish(&server->returns);
 	end_plugins(server);
 	for (size_t i = 0;
@@ -405,6 +407,7 @@ int server_run(const struct server_options *options)
 	}
 	if (startup_run(&server) == 0) {
 		log_ready(&server);
+		announce_ready(&server);
 		loop_run(&server.loop);
 		end_workers(&server);
 		end_plugins(&server);

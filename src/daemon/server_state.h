@@ -12,7 +12,9 @@
 
 #include <stddef.h>
 
+#include "daemon/announce.h"
 #include "daemon/generation.h"
+#include "daemon/heartbeat.h"
 #include "daemon/server.h"
 #include "daemon/worker.h"
 #include "host/plugin_host.h"
@@ -54,6 +56,8 @@ struct server {
 	struct loop_source retired_source;
 	struct loop_source returns_source;
 	uint64_t adoptions_awaited;
+	struct heartbeat heartbeat;
+	struct announcements announcements;
 	struct timer drain_timer;
 	struct timer addresses_timer; /* another try at reading this host's addresses */
 	bool stopping;

@@ -212,7 +212,7 @@ static int stage_workers(struct server *server)
 		if (start_worker(server, i) < 0)
 			return -1;
 	}
-	return 0;
+	return heartbeat_start(server) < 0 ? out_of_memory() : 0;
 }
 
 /*

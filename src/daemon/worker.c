@@ -185,6 +185,7 @@ static void *worker_main(void *argument)
 	/* Whatever was closed above is freed in a last round. */
 	loop_run_once(&worker->relay.loop, 0);
 	plugin_set_seat_leave(worker->plugins, worker->relay.tickets);
+	atomic_store(&worker->over, true);
 	eventfd_write(worker->done, 1);
 	return NULL;
 }
@@ -350,6 +351,11 @@ void worker_send_ping(struct worker *worker)
 bool worker_is_alive(const struct worker *worker)
 {
 	return atomic_load(&worker->pongs) == atomic_load(&worker->pings);
+}
+
+bool worker_is_over(const struct worker *worker)
+{
+	return atomic_load(&worker->over);
 }
 
 int worker_returns_init(struct worker_returns *returns)

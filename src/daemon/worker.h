@@ -66,6 +66,7 @@ struct worker {
 	int done;          /* eventfd of the main thread: this worker has ended */
 	int adopted;       /* the same: it has put a generation in place */
 	struct worker_returns *returns;
+	atomic_bool over;       /* it has come to its end, and answers no more */
 	_Atomic uint64_t pings; /* sent by the main thread */
 	_Atomic uint64_t pongs; /* the last ping that was answered */
 
@@ -112,6 +113,8 @@ void worker_send_call(struct worker *worker, struct worker_call *call);
 void worker_send_ping(struct worker *worker);
 /* Has the last ping been answered? */
 bool worker_is_alive(const struct worker *worker);
+/* Has it ended in good order? */
+bool worker_is_over(const struct worker *worker);
 
 int worker_returns_init(struct worker_returns *returns); /* 0 or -errno; finish it in either case */
 void worker_returns_finish(struct worker_returns *returns);

@@ -28,7 +28,7 @@ import daemon
 import network
 import peers
 import settings
-import systemd as service_manager
+import systemd as real_systemd
 from upstreams import UPSTREAM4, UPSTREAM6, Datagrams, Listener
 
 DEADLINE = 60
@@ -90,7 +90,7 @@ def machine():
         pytest.fail(f"not installed: {' '.join(peers.missing())} (Debian packages)")
     daemon.binary()
     network.remove_leftovers()
-    service_manager.remove_leftovers()
+    real_systemd.remove_leftovers()
 
 
 @pytest.fixture
@@ -113,13 +113,13 @@ def path():
 @pytest.fixture(scope="session")
 def installation():
     """A folder with what `make install` of the build under test leaves."""
-    with service_manager.installation(daemon.binary()) as folder:
+    with real_systemd.installation(daemon.binary()) as folder:
         yield folder
 
 
 @pytest.fixture
 def systemd(host, installation):
-    with service_manager.RealSystemd(host) as booted:
+    with real_systemd.RealSystemd(host) as booted:
         booted.install_tree(installation)
         yield booted
         for unit in booted.units("mmproxy*.service"):
