@@ -419,6 +419,7 @@ integration_files = \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
 	tests/integration/journal.py \
+	tests/integration/load.py \
 	tests/integration/network.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
@@ -460,6 +461,7 @@ integration_files = \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
 	tests/integration/test_systemd.py \
+	tests/integration/test_systemd_sockets.py \
 	tests/integration/test_udp_balancers.py \
 	tests/integration/test_udp_dial.py \
 	tests/integration/test_udp_failover.py \
