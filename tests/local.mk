@@ -466,6 +466,7 @@ integration_files = \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
 	tests/integration/journal.py \
+	tests/integration/load.py \
 	tests/integration/metrics.py \
 	tests/integration/network.py \
 	tests/integration/pass_sockets.py \
@@ -475,6 +476,7 @@ integration_files = \
 	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
+	tests/integration/systemd.py \
 	tests/integration/terminal.py \
 	tests/integration/test_balancers.py \
 	tests/integration/test_counters.py \
@@ -515,6 +517,8 @@ integration_files = \
 	tests/integration/test_socket_activation.py \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
+	tests/integration/test_systemd.py \
+	tests/integration/test_systemd_sockets.py \
 	tests/integration/test_udp_balancers.py \
 	tests/integration/test_udp_dial.py \
 	tests/integration/test_udp_failover.py \
@@ -525,6 +529,7 @@ integration_files = \
 	tests/integration/test_udp_refusals.py \
 	tests/integration/test_udp_service.py \
 	tests/integration/test_udp_sizes.py \
+	tests/integration/test_units.py \
 	tests/integration/traffic.py \
 	tests/integration/udp.py \
 	tests/integration/upstreams.py \

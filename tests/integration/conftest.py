@@ -10,6 +10,7 @@
     udp_upstream  a UDP socket at 127.0.0.1:443 of `host`, the test answers by hand
     udp_upstream6 the same at [::1]:443
     mmproxy       mmproxy in `host`, listening on 127.0.0.1:8443, with settings.listener()
+    systemd       a real systemd in `host`, in which mmproxy has been installed and not been started
     start         starts anything else that has run() and stop(), and stops it at the end
 
 Root is needed, and so are the programs in peers.PROGRAMS. What cannot run fails: it is never
@@ -29,6 +30,7 @@ import network
 import peers
 import raised
 import settings
+import systemd as real_systemd
 from upstreams import UPSTREAM4, UPSTREAM6, Datagrams, Listener
 
 DEADLINE = 60
@@ -77,6 +79,8 @@ def pytest_runtest_makereport(item, call):
         for number, started in enumerate(getattr(item, "mmproxies", []), 1):
             if started.log_file.exists():
                 report.sections.append((f"log of mmproxy {number}", _last_lines(started)))
+        if "systemd" in getattr(item, "funcargs", {}):
+            report.sections.append(("journal", item.funcargs["systemd"].report()))
 
 
 def pytest_sessionfinish(session, exitstatus):
@@ -111,6 +115,7 @@ def machine():
         pytest.fail(f"not installed: {' '.join(peers.missing())} (Debian packages)")
     daemon.binary()
     network.remove_leftovers()
+    real_systemd.remove_leftovers()
 
 
 @pytest.fixture
@@ -128,6 +133,22 @@ def path():
     made = network.Path()
     yield made
     made.destroy()
+
+
+@pytest.fixture(scope="session")
+def installation():
+    """A folder with what `make install` of the build under test leaves."""
+    with real_systemd.installation(daemon.binary()) as folder:
+        yield folder
+
+
+@pytest.fixture
+def systemd(host, installation):
+    with real_systemd.RealSystemd(host) as booted:
+        booted.install_tree(installation)
+        yield booted
+        for unit in booted.units("mmproxy*.service"):
+            daemon.assert_no_sanitizer_report_in(booted.log(unit))
 
 
 @pytest.fixture
