@@ -91,6 +91,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/config_value.c \
 	src/daemon/control.h \
 	src/daemon/control_request.c src/daemon/control_request.h \
+	src/daemon/drain.c \
 	src/daemon/exposition.c src/daemon/exposition.h \
 	src/daemon/file_text.c src/daemon/file_text.h \
 	src/daemon/generation.c src/daemon/generation.h \

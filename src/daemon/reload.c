@@ -152,7 +152,7 @@ void reload_adopted(struct server *server, uint64_t workers)
 	if (server->adoptions_awaited > 0)
 		return;
 	log_info("config", "reloaded", LOG_NUMBER("generation", server->generation->number));
-	announce_reloaded(server);
+	announce_reload_over(server);
 	control_reloaded(server);
 }
 
@@ -228,7 +228,7 @@ int reload_run(struct server *server, struct report *mistakes)
 		if (generation != NULL)
 			generation_drop(generation);
 		log_failure(mistakes);
-		announce_reload_failed(server);
+		announce_reload_over(server);
 		return -EINVAL;
 	}
 	put_in_place(server, generation, updates);
