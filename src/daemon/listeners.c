@@ -278,7 +278,7 @@ static void take_share(struct server *server, struct generation *generation,
 
 	if (before != NULL)
 		forerunner = listeners_forerunner(&before->config, &generation->config, index);
-	if (forerunner != LISTENERS_NONE) {
+	if (before != NULL && forerunner != LISTENERS_NONE) {
 		target->share = before->listeners[forerunner].share;
 		refcount_take(&target->share->refcount);
 		return;

@@ -132,6 +132,7 @@ void listeners_handed(struct generation *generation, const struct generation *be
 	for (size_t i = 0; i < generation->config.listener_count; i++) {
 		const struct generation_listener *listener = &generation->listeners[i];
 
+		listener_share_rename(listener->share, generation->config.listeners[i].name);
 		for (size_t j = 0; j < listener->listening_count; j++) {
 			struct listening *listening = listener->listenings[j];
 
