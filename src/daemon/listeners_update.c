@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 
-#include "daemon/listeners_plan.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 

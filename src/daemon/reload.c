@@ -26,8 +26,7 @@ static bool same_endpoints(const struct config_listener *a, const struct config_
 	if (a->listen_count != b->listen_count)
 		return false;
 	for (size_t i = 0; i < a->listen_count; i++) {
-		if (!address_equal(&a->listen[i].address, &b->listen[i].address) ||
-		    a->listen[i].both_families != b->listen[i].both_families)
+		if (!listen_endpoint_equal(&a->listen[i], &b->listen[i]))
 			return false;
 	}
 	return true;
