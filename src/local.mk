@@ -91,12 +91,13 @@ libmmproxy_a_SOURCES = \
 	src/daemon/config_value.c \
 	src/daemon/control.h \
 	src/daemon/control_request.c src/daemon/control_request.h \
+	src/daemon/drain.c \
 	src/daemon/exposition.c src/daemon/exposition.h \
 	src/daemon/file_text.c src/daemon/file_text.h \
 	src/daemon/generation.c src/daemon/generation.h \
 	src/daemon/heartbeat.c src/daemon/heartbeat.h \
 	src/daemon/listeners.c src/daemon/listeners.h \
-	src/daemon/listeners_passed.c src/daemon/listeners_plan.h src/daemon/listeners_update.c \
+	src/daemon/listeners_passed.c src/daemon/listeners_passed.h src/daemon/listeners_update.c \
 	src/daemon/listening.c src/daemon/listening.h \
 	src/daemon/metrics.c src/daemon/metrics.h \
 	src/daemon/metrics_counters.c src/daemon/metrics_http.h src/daemon/metrics_process.c \

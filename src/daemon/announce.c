@@ -12,6 +12,9 @@
 /* Milliseconds between two looks at the figures. */
 #define STATUS_INTERVAL 1000
 
+/* Milliseconds that stopping may take beyond drain_timeout. */
+#define STOP_RESERVE 10000
+
 #define TIME_SIZE 32
 
 static uint64_t monotonic_us(void)
@@ -43,10 +46,9 @@ static const char *plural(uint64_t count)
 
 static int write_draining(const struct server *server, char status[static ANNOUNCE_STATUS_SIZE])
 {
-	uint64_t sessions = server_count_sessions(server), left = 0;
+	uint64_t sessions = server_count_sessions(server);
+	uint64_t left = (server_drain_left(server) + 500) / 1000;
 
-	if (timer_is_set(&server->drain_timer) && server->drain_timer.deadline > server->loop.now)
-		left = (server->drain_timer.deadline - server->loop.now + 500) / 1000;
 	return snprintf(status, ANNOUNCE_STATUS_SIZE,
 			"draining: %" PRIu64 " session%s, %" PRIu64 " s left", sessions,
 			plural(sessions), left);
@@ -131,7 +133,7 @@ void announce_reloading(struct server *server)
 			     monotonic_us());
 }
 
-static void end_reload(struct server *server)
+void announce_reload_over(struct server *server)
 {
 	/* Who drains is neither ready nor loading, whatever was on its way. */
 	if (!server->announcements.reloading || server->stopping)
@@ -141,20 +143,13 @@ static void end_reload(struct server *server)
 	service_manager_tell("READY=1\nSTATUS=%s", server->announcements.status);
 }
 
-void announce_reloaded(struct server *server)
-{
-	end_reload(server);
-}
-
-void announce_reload_failed(struct server *server)
-{
-	end_reload(server);
-}
-
 void announce_stopping(struct server *server)
 {
 	if (!server->announcements.wanted)
 		return;
 	write_status(server);
-	service_manager_tell("STOPPING=1\nSTATUS=%s", server->announcements.status);
+	/* A drain may take longer than the unit's TimeoutStopSec=. */
+	service_manager_tell("STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64 "\nSTATUS=%s",
+			     (server_drain_left(server) + STOP_RESERVE) * 1000,
+			     server->announcements.status);
 }

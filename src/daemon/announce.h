@@ -28,10 +28,9 @@ struct announcements {
 /* The listeners are open and the workers run. From here on the status is kept up to date. */
 void announce_ready(struct server *server);
 
-/* A reload begins; then one of these: all workers have it, or it failed and changed nothing. */
+/* A reload begins; and all workers have it, or it failed and changed nothing. */
 void announce_reloading(struct server *server);
-void announce_reloaded(struct server *server);
-void announce_reload_failed(struct server *server);
+void announce_reload_over(struct server *server);
 
 /* No new sessions from here on. */
 void announce_stopping(struct server *server);

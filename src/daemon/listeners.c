@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/report.h"
-#include "daemon/listeners_plan.h"
+#include "daemon/listeners_passed.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 
@@ -20,34 +20,6 @@ static int out_of_memory(struct report *mistakes)
 static bool text_equal(const char *a, const char *b)
 {
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-bool listeners_endpoint_equal(const struct listen_endpoint *a, const struct listen_endpoint *b)
-{
-	return address_equal(&a->address, &b->address) && a->both_families == b->both_families;
-}
-
-/* On a host without IPv6 the service manager's *:PORT is 0.0.0.0:PORT. */
-bool listeners_endpoint_meant(const struct listen_endpoint *written,
-			      const struct listen_endpoint *bound)
-{
-	static const uint8_t any[16];
-
-	if (listeners_endpoint_equal(written, bound))
-		return true;
-	return written->both_families && bound->address.family == ADDRESS_IPV4 &&
-	       bound->address.port == written->address.port &&
-	       memcmp(bound->address.ip, any, sizeof(any)) == 0;
-}
-
-const struct listen_endpoint *listeners_find_endpoint(const struct config_listener *listener,
-						      const struct listen_endpoint *bound)
-{
-	for (size_t i = 0; i < listener->listen_count; i++) {
-		if (listeners_endpoint_meant(&listener->listen[i], bound))
-			return &listener->listen[i];
-	}
-	return NULL;
 }
 
 static bool has_name(const struct config *config, const char *name, enum relay_protocol protocol)
@@ -63,7 +35,7 @@ static bool has_name(const struct config *config, const char *name, enum relay_p
 static bool meet(const struct config_listener *a, const struct config_listener *b)
 {
 	for (size_t i = 0; i < a->listen_count; i++) {
-		if (listeners_find_endpoint(b, &a->listen[i]) != NULL)
+		if (config_find_endpoint(b, &a->listen[i]) != NULL)
 			return true;
 	}
 	return false;
@@ -117,7 +89,7 @@ static struct listening *find_opened(const struct generation *before,
 			continue;
 		for (size_t j = 0; j < other->listening_count; j++) {
 			if (!other->listenings[j]->passed &&
-			    listeners_endpoint_equal(&other->listenings[j]->endpoint, endpoint))
+			    listen_endpoint_equal(&other->listenings[j]->endpoint, endpoint))
 				return other->listenings[j];
 		}
 	}
@@ -198,7 +170,7 @@ static bool listens_on(const struct generation_listener *listener,
 		       const struct listen_endpoint *endpoint)
 {
 	for (size_t i = 0; i < listener->listening_count; i++) {
-		if (listeners_endpoint_meant(endpoint, &listener->listenings[i]->endpoint))
+		if (listen_endpoint_meant(endpoint, &listener->listenings[i]->endpoint))
 			return true;
 	}
 	return false;
@@ -278,7 +250,7 @@ static void take_share(struct server *server, struct generation *generation,
 
 	if (before != NULL)
 		forerunner = listeners_forerunner(&before->config, &generation->config, index);
-	if (forerunner != LISTENERS_NONE) {
+	if (before != NULL && forerunner != LISTENERS_NONE) {
 		target->share = before->listeners[forerunner].share;
 		refcount_take(&target->share->refcount);
 		return;

@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 
-#include "daemon/listeners_plan.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 
@@ -132,6 +131,7 @@ void listeners_handed(struct generation *generation, const struct generation *be
 	for (size_t i = 0; i < generation->config.listener_count; i++) {
 		const struct generation_listener *listener = &generation->listeners[i];
 
+		listener_share_rename(listener->share, generation->config.listeners[i].name);
 		for (size_t j = 0; j < listener->listening_count; j++) {
 			struct listening *listening = listener->listenings[j];
 

@@ -71,6 +71,16 @@ struct listener_share *listener_share_create(struct list *shares, const char *na
 	return share;
 }
 
+void listener_share_rename(struct listener_share *share, const char *name)
+{
+	char *copy = strcmp(share->name, name) != 0 ? strdup(name) : NULL;
+
+	if (copy == NULL)
+		return;
+	free(share->name);
+	share->name = copy;
+}
+
 struct listener_figures listener_share_figures(const struct listener_share *share,
 					       const struct budget *descriptors)
 {

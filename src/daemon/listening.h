@@ -74,6 +74,9 @@ struct listening *listening_create(enum relay_protocol protocol,
 struct listener_share *listener_share_create(struct list *shares, const char *name,
 					     enum relay_protocol protocol);
 
+/* It goes on under another name; without memory for it, under the old one. */
+void listener_share_rename(struct listener_share *share, const char *name);
+
 /* `descriptors`: of all TCP sessions. */
 struct listener_figures listener_share_figures(const struct listener_share *share,
 					       const struct budget *descriptors);

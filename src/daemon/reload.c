@@ -26,8 +26,7 @@ static bool same_endpoints(const struct config_listener *a, const struct config_
 	if (a->listen_count != b->listen_count)
 		return false;
 	for (size_t i = 0; i < a->listen_count; i++) {
-		if (!address_equal(&a->listen[i].address, &b->listen[i].address) ||
-		    a->listen[i].both_families != b->listen[i].both_families)
+		if (!listen_endpoint_equal(&a->listen[i], &b->listen[i]))
 			return false;
 	}
 	return true;
@@ -152,7 +151,7 @@ void reload_adopted(struct server *server, uint64_t workers)
 	if (server->adoptions_awaited > 0)
 		return;
 	log_info("config", "reloaded", LOG_NUMBER("generation", server->generation->number));
-	announce_reloaded(server);
+	announce_reload_over(server);
 	control_reloaded(server);
 }
 
@@ -228,7 +227,7 @@ int reload_run(struct server *server, struct report *mistakes)
 		if (generation != NULL)
 			generation_drop(generation);
 		log_failure(mistakes);
-		announce_reload_failed(server);
+		announce_reload_over(server);
 		return -EINVAL;
 	}
 	put_in_place(server, generation, updates);

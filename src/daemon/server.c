@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The main thread's loop: signals, news of the host's addresses, drain and stop. */
+/* The main thread's loop: signals, news of the host's addresses, and the end. */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
@@ -99,40 +99,6 @@ uint64_t server_count_sessions(const struct server *server)
 		sessions += atomic_load(
 			&container_of(link, struct listener_share, link)->flows.flows.used);
 	return sessions;
-}
-
-static void stop_workers(struct server *server)
-{
-	for (unsigned i = 0; i < server->worker_count; i++)
-		worker_send_stop(&server->workers[i]);
-}
-
-void server_drain(struct server *server)
-{
-	uint32_t drain_timeout = server->generation->config.drain_timeout;
-
-	if (server->stopping) {
-		log_info("daemon", "stopping now: asked a second time");
-		stop_workers(server);
-		return;
-	}
-	server->stopping = true;
-	log_info("daemon", "stopping: no new sessions",
-		 LOG_NUMBER("sessions", server_count_sessions(server)),
-		 LOG_SECONDS("drain_timeout", drain_timeout));
-	for (unsigned i = 0; i < server->worker_count; i++)
-		worker_send_drain(&server->workers[i]);
-	loop_timer_set(&server->loop, &server->drain_timer, drain_timeout);
-	announce_stopping(server);
-}
-
-static void drain_expired(struct timer *timer)
-{
-	struct server *server = container_of(timer, struct server, drain_timer);
-
-	log_info("daemon", "drain_timeout is over",
-		 LOG_NUMBER("sessions", server_count_sessions(server)));
-	stop_workers(server);
 }
 
 static void reload_requested(struct server *server)
@@ -373,7 +339,7 @@ static int server_init(struct server *server, const struct server_options *optio
 		generation_free_retired(&server->retirement);
 		return -1;
 	}
-	timer_init(&server->drain_timer, drain_expired);
+	drain_init(server);
 	timer_init(&server->addresses_timer, addresses_expired);
 	return 0;
 }

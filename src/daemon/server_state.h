@@ -5,7 +5,8 @@
  *   startup.c  the start sequence, stage by stage
  *   listeners.c what is listened on
  *   capacity.c how many sessions and flows there may be
- *   server.c   the main loop: signals, drain, the end
+ *   server.c   the main loop: signals, the end
+ *   drain.c    the way there
  *   reload.c   a new generation in place of the old
  */
 #ifndef MMPROXY_DAEMON_SERVER_STATE_H
@@ -72,6 +73,8 @@ struct server {
 	struct heartbeat heartbeat;
 	struct announcements announcements;
 	struct timer drain_timer;
+	struct timer progress_timer;  /* of the drain */
+	uint64_t sessions_told;       /* in the last line about it */
 	struct timer addresses_timer; /* another try at reading this host's addresses */
 	bool stopping;
 
@@ -94,8 +97,13 @@ int server_watch(struct server *server); /* server.c: a stage of the start */
 /* Sessions and flows alive now, in all workers. */
 uint64_t server_count_sessions(const struct server *server);
 uint64_t server_sum_counter(const struct server *server, enum counter counter);
+
+/* drain.c */
+void drain_init(struct server *server);
 /* The first request lets sessions finish, the second ends them. */
 void server_drain(struct server *server);
+/* Milliseconds until the sessions that are left are ended. */
+uint64_t server_drain_left(const struct server *server);
 
 /* reload.c */
 /* A line in the log for each mistake. */
