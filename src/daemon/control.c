@@ -141,6 +141,20 @@ static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode
 	return error < 0 ? fail(failure, "bind") : 0;
 }
 
+/* Where there is nothing to change, nothing is asked: a unit's filter need not allow chown(). */
+static int hand_over(const char *path, const struct stat *status, uid_t owner, gid_t group,
+		     struct failure *failure)
+{
+	if (status->st_uid == owner && status->st_gid == group)
+		return 0;
+	if (lchown(path, owner, group) == 0)
+		return 0;
+	fail(failure, "chown");
+	failure->hint = "the daemon's user must be in control.group; in a unit that takes "
+			"SupplementaryGroups= with it, and SystemCallFilter=@chown";
+	return -1;
+}
+
 static int publish(struct control *control, const struct sockaddr_un *address, mode_t mode,
 		   gid_t group, struct failure *failure)
 {
@@ -148,12 +162,12 @@ static int publish(struct control *control, const struct sockaddr_un *address, m
 
 	if (bind_with_mode(control->fd, address, mode, failure) < 0)
 		return -1;
-	if (lstat(address->sun_path, &status) == 0) {
-		control->device = status.st_dev;
-		control->inode = status.st_ino;
-	}
-	if (lchown(address->sun_path, control->owner, group) < 0)
-		return fail(failure, "chown");
+	if (lstat(address->sun_path, &status) < 0)
+		return fail(failure, "lstat");
+	control->device = status.st_dev;
+	control->inode = status.st_ino;
+	if (hand_over(address->sun_path, &status, control->owner, group, failure) < 0)
+		return -1;
 	return listen(control->fd, BACKLOG) < 0 ? fail(failure, "listen") : 0;
 }
 

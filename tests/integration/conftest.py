@@ -146,6 +146,8 @@ def installation():
 def systemd(host, installation):
     with real_systemd.RealSystemd(host) as booted:
         booted.install_tree(installation)
+        # The leak check looks into the process from outside, which the unit's filter forbids.
+        booted.systemctl("set-environment", "ASAN_OPTIONS=detect_leaks=0")
         yield booted
         for unit in booted.units("mmproxy*.service"):
             daemon.assert_no_sanitizer_report_in(booted.log(unit))

@@ -214,7 +214,8 @@ class RealSystemd:
     def popen(self, command, **options):
         """Starts a command beside systemd: in its root, and among its processes."""
         inside = ["nsenter", "-t", str(self.pid), "--mount", "--pid", "--uts", "--ipc"]
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        environment = {"PATH": path, "LANG": "C.UTF-8"}
         return self.namespace.popen(
             [*inside, "--wd=/", *command], **{"env": environment, "text": True, **options}
         )

@@ -8,7 +8,7 @@ from headers import CLIENT4, v2, v2_udp
 from sessions import MMPROXY, open_session, send
 from settings import configuration, listener, udp_listener
 from traffic import EOF, read_exactly, read_to_end, wait_until_ended
-from upstreams import Datagrams
+from upstreams import Datagrams, Listener
 from waiting import wait_until
 
 SERVICE = "mmproxy.service"
@@ -105,7 +105,7 @@ def test_stop_lets_a_session_finish(systemd, host, upstream):
     finish(session)
     wait_until(lambda: systemd.show(SERVICE, "ActiveState") == "inactive", 10, "it has stopped")
     assert systemd.show(SERVICE, "Result") == "success"
-    assert "reason=finished" in systemd.wait_for_log(SERVICE, "session: closed")
+    assert "reason=finished" in systemd.wait_for_log(SERVICE, "session: closed .*client=")
 
 
 def test_stop_ends_a_session_at_drain_timeout_and_says_so(systemd, host, upstream):
@@ -114,7 +114,7 @@ def test_stop_ends_a_session_at_drain_timeout_and_says_so(systemd, host, upstrea
     systemd.systemctl("stop", SERVICE)
     assert systemd.show(SERVICE, "Result") == "success"
     wait_until_ended(connection)
-    assert "reason=shutdown" in systemd.wait_for_log(SERVICE, "session: closed")
+    assert "reason=shutdown" in systemd.wait_for_log(SERVICE, "session: closed .*client=")
 
 
 def test_a_mistake_in_the_configuration_is_in_the_journal_and_no_restart_follows(systemd):
@@ -145,6 +145,37 @@ def test_a_worker_that_is_stuck_ends_the_process_and_it_starts_again(systemd, ho
     is_up = lambda: systemd.show(SERVICE, "ActiveState") == "active"
     wait_until(lambda: systemd.show(SERVICE, "NRestarts") == "1" and is_up(), 20, "a restart")
     assert_serves(host, upstream, 41001)
+
+
+# Reload.
+
+
+def test_a_reload_is_over_when_the_new_configuration_is_in_force(systemd, host, upstream):
+    start(systemd)
+    session = open_session(host, upstream)
+    elsewhere = Listener(host, ("127.0.0.1", 8080))
+    configure(systemd, listener(forward={"ipv4": "127.0.0.1:8080"}))
+    systemd.systemctl("reload", SERVICE)
+    assert_serves(host, elsewhere, 41001)
+    assert_alive(session)
+    finish(session)
+
+
+def test_a_reload_with_mistakes_fails_with_them_and_changes_nothing(systemd, host, upstream):
+    start(systemd)
+    first = systemd.main_pid(SERVICE)
+    configure(systemd, listener(lissten="*:1", backlog="x"))
+    assert systemd.systemctl("reload", SERVICE, check=False).returncode != 0
+    systemd.wait_for_log(SERVICE, "lissten.*unknown setting|unknown setting.*lissten")
+    assert "reload failed: " in systemd.show(SERVICE, "StatusText")
+    assert systemd.main_pid(SERVICE) == first
+    assert_serves(host, upstream, 41000)
+
+
+def test_mmproxyctl_reaches_the_service(systemd):
+    start(systemd)
+    assert "running" in systemd.run("mmproxyctl", "status").stdout
+    systemd.run("mmproxyctl", "reload")
 
 
 # What the unit's hardening leaves, and that it is enough.
@@ -214,7 +245,10 @@ def test_instances_do_not_disturb_each_other(systemd, host, upstream):
     assert systemd.path("/run/mmproxy-one").is_dir()
     systemd.systemctl("stop", "mmproxy.service", "mmproxy@one.service")
     assert not systemd.path("/run/mmproxy-one").exists()
-    assert systemd.path("/run/mmproxy-two").is_dir()
+    where = "/run/mmproxy-two/control.sock"
+    assert "8442" in systemd.run("mmproxyctl", "--socket", where, "listeners").stdout
+    configure(systemd, listener(listen="127.0.0.1:8442", max_sessions=7), unit="mmproxy@two.service")
+    systemd.systemctl("reload", "mmproxy@two.service")
     assert is_refused(host, ("127.0.0.1", 8440))
     assert is_refused(host, ("127.0.0.1", 8441))
     assert not is_refused(host, ("127.0.0.1", 8442))

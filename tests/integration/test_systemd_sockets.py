@@ -9,9 +9,17 @@ import pytest
 
 from headers import CLIENT4, v1, v2, v2_udp
 from load import Load
-from sessions import MMPROXY, open_session
+from sessions import MMPROXY, open_session, send
 from settings import listener, udp_listener
-from test_systemd import SERVICE, assert_alive, configure, finish, is_refused
+from test_systemd import (
+    PLUGIN,
+    SERVICE,
+    assert_alive,
+    configure,
+    finish,
+    install_plugin,
+    is_refused,
+)
 from traffic import read_exactly, wait_until_ended
 from upstreams import Datagrams, Listener, Server, echo
 from waiting import wait_until
@@ -89,6 +97,8 @@ def test_longer_sessions_are_ended_at_drain_timeout_logged_and_counted(systemd, 
     for connection, _ in sessions:
         wait_until_ended(connection)
     systemd.wait_for_log(SERVICE, "session: closed .*reason=shutdown", count=3)
+    counters = systemd.wait_for_log(SERVICE, "daemon: counters .*sessions_closed")
+    assert "sessions_closed_shutdown=3" in counters.split()
     assert not is_refused(host)
 
 
@@ -103,6 +113,50 @@ def test_a_crash_refuses_nobody(systemd, host, load):
     assert load.results["refused"] == 0 and load.results["timeout"] == 0, load.results
     # Those that were live had their sockets in the process that died: at most one a thread.
     assert sum(load.results.values()) - load.results["served"] <= 8, load.results
+
+
+def test_a_stuck_worker_refuses_nobody(systemd, host, upstream):
+    """The watchdog's end of the process is a crash like any other."""
+    install_plugin(systemd, "stuck")
+    systemd.install({"/etc/hold": ""})
+    systemd.drop_in(SERVICE, "[Service]\nWatchdogSec=1\nLimitCORE=0\n")
+    config = {"while": "/etc/hold", "port": 1666}
+    entry = {"name": "stuck", "path": PLUGIN.format("stuck"), "config": config}
+    use_port(systemd, workers=1, plugins=[entry])
+    send(host, v2((CLIENT4[0], 1666)))
+    systemd.wait_for_log(SERVICE, "a worker is stuck|Watchdog timeout")
+    # Nobody accepts this one until the next process does.
+    waiting = send(host, v2(CLIENT4) + b"hello")
+    accepted, peer = upstream.accept(20)
+    assert peer == CLIENT4
+    assert read_exactly(accepted, 5) == b"hello"
+    assert systemd.show(SERVICE, "NRestarts") == "1"
+    waiting.close()
+
+
+def test_datagrams_wait_for_the_next_process(systemd, host):
+    upstream = Datagrams(host)
+    configure(systemd, udp_listener(listen="127.0.0.1:8443"), workers=1, drain_timeout=0)
+    use_socket(systemd, "ListenDatagram=127.0.0.1:8443", "FileDescriptorName=dns")
+    systemd.systemctl("start", SERVICE)
+    balancer = host.socket(kind=socket.SOCK_DGRAM)
+    balancer.sendto(v2_udp(CLIENT4) + b"before", MMPROXY)
+    assert upstream.receive() == (b"before", CLIENT4)
+    os.kill(systemd.main_pid(SERVICE), signal.SIGKILL)
+    wait_until(lambda: not is_active(systemd), 10, "it has ended")
+    balancer.sendto(v2_udp(CLIENT4) + b"meanwhile", MMPROXY)
+    assert upstream.receive() == (b"meanwhile", CLIENT4)
+
+
+def test_a_reload_under_load_refuses_and_resets_nobody(systemd, load):
+    use_port(systemd)
+    with load:
+        load.wait_for_more()
+        for sessions in range(1000, 1005):
+            configure(systemd, listener(max_sessions=sessions))
+            systemd.systemctl("reload", SERVICE)
+            load.wait_for_more(20)
+    load.assert_all_served()
 
 
 def test_the_first_client_starts_the_service(systemd, host, upstream):
@@ -160,10 +214,56 @@ def test_each_worker_has_a_datagram_socket_where_the_unit_has_as_many(systemd, h
     lines = ["ListenDatagram=127.0.0.1:8443"] * 4
     use_socket(systemd, *lines, "ReusePort=yes", "FileDescriptorName=dns")
     systemd.systemctl("start", SERVICE)
+    assert "sockets=4" in systemd.wait_for_log(SERVICE, "listener: listening")
     for port in range(41000, 41050):
         balancer = host.socket(kind=socket.SOCK_DGRAM)
         balancer.sendto(v2_udp((CLIENT4[0], port)) + b"question", MMPROXY)
         assert upstream.receive() == (b"question", (CLIENT4[0], port))
+
+
+def test_each_socket_unit_has_a_name_of_its_own(systemd, host, upstream):
+    """As doc/service.md says: a copy with Service=."""
+    elsewhere = Listener(host, ("127.0.0.1", 8080))
+    imap = listener("imap", listen=None, forward={"ipv4": "127.0.0.1:8080"})
+    configure(systemd, imap, listener(listen=None))
+    lines = ["Service=mmproxy.service", "FileDescriptorName=imap", "ListenStream=127.0.0.1:143"]
+    unit = "\n".join(["[Socket]", *lines, ""])
+    systemd.install({"/etc/systemd/system/mmproxy-imap.socket": unit})
+    systemd.systemctl("start", "mmproxy-imap.socket")
+    use_socket(systemd, "ListenStream=127.0.0.1:8443", "FileDescriptorName=web")
+    systemd.systemctl("start", SERVICE)
+    assert_alive(open_session(host, upstream))
+    connection = host.connect(("127.0.0.1", 143))
+    connection.sendall(v1(CLIENT4))
+    assert_alive((connection, elsewhere.accept()[0]))
+
+
+def test_addresses_are_changed_by_a_restart_of_both(systemd, host, upstream):
+    use_port(systemd)
+    configure(systemd, listener(listen="127.0.0.1:8444"))
+    text = "[Socket]\nListenStream=\nListenStream=127.0.0.1:8444\nFileDescriptorName=web\n"
+    systemd.drop_in(SOCKET, text)
+    systemd.systemctl("stop", SERVICE)
+    systemd.systemctl("restart", SOCKET)
+    systemd.systemctl("start", SERVICE)
+    assert is_refused(host)
+    connection = host.connect(("127.0.0.1", 8444))
+    connection.sendall(v1(CLIENT4))
+    assert_alive((connection, upstream.accept()[0]))
+
+
+def test_clients_cannot_start_a_service_with_mistakes_for_ever(systemd, host, upstream):
+    """systemd gives up and closes the sockets; the way back is what doc/service.md says."""
+    configure(systemd, listener(lissten="*:1"))
+    use_socket(systemd, "ListenStream=127.0.0.1:8443", "FileDescriptorName=web")
+    host.connect(MMPROXY)
+    has_failed = lambda: systemd.show(SOCKET, "ActiveState") == "failed"
+    wait_until(has_failed, 20, "the socket unit has failed", interval=0.1)
+    assert is_refused(host)
+    configure(systemd)
+    systemd.systemctl("restart", SOCKET)
+    systemd.systemctl("start", SERVICE)
+    assert_alive(open_session(host, upstream))
 
 
 def test_a_socket_that_is_no_listeners_is_a_mistake(systemd, host):
