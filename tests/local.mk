@@ -438,6 +438,7 @@ EXTRA_DIST += \
 integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
+	tests/integration/control.py \
 	tests/integration/accesslog.py \
 	tests/integration/daemon.py \
 	tests/integration/headers.py \
@@ -448,6 +449,7 @@ integration_files = \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
 	tests/integration/test_balancers.py \
+	tests/integration/test_control.py \
 	tests/integration/test_dial.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
