@@ -34,10 +34,13 @@ libmmproxy_a_SOURCES = \
 	src/os/dial.c src/os/dial.h \
 	src/os/listen.c src/os/listen.h \
 	src/os/log.c src/os/log.h \
+	src/os/log_journal.c src/os/log_journal.h \
 	src/os/log_line.h src/os/log_text.c \
 	src/os/loop.c src/os/loop.h \
 	src/os/own_addresses.c src/os/own_addresses.h \
+	src/os/passed_sockets.c src/os/passed_sockets.h \
 	src/os/privileges.c src/os/privileges.h \
+	src/os/service_manager.c src/os/service_manager.h \
 	src/os/socket.c src/os/socket.h \
 	src/os/sys.c src/os/sys.h \
 	src/host/host_functions.c src/host/host_functions.h \
@@ -72,6 +75,7 @@ libmmproxy_a_SOURCES = \
 	src/relay/udp_verdict.c \
 	src/relay/udp_waiting.c src/relay/udp_waiting.h \
 	src/relay/udp_workspace.c src/relay/udp_workspace.h \
+	src/daemon/announce.c src/daemon/announce.h \
 	src/daemon/capacity.c \
 	src/daemon/config.c src/daemon/config.h \
 	src/daemon/config_address.c src/daemon/config_address.h \
@@ -90,6 +94,10 @@ libmmproxy_a_SOURCES = \
 	src/daemon/exposition.c src/daemon/exposition.h \
 	src/daemon/file_text.c src/daemon/file_text.h \
 	src/daemon/generation.c src/daemon/generation.h \
+	src/daemon/heartbeat.c src/daemon/heartbeat.h \
+	src/daemon/listeners.c src/daemon/listeners.h \
+	src/daemon/listeners_passed.c src/daemon/listeners_plan.h src/daemon/listeners_update.c \
+	src/daemon/listening.c src/daemon/listening.h \
 	src/daemon/metrics.c src/daemon/metrics.h \
 	src/daemon/metrics_counters.c src/daemon/metrics_http.h src/daemon/metrics_process.c \
 	src/daemon/options.c src/daemon/options.h \
@@ -99,9 +107,11 @@ libmmproxy_a_SOURCES = \
 	src/daemon/setting.c src/daemon/setting.h src/daemon/settings.def \
 	src/daemon/server.c src/daemon/server.h src/daemon/server_state.h \
 	src/daemon/startup.c \
-	src/daemon/worker.c src/daemon/worker.h
+	src/daemon/worker.c src/daemon/worker.h \
+	src/daemon/worker_listeners.c
 libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
-libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) $(LIBMICROHTTPD_CFLAGS)
+libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) \
+	$(LIBSYSTEMD_CFLAGS) $(LIBMICROHTTPD_CFLAGS)
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \
 	src/os/log_json.c \
@@ -117,4 +127,7 @@ endif
 
 sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
-mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBMICROHTTPD_LIBS)
+mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \
+	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS)
+
+include src/ctl/local.mk

@@ -15,6 +15,7 @@
 #include "daemon/server.h"
 #include "os/descriptors.h"
 #include "os/log.h"
+#include "os/service_manager.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unversioned"
@@ -84,9 +85,9 @@ static int run(struct arguments *arguments, const struct options *options, struc
 
 static void print_version(void)
 {
-	printf("mmproxy %s\n%cjansson\n%clibmicrohttpd\n", PACKAGE_VERSION,
+	printf("mmproxy %s\n%cjansson\n%clibsystemd\n%clibmicrohttpd\n", PACKAGE_VERSION,
 	       log_format_supported(LOG_FORMAT_JSON) ? '+' : '-',
-	       metrics_http_supported() ? '+' : '-');
+	       service_manager_supported() ? '+' : '-', metrics_http_supported() ? '+' : '-');
 }
 
 int main(int argc, char **argv)

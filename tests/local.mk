@@ -13,12 +13,15 @@ unit_tests = \
 	tests/unit/test_crc32c \
 	tests/unit/test_dial_udp \
 	tests/unit/test_escape \
+	tests/unit/test_exposition \
 	tests/unit/test_flow_quota \
 	tests/unit/test_flow_table \
 	tests/unit/test_header_guess \
 	tests/unit/test_histogram \
 	tests/unit/test_tcp_listener \
+	tests/unit/test_log_journal \
 	tests/unit/test_log_limiter \
+	tests/unit/test_metrics_counters \
 	tests/unit/test_options \
 	tests/unit/test_prefix_set \
 	tests/unit/test_proxy_header \
@@ -66,7 +69,8 @@ endif
 
 unit_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBMICROHTTPD_LIBS) $(CMOCKA_LIBS)
+libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBSYSTEMD_LIBS) \
+	$(LIBMICROHTTPD_LIBS) $(CMOCKA_LIBS)
 
 # The pure layers alone.
 pure_ldadd = libpure.a $(CMOCKA_LIBS)
@@ -110,6 +114,11 @@ tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c
 tests_unit_test_histogram_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_histogram_CFLAGS = $(unit_cflags)
 tests_unit_test_histogram_LDADD = $(pure_ldadd)
+
+tests_unit_test_log_journal_SOURCES = tests/unit/test_log_journal.c
+tests_unit_test_log_journal_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_log_journal_CFLAGS = $(unit_cflags)
+tests_unit_test_log_journal_LDADD = $(config_ldadd)
 
 tests_unit_test_log_limiter_SOURCES = tests/unit/test_log_limiter.c
 tests_unit_test_log_limiter_CPPFLAGS = $(unit_cppflags)
@@ -183,6 +192,17 @@ tests_unit_test_options_SOURCES = tests/unit/scratch.c tests/unit/scratch.h test
 tests_unit_test_options_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_options_CFLAGS = $(unit_cflags)
 tests_unit_test_options_LDADD = $(config_ldadd)
+
+# Metrics.
+tests_unit_test_exposition_SOURCES = tests/unit/test_exposition.c
+tests_unit_test_exposition_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_exposition_CFLAGS = $(unit_cflags)
+tests_unit_test_exposition_LDADD = $(config_ldadd)
+
+tests_unit_test_metrics_counters_SOURCES = tests/unit/test_metrics_counters.c
+tests_unit_test_metrics_counters_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_metrics_counters_CFLAGS = $(unit_cflags)
+tests_unit_test_metrics_counters_LDADD = $(config_ldadd)
 
 tests_unit_test_control_request_SOURCES = tests/unit/test_control_request.c
 tests_unit_test_control_request_CPPFLAGS = $(unit_cppflags)
@@ -381,6 +401,7 @@ tests_unit_test_udp_sharing_CFLAGS = $(unit_cflags)
 tests_unit_test_udp_sharing_LDADD = $(relay_ldadd)
 
 include tests/unit/local-host.mk
+include tests/unit/local-ctl.mk
 
 # Fuzz targets, built here with a plain main that replays the kept corpus.
 check_PROGRAMS += tests/fuzz/replay_proxy_header
@@ -438,22 +459,43 @@ EXTRA_DIST += \
 integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
-	tests/integration/control.py \
 	tests/integration/accesslog.py \
+	tests/integration/control.py \
+	tests/integration/ctl.py \
 	tests/integration/daemon.py \
+	tests/integration/faults.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
+	tests/integration/journal.py \
+	tests/integration/load.py \
+	tests/integration/metrics.py \
 	tests/integration/network.py \
+	tests/integration/pass_sockets.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
+	tests/integration/raised.py \
+	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
+	tests/integration/systemd.py \
+	tests/integration/terminal.py \
 	tests/integration/test_balancers.py \
 	tests/integration/test_control.py \
+	tests/integration/test_control_bounds.py \
+	tests/integration/test_control_rights.py \
+	tests/integration/test_control_stuck.py \
+	tests/integration/test_counters.py \
+	tests/integration/test_ctl.py \
+	tests/integration/test_ctl_top.py \
 	tests/integration/test_dial.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
+	tests/integration/test_heartbeat.py \
+	tests/integration/test_log_journal.py \
+	tests/integration/test_metrics.py \
+	tests/integration/test_metrics_http.py \
+	tests/integration/test_notify.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \
 	tests/integration/test_plugin_accesslog_journal.py \
@@ -477,8 +519,11 @@ integration_files = \
 	tests/integration/test_relay.py \
 	tests/integration/test_reset.py \
 	tests/integration/test_service.py \
+	tests/integration/test_socket_activation.py \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
+	tests/integration/test_systemd.py \
+	tests/integration/test_systemd_sockets.py \
 	tests/integration/test_udp_balancers.py \
 	tests/integration/test_udp_dial.py \
 	tests/integration/test_udp_failover.py \
@@ -489,6 +534,7 @@ integration_files = \
 	tests/integration/test_udp_refusals.py \
 	tests/integration/test_udp_service.py \
 	tests/integration/test_udp_sizes.py \
+	tests/integration/test_units.py \
 	tests/integration/traffic.py \
 	tests/integration/udp.py \
 	tests/integration/upstreams.py \

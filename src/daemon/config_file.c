@@ -67,11 +67,19 @@ static const struct config_rule log_rules[SETTING_COUNT] = {
 static void read_log(struct config_loader *loader, config_setting_t *setting,
 		     const struct setting *known, void *field)
 {
+	const struct log_options *options = field;
+
 	(void)known;
-	if (config_setting_is_group(setting))
-		config_read_group(loader, setting, SETTING_SCOPE_log, log_rules, field);
-	else
+	if (!config_setting_is_group(setting)) {
 		config_mistake(loader, setting, "wrong type; write log = { level = \"info\"; }");
+		return;
+	}
+	config_read_group(loader, setting, SETTING_SCOPE_log, log_rules, field);
+	if (options->target == LOG_TARGET_JOURNAL &&
+	    config_setting_get_member(setting, "format") != NULL)
+		config_remark(loader, config_setting_get_member(setting, "format"),
+			      "it has no effect with target = \"journal\", which has a field for "
+			      "each; remove it");
 }
 
 static const struct config_rule top_rules[SETTING_COUNT] = {

@@ -55,41 +55,41 @@ json_t *control_lines(const struct report *lines)
 	return array;
 }
 
-/* What the daemon counts of one listener. */
-struct listener_figures {
-	uint64_t sessions;
-	uint64_t begun;
-	uint64_t most;
-};
-
-static struct listener_figures figures_of(const struct server *server, size_t listener)
-{
-	const struct config_listener *config = &server->generation->config.listeners[listener];
-	const struct budget *budget = config->relay.protocol == RELAY_PROTOCOL_UDP
-					      ? &server->flow_quotas[listener].flows
-					      : &server->listener_budgets[listener];
-	unsigned limit = atomic_load(&budget->limit);
-
-	return (struct listener_figures){
-		.sessions = atomic_load(&budget->used),
-		.begun = atomic_load(&budget->begun),
-		.most = limit > 0 ? limit : atomic_load(&server->descriptors.limit),
-	};
-}
-
-static json_t *endpoints_of(const struct config_listener *listener)
+static json_t *endpoints_of(const struct generation_listener *listener)
 {
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < listener->listen_count; i++) {
+	for (size_t i = 0; i < listener->listening_count; i++) {
+		const struct listening *listening = listener->listenings[i];
 		json_t *endpoint = json_object();
 
 		json_object_set_new(endpoint, "address",
-				    control_address(&listener->listen[i].address));
-		json_object_set_new(endpoint, "passed", json_false());
+				    control_address(&listening->endpoint.address));
+		json_object_set_new(endpoint, "passed", json_boolean(listening->passed));
 		json_array_append_new(array, endpoint);
 	}
 	return array;
+}
+
+static void set_number(json_t *object, const char *name, uint64_t number)
+{
+	json_object_set_new(object, name, json_integer((json_int_t)number));
+}
+
+/* What is known also of one that has left the configuration. */
+static json_t *share_to_json(const struct server *server, const struct listener_share *share,
+			     bool draining)
+{
+	const struct listener_figures figures = listener_share_figures(share, &server->descriptors);
+	json_t *object = json_object();
+
+	json_object_set_new(object, "name", control_text(figures.name));
+	json_object_set_new(object, "protocol", json_string(relay_protocol_name(figures.protocol)));
+	json_object_set_new(object, "state", json_string(draining ? "draining" : "listening"));
+	set_number(object, "sessions", figures.sessions);
+	set_number(object, "sessions_total", figures.begun);
+	set_number(object, "max_sessions", figures.limit);
+	return object;
 }
 
 static json_t *listener_to_json(const struct server *server, size_t index)
@@ -100,24 +100,25 @@ static json_t *listener_to_json(const struct server *server, size_t index)
 		[UDP_FRAMING_SPP] = "spp",
 	};
 	const struct config_listener *listener = &server->generation->config.listeners[index];
-	const struct listener_figures figures = figures_of(server, index);
-	bool udp = listener->relay.protocol == RELAY_PROTOCOL_UDP;
-	json_t *object = json_object();
+	const struct generation_listener *runs = &server->generation->listeners[index];
+	json_t *object = share_to_json(server, runs->share, server->stopping);
 
-	json_object_set_new(object, "name", control_text(listener->name));
-	json_object_set_new(object, "protocol", json_string(udp ? "udp" : "tcp"));
-	json_object_set_new(object, "listen", endpoints_of(listener));
+	json_object_set_new(object, "listen", endpoints_of(runs));
 	json_object_set_new(object, "forward_ipv4", control_address(&listener->relay.forward_ipv4));
 	json_object_set_new(object, "forward_ipv6", control_address(&listener->relay.forward_ipv6));
-	if (udp)
+	if (listener->relay.protocol == RELAY_PROTOCOL_UDP)
 		json_object_set_new(object, "framing",
 				    json_string(framings[listener->relay.udp.framing]));
-	json_object_set_new(object, "sessions", json_integer((json_int_t)figures.sessions));
-	json_object_set_new(object, "sessions_total", json_integer((json_int_t)figures.begun));
-	json_object_set_new(object, "max_sessions", json_integer((json_int_t)figures.most));
-	json_object_set_new(object, "state",
-			    json_string(server->stopping ? "draining" : "listening"));
 	return object;
+}
+
+static bool is_in_force(const struct generation *generation, const struct listener_share *share)
+{
+	for (size_t i = 0; i < generation->config.listener_count; i++) {
+		if (generation->listeners[i].share == share)
+			return true;
+	}
+	return false;
 }
 
 static void run_listeners(struct control_connection *connection,
@@ -129,13 +130,16 @@ static void run_listeners(struct control_connection *connection,
 	(void)request;
 	for (size_t i = 0; i < server->generation->config.listener_count; i++)
 		json_array_append_new(listeners, listener_to_json(server, i));
+	for (const struct list *link = server->shares.next; link != &server->shares;
+	     link = link->next) {
+		const struct listener_share *share =
+			container_of(link, struct listener_share, link);
+
+		if (!is_in_force(server->generation, share))
+			json_array_append_new(listeners, share_to_json(server, share, true));
+	}
 	json_object_set_new(result, "listeners", listeners);
 	control_reply(connection, result);
-}
-
-static void set_number(json_t *object, const char *name, uint64_t number)
-{
-	json_object_set_new(object, name, json_integer((json_int_t)number));
 }
 
 static void run_counters(struct control_connection *connection,

@@ -133,7 +133,7 @@ static void send_call(struct control_gather *gather, struct control_call *call)
 	struct control_worker *known = &gather->control->workers[call->worker];
 	struct worker *worker = &gather->control->server->workers[call->worker];
 
-	if (atomic_load(&worker->ended)) {
+	if (worker_is_over(worker)) {
 		call->answer = CONTROL_WORKER_ENDED;
 		return;
 	}
@@ -236,7 +236,7 @@ static void note_ended_workers(struct control_gather *gather)
 		struct control_call *call = &gather->calls[i];
 
 		if (!call->sent || call->answer != CONTROL_UNANSWERED ||
-		    !atomic_load(&gather->control->server->workers[call->worker].ended))
+		    !worker_is_over(&gather->control->server->workers[call->worker]))
 			continue;
 		call->answer = CONTROL_WORKER_ENDED;
 		gather->awaited--;

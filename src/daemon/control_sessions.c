@@ -69,12 +69,12 @@ static json_t *last_reload_to_json(const struct server *server)
 {
 	json_t *object;
 
-	if (server->last_reload.time == 0)
+	if (server->reloads.last == 0)
 		return json_null();
 	object = json_object();
-	json_object_set_new(object, "ok", json_boolean(!server->reload_failed));
-	set_number(object, "time", server->last_reload.time);
-	json_object_set_new(object, "mistakes", control_lines(&server->last_reload.mistakes));
+	json_object_set_new(object, "ok", json_boolean(server->reloads.mistakes.count == 0));
+	set_number(object, "time", server->reloads.last);
+	json_object_set_new(object, "mistakes", control_lines(&server->reloads.mistakes));
 	return object;
 }
 
@@ -89,7 +89,7 @@ static void status_reply(struct control_gather *gather)
 			    control_seconds(server->loop.now - gather->control->opened));
 	set_text(result, "state", server->stopping ? "draining" : "running");
 	set_number(result, "generation", server->generation->number);
-	set_number(result, "loaded", server->loaded);
+	set_number(result, "loaded", server->reloads.loaded);
 	json_object_set_new(result, "last_reload", last_reload_to_json(server));
 	json_object_set_new(result, "workers", workers_to_json(gather));
 	set_number(result, "sessions", server_count_sessions(server));

@@ -10,6 +10,7 @@
 
 #include "base/histogram.h"
 #include "daemon/exposition.h"
+#include "daemon/heartbeat.h"
 #include "daemon/server_state.h"
 #include "host/plugin_host.h"
 #include "os/log.h"
@@ -17,33 +18,6 @@
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unversioned"
 #endif
-
-/* What is known of a listener. */
-struct figures {
-	const char *name;
-	const char *protocol;
-	uint64_t sessions; /* or flows, alive */
-	uint64_t begun;    /* ever */
-	uint64_t limit;    /* of those alive */
-};
-
-static struct figures read_listener(const struct server *server, size_t index)
-{
-	const struct config_listener *listener = &server->generation->config.listeners[index];
-	bool udp = listener->relay.protocol == RELAY_PROTOCOL_UDP;
-	const struct budget *budget =
-		udp ? &server->flow_quotas[index].flows : &server->listener_budgets[index];
-	unsigned limit = atomic_load(&budget->limit);
-
-	/* max_sessions is 0 where the descriptors alone are the bound. */
-	return (struct figures){
-		.name = listener->name,
-		.protocol = udp ? "udp" : "tcp",
-		.sessions = atomic_load(&budget->used),
-		.begun = atomic_load(&budget->begun),
-		.limit = limit > 0 ? limit : atomic_load(&server->descriptors.limit),
-	};
-}
 
 static void put_one(struct exposition *exposition, const char *name, enum exposition_type type,
 		    const char *help, uint64_t value)
@@ -65,34 +39,36 @@ static void put_config(struct exposition *exposition, const struct server *serve
 		server->generation->number);
 	put_one(exposition, "mmproxy_config_last_reload_successful", EXPOSITION_GAUGE,
 		"Whether the last reload was put in place; 1 also when there was none.",
-		!server->reload_failed);
+		server->reloads.mistakes.count == 0);
 	put_one(exposition, "mmproxy_config_last_reload_success_timestamp_seconds",
 		EXPOSITION_GAUGE,
 		"When the configuration in place was loaded, in seconds since 1970.",
-		server->loaded);
+		server->reloads.loaded);
 	exposition_family(exposition, reloads, EXPOSITION_COUNTER,
 			  "Reloads that were asked for, by outcome.");
 	exposition_number(exposition, reloads, EXPOSITION_LABELS({"outcome", "success"}),
 			  server->generation->number - 1);
 	exposition_number(exposition, reloads, EXPOSITION_LABELS({"outcome", "failure"}),
-			  server->reloads_failed);
+			  server->reloads.failed);
 	put_one(exposition, "mmproxy_draining", EXPOSITION_GAUGE,
 		"1 while mmproxy stops and lets its last sessions finish.", server->stopping);
 }
 
-/* One family of listeners: `value` is where in struct figures it stands. */
+/* One family of listeners: `value` is where in struct listener_figures it stands. */
 static void put_listeners(struct exposition *exposition, const struct server *server,
 			  const char *name, enum exposition_type type, const char *help,
 			  size_t value)
 {
 	exposition_family(exposition, name, type, help);
-	for (size_t i = 0; i < server->listener_count; i++) {
-		const struct figures figures = read_listener(server, i);
+	for (size_t i = 0; i < server->generation->config.listener_count; i++) {
+		const struct listener_figures figures = listener_share_figures(
+			server->generation->listeners[i].share, &server->descriptors);
 
-		exposition_number(exposition, name,
-				  EXPOSITION_LABELS({"listener", figures.name},
-						    {"protocol", figures.protocol}),
-				  *(const uint64_t *)((const char *)&figures + value));
+		exposition_number(
+			exposition, name,
+			EXPOSITION_LABELS({"listener", figures.name},
+					  {"protocol", relay_protocol_name(figures.protocol)}),
+			*(const uint64_t *)((const char *)&figures + value));
 	}
 }
 
@@ -100,14 +76,14 @@ static void put_sessions(struct exposition *exposition, const struct server *ser
 {
 	put_listeners(exposition, server, "mmproxy_sessions", EXPOSITION_GAUGE,
 		      "TCP sessions, or UDP flows, that are alive.",
-		      offsetof(struct figures, sessions));
+		      offsetof(struct listener_figures, sessions));
 	put_listeners(exposition, server, "mmproxy_sessions_limit", EXPOSITION_GAUGE,
 		      "How many may be alive: max_sessions, or what the descriptors allow all TCP "
 		      "listeners together; places in the flow table.",
-		      offsetof(struct figures, limit));
+		      offsetof(struct listener_figures, limit));
 	put_listeners(exposition, server, "mmproxy_sessions_begun_total", EXPOSITION_COUNTER,
 		      "TCP sessions, or UDP flows, that ever began.",
-		      offsetof(struct figures, begun));
+		      offsetof(struct listener_figures, begun));
 	put_one(exposition, "mmproxy_tcp_sessions_limit", EXPOSITION_GAUGE,
 		"TCP sessions that the descriptors allow, of all listeners together.",
 		atomic_load(&server->descriptors.limit));
@@ -171,13 +147,13 @@ static void put_workers(struct exposition *exposition, const struct server *serv
 				  EXPOSITION_LABELS({"worker", number}),
 				  atomic_load(&server->workers[i].relay.session_count));
 	}
-	exposition_family(exposition, "mmproxy_worker_alive", EXPOSITION_GAUGE,
-			  "Whether a worker has answered the last heartbeat.");
+	exposition_family(exposition, "mmproxy_worker_heartbeat_age_seconds", EXPOSITION_GAUGE,
+			  "Time since a worker's last sign of life: up to 1 s, if it is well.");
 	for (unsigned i = 0; i < server->worker_count; i++) {
 		snprintf(number, sizeof(number), "%u", i);
-		exposition_number(exposition, "mmproxy_worker_alive",
-				  EXPOSITION_LABELS({"worker", number}),
-				  worker_is_alive(&server->workers[i]));
+		exposition_seconds(exposition, "mmproxy_worker_heartbeat_age_seconds",
+				   EXPOSITION_LABELS({"worker", number}),
+				   heartbeat_age_ms(server, i) * 1000);
 	}
 }
 

@@ -113,19 +113,31 @@ static enum MHD_Result request(void *user_data, struct MHD_Connection *connectio
 			   "nothing is here; the metrics are at /metrics\n");
 }
 
+static unsigned count_connections(const struct metrics_http *http)
+{
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+	return info != NULL ? info->num_connections : 0;
+}
+
 static void run(struct metrics_http *http)
 {
+	unsigned connections = count_connections(http);
 	struct loop *loop = &http->server->loop;
 	MHD_UNSIGNED_LONG_LONG wait;
+	bool timed;
 
 	MHD_run(http->daemon);
+	timed = MHD_get_timeout(http->daemon, &wait) == MHD_YES;
 	timer_drop(&http->timer);
-	if (MHD_get_timeout(http->daemon, &wait) != MHD_YES)
-		return;
-	/* It has more to do than it does at once: after the others. */
-	if (wait == 0)
+	/*
+	 * While it has all the connections that it may, it does not watch the listening socket, and
+	 * it does not notice until it is called again that it has fewer now.
+	 */
+	if (count_connections(http) < connections || (timed && wait == 0))
 		loop_defer(loop, &http->again);
-	else
+	else if (timed)
 		loop_timer_set(loop, &http->timer, wait);
 }
 

@@ -80,10 +80,11 @@ class Daemon:
         environment=None,
         program=None,
         stderr=None,
+        pass_fds=(),
     ):
         """`prefix` stands before the program on its command line. `environment` is added to this
         process's own (None takes a variable out of it), or is a function that makes it from the
-        log's open file. `stderr` is another descriptor than the log's."""
+        log's open file. `stderr` is another descriptor than the log's. It inherits `pass_fds`."""
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mmp-"))
         self.directory.chmod(0o755)
         self.config_file = self.directory / "mmproxy.conf"
@@ -113,6 +114,7 @@ class Daemon:
                 stderr=log if stderr is None else stderr,
                 cwd=self.directory,
                 env={name: value for name, value in variables.items() if value is not None},
+                pass_fds=pass_fds,
             )
         self.pid = self.process.pid
 
@@ -227,9 +229,7 @@ class Daemon:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def assert_no_sanitizer_report(self):
-        text = self.log()
-        for report in _SANITIZER_REPORTS:
-            assert report not in text, text
+        assert_no_sanitizer_report_in(self.log())
 
     # What the system says about the process.
 
@@ -279,6 +279,11 @@ class Daemon:
         """The runtime may be linked in or a library of its own: its name is in the program."""
         with open(f"/proc/{self.pid}/exe", "rb") as file:
             return re.search(rb"__[at]san_init", file.read()) is not None
+
+
+def assert_no_sanitizer_report_in(log):
+    for report in _SANITIZER_REPORTS:
+        assert report not in log, log
 
 
 def _unquoted(value):

@@ -94,6 +94,12 @@ static void log_target_is_kept(void **state)
 	assert_int_equal(config.log.target, LOG_TARGET_JOURNAL);
 	load("log = { target = \"stderr\"; };");
 	assert_int_equal(config.log.target, LOG_TARGET_STDERR);
+	assert_int_equal(config.remarks.count, 0);
+	load("log = { target = \"journal\"; format = \"text\"; };");
+	assert_int_equal(config.remarks.count, 1);
+	assert_string_equal(without_folder(config.remarks.lines[0]),
+			    "F:2: log.format: it has no effect with target = \"journal\", which "
+			    "has a field for each; remove it");
 	load("log = { };");
 	assert_int_equal(config.log.target, LOG_TARGET_DEFAULT);
 }
