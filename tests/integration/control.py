@@ -16,8 +16,8 @@ from waiting import wait_until
 _AS_ANOTHER_USER = """
 import socket, sys
 client = socket.socket(socket.AF_UNIX)
-client.settimeout(20)
 client.connect(sys.argv[1])
+client.settimeout(20)
 client.sendall(sys.argv[2].encode() + b"\\n")
 print(client.makefile().readline(), end="")
 """
@@ -26,8 +26,9 @@ print(client.makefile().readline(), end="")
 class Client:
     def __init__(self, mmproxy, timeout=20):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(timeout)
+        # Blocking: with a timeout, connect() fails where it would have to wait for its turn.
         self.socket.connect(str(mmproxy.control_socket))
+        self.socket.settimeout(timeout)
         self._received = b""
 
     def __enter__(self):
