@@ -460,6 +460,7 @@ integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
 	tests/integration/accesslog.py \
+	tests/integration/control.py \
 	tests/integration/ctl.py \
 	tests/integration/daemon.py \
 	tests/integration/faults.py \
@@ -479,6 +480,10 @@ integration_files = \
 	tests/integration/systemd.py \
 	tests/integration/terminal.py \
 	tests/integration/test_balancers.py \
+	tests/integration/test_control.py \
+	tests/integration/test_control_bounds.py \
+	tests/integration/test_control_rights.py \
+	tests/integration/test_control_stuck.py \
 	tests/integration/test_counters.py \
 	tests/integration/test_ctl.py \
 	tests/integration/test_ctl_top.py \

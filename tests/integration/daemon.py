@@ -83,13 +83,18 @@ class Daemon:
         pass_fds=(),
     ):
         """`prefix` stands before the program on its command line. `environment` is added to this
-        process's own, or is a function that makes it from the log's open file. `stderr` is
-        another descriptor than the log's. It inherits `pass_fds`."""
+        process's own (None takes a variable out of it), or is a function that makes it from the
+        log's open file. `stderr` is another descriptor than the log's. It inherits `pass_fds`."""
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mmp-"))
         self.directory.chmod(0o755)
         self.config_file = self.directory / "mmproxy.conf"
         self.log_file = self.directory / "log"
         self._stopped = False
+        # For its control socket: each has a folder of its own, and any user may make a file there.
+        runtime = self.directory / "run"
+        runtime.mkdir()
+        runtime.chmod(0o777)
+        self.control_socket = runtime / "control.sock"
         if config is not None:
             self.write_config(config)
             arguments = ["--config", str(self.config_file), *(arguments or [])]
@@ -101,13 +106,14 @@ class Daemon:
         with open(self.log_file, "wb") as log:
             if callable(environment):
                 environment = environment(log)
+            variables = {**inherited, "RUNTIME_DIRECTORY": str(runtime), **(environment or {})}
             self.process = namespace.popen(
                 [*prefix, program or binary(), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log if stderr is None else stderr,
                 cwd=self.directory,
-                env={**inherited, **(environment or {})},
+                env={name: value for name, value in variables.items() if value is not None},
                 pass_fds=pass_fds,
             )
         self.pid = self.process.pid

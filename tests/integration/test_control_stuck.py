@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""A worker that does not answer: the control socket says so, and goes on."""
+
+import time
+
+import pytest
+
+import plugins
+from control import Client, granted, refusal, request, wait_for_sessions
+from headers import v2
+from sessions import clients, open_session, send
+from waiting import wait_until
+
+STUCK = ("203.0.113.7", 1666)
+
+
+class Worker:
+    """A worker that a plugin holds up until it is let go."""
+
+    def __init__(self, mmproxy, host):
+        self._hold = mmproxy.write_config("", "hold")
+        self._mmproxy = mmproxy
+        send(host, v2(STUCK))
+
+    def number(self):
+        seen = {}
+
+        def stuck():
+            seen.update(request(self._mmproxy, "status"))
+            return "unanswered" in seen
+
+        wait_until(stuck, 20, lambda: f"a worker is stuck: {seen}")
+        (number,) = seen["unanswered"]
+        return number
+
+    def let_go(self):
+        self._hold.unlink()
+        wait_until(
+            lambda: "unanswered" not in request(self._mmproxy, "status"), 20, "all are back"
+        )
+
+
+@pytest.fixture
+def mmproxy(host, start_daemon, upstream):
+    """Four workers, one of which gets stuck with a certain client."""
+    entry = plugins.entry("stuck", {"while": "hold", "port": STUCK[1]})
+    return start_daemon(host, plugins=[entry], top={"workers": 4, "log": {"level": "info"}})
+
+
+def test_an_answer_comes_without_a_stuck_worker_and_names_it(mmproxy, host, upstream):
+    for client in clients(20):
+        open_session(host, upstream, client)
+    wait_for_sessions(mmproxy, 20)
+    worker = Worker(mmproxy, host)
+    number = worker.number()
+    status = request(mmproxy, "status")
+    assert [one["alive"] for one in status["workers"]] == [i != number for i in range(4)]
+    assert "sessions" not in status["workers"][number]
+    found = request(mmproxy, "sessions")
+    assert found["unanswered"] == [number]
+    assert found["matched"] == len(found["sessions"]) < 20
+    assert all((session["id"] - 1) % 4 != number for session in found["sessions"])
+    assert request(mmproxy, "clients")["unanswered"] == [number]
+    worker.let_go()
+    assert upstream.accept()[1] == STUCK
+    assert request(mmproxy, "sessions")["matched"] == 21
+    assert all(one["alive"] for one in request(mmproxy, "status")["workers"])
+
+
+def test_a_stuck_worker_is_waited_for_once(mmproxy, host, upstream):
+    """Two seconds, by whoever is the first; the next ones are answered at once until it is back."""
+    worker = Worker(mmproxy, host)
+    worker.number()
+    began = time.monotonic()
+    for _ in range(20):
+        assert "unanswered" in request(mmproxy, "sessions")
+        assert "unanswered" in request(mmproxy, "status")
+    assert time.monotonic() - began < 2
+    worker.let_go()
+    upstream.accept()
+
+
+def test_commands_that_need_no_worker_are_answered_at_once(mmproxy, host, upstream):
+    worker = Worker(mmproxy, host)
+    began = time.monotonic()
+    for command in "listeners", "counters", "plugins", "metrics", "help", "log-level":
+        assert request(mmproxy, command)
+    assert time.monotonic() - began < 1.5
+    worker.let_go()
+    upstream.accept()
+
+
+def test_a_session_of_a_stuck_worker_is_not_said_to_be_killed(mmproxy, host, upstream):
+    for client in clients(20):
+        open_session(host, upstream, client)
+    sessions = wait_for_sessions(mmproxy, 20)
+    worker = Worker(mmproxy, host)
+    number = worker.number()
+    own = [session["id"] for session in sessions if (session["id"] - 1) % 4 == number]
+    others = [session["id"] for session in sessions if (session["id"] - 1) % 4 != number]
+    assert others
+    assert request(mmproxy, f"kill {others[0]}") == {"id": others[0]}
+    wanted = own[0] if own else number + 1 + 400
+    assert refusal(mmproxy, f"kill {wanted}") == (
+        f"kill: worker {number} does not answer; whether session {wanted} lives on is not known"
+    )
+    worker.let_go()
+    upstream.accept()
+    # Nobody waited for it any more: it was left alone.
+    assert request(mmproxy, "sessions")["matched"] == 20
+    mmproxy.assert_closed("killed")
+
+
+def test_a_reload_is_in_force_without_the_stuck_worker_which_takes_it_later(
+    mmproxy, host, upstream
+):
+    worker = Worker(mmproxy, host)
+    number = worker.number()
+    assert request(mmproxy, "reload") == {"generation": 2, "unanswered": [number]}
+    assert not mmproxy.log_lines("config: reloaded")
+    with Client(mmproxy) as client:
+        # Another one before the first is adopted, which is while it is being answered.
+        client.send("reload\n")
+        other = Client(mmproxy)
+        other.send("reload\n")
+        answers = [granted("reload", one.answer()) for one in (client, other)]
+        assert [answer["generation"] for answer in answers] == [3, 4]
+        assert [answer["unanswered"] for answer in answers] == [[number]] * 2
+        other.socket.close()
+    worker.let_go()
+    assert mmproxy.wait_for_log("config: reloaded")["generation"] == "4"
+    upstream.accept()
+    assert request(mmproxy, "reload") == {"generation": 5}
+
+
+def test_clients_that_come_and_go_leave_few_calls_with_a_stuck_worker(mmproxy, host, upstream):
+    worker = Worker(mmproxy, host)
+    open_before, memory = mmproxy.descriptors(), mmproxy.memory()
+    for _ in range(1000):
+        with Client(mmproxy) as client:
+            client.send("status\n")
+    wait_until(lambda: mmproxy.descriptors() == open_before, 10, "all clients are gone", 0.02)
+    mmproxy.assert_memory_grew_less(memory, 1 << 20)
+    worker.let_go()
+    upstream.accept()
+    assert "unanswered" not in request(mmproxy, "sessions")
+
+
+def test_mmproxy_ends_in_good_order_with_calls_still_under_way(mmproxy, host, upstream):
+    worker = Worker(mmproxy, host)
+    worker.number()
+    asked = [Client(mmproxy) for _ in range(10)]
+    for client in asked:
+        client.send("sessions\n")
+    mmproxy.terminate()
+    mmproxy.terminate()
+    mmproxy.wait_for_log("daemon: stopping")
+    (mmproxy.directory / "hold").unlink()
+    assert mmproxy.wait_until_ended() == 0
+    for client in asked:
+        while client.answer() is not None:
+            pass
