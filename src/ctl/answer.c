@@ -36,8 +36,7 @@ static void add_refusal(struct lines *wrong, const json_t *reply)
 
 	lines_add(wrong, LINE_PLAIN, "mmproxyctl: %s",
 		  error[0] != '\0' ? error : "mmproxy refuses, and does not say why");
-	json_array_foreach(answer_array(reply, "lines"), i, line)
-	{
+	json_array_foreach (answer_array(reply, "lines"), i, line) {
 		if (json_is_string(line))
 			lines_add(wrong, LINE_PLAIN, "%s", json_string_value(line));
 	}
@@ -65,9 +64,10 @@ static void complain_unanswered(const json_t *object)
 	const json_t *worker;
 	size_t i;
 
-	json_array_foreach(answer_array(object, "unanswered"), i, worker)
+	json_array_foreach (answer_array(object, "unanswered"), i, worker) {
 		answer_complain("worker %lld did not answer; what is its own is missing",
 				(long long)json_integer_value(worker));
+	}
 }
 
 /* Asks on a connection that is open. NULL: `wrong` has lines, or the connection's own has one. */

@@ -13,7 +13,7 @@
 #define DAY    86400
 
 /* Days alone from here on: who asks for more wants --json. */
-#define DAYS_ALONE 100
+#define DAYS_ALONE 100ULL
 
 /* The longest duration that is read: ten thousand days, beyond any session. */
 #define DURATION_MAX (10000.0 * DAY)

@@ -38,8 +38,7 @@ static json_t *choose(const json_t *result, const char *pattern)
 	const char *name;
 
 	/* The macro's cast would take const away; nothing is changed. */
-	json_object_foreach(json_object_get(result, "counters"), name, value)
-	{
+	json_object_foreach (json_object_get(result, "counters"), name, value) {
 		if (pattern == NULL || matches(name, pattern))
 			json_object_set(counters, name, value);
 	}
@@ -55,8 +54,7 @@ static void print_counters(const json_t *chosen, bool zeros)
 	const char *name;
 
 	table_init(&table, columns, sizeof(columns) / sizeof(columns[0]));
-	json_object_foreach(json_object_get(chosen, "counters"), name, value)
-	{
+	json_object_foreach (json_object_get(chosen, "counters"), name, value) {
 		json_int_t count = json_integer_value(value);
 
 		zero_count += count == 0 ? 1 : 0;

@@ -72,8 +72,9 @@ static void print_listeners(const json_t *result, const struct options *options)
 
 	(void)options;
 	table_init(&table, columns, sizeof(columns) / sizeof(columns[0]));
-	json_array_foreach(answer_array(result, "listeners"), i, listener)
+	json_array_foreach (answer_array(result, "listeners"), i, listener) {
 		add_listener(&table, listener);
+	}
 	table_print(&table);
 	table_finish(&table);
 }

@@ -26,8 +26,7 @@ static void add_listeners(struct table *table, const json_t *listeners)
 	size_t used = 0, i;
 	const json_t *name;
 
-	json_array_foreach(listeners, i, name)
-	{
+	json_array_foreach (listeners, i, name) {
 		int length = snprintf(text + used, sizeof(text) - used, "%s%s", i > 0 ? ", " : "",
 				      json_is_string(name) ? json_string_value(name) : "?");
 
@@ -57,8 +56,7 @@ static void add_counters(struct table *table, const json_t *plugin)
 	json_t *value;
 	const char *name;
 
-	json_object_foreach(json_object_get(plugin, "counters"), name, value)
-	{
+	json_object_foreach (json_object_get(plugin, "counters"), name, value) {
 		if (json_integer_value(value) == 0)
 			continue;
 		table_begin_row(table, LINE_PLAIN);
@@ -82,8 +80,7 @@ static void print_plugins(const json_t *result, const struct options *options)
 	table_init(&entries, plugin_columns, sizeof(plugin_columns) / sizeof(plugin_columns[0]));
 	table_init(&counters, counter_columns,
 		   sizeof(counter_columns) / sizeof(counter_columns[0]));
-	json_array_foreach(plugins, i, plugin)
-	{
+	json_array_foreach (plugins, i, plugin) {
 		add_plugin(&entries, plugin);
 		add_counters(&counters, plugin);
 	}

@@ -77,7 +77,9 @@ static void print_sessions(const json_t *result, const struct options *options)
 		return;
 	}
 	table_init(&table, session_columns, sizeof(session_columns) / sizeof(session_columns[0]));
-	json_array_foreach(sessions, i, session) add_session(&table, session);
+	json_array_foreach (sessions, i, session) {
+		add_session(&table, session);
+	}
 	table_print(&table);
 	table_finish(&table);
 	if (matched > shown)
@@ -114,8 +116,7 @@ static void print_clients(const json_t *result, const struct options *options)
 		return;
 	}
 	table_init(&table, client_columns, sizeof(client_columns) / sizeof(client_columns[0]));
-	json_array_foreach(clients, i, client)
-	{
+	json_array_foreach (clients, i, client) {
 		table_begin_row(&table, LINE_PLAIN);
 		table_add(&table, "%s", answer_text(client, "client"));
 		table_add(&table, "%" PRIu64, answer_count(client, "sessions"));

@@ -46,8 +46,7 @@ static void add_reload(struct lines *lines, const json_t *reload)
 		  format_time(answer_number(reload, "time"), at),
 		  json_is_true(json_object_get(reload, "ok")) ? "put in place"
 							      : "refused; nothing was changed");
-	json_array_foreach(answer_array(reload, "mistakes"), i, mistake)
-	{
+	json_array_foreach (answer_array(reload, "mistakes"), i, mistake) {
 		if (json_is_string(mistake))
 			lines_add(lines, LINE_PLAIN, LABEL "%s", "", json_string_value(mistake));
 	}
@@ -72,10 +71,13 @@ static void add_workers(struct lines *lines, const json_t *workers)
 	size_t count = json_array_size(workers), alive = 0, i;
 	const json_t *worker;
 
-	json_array_foreach(workers, i, worker) alive +=
-		json_is_true(json_object_get(worker, "alive")) ? 1 : 0;
+	json_array_foreach (workers, i, worker) {
+		alive += json_is_true(json_object_get(worker, "alive")) ? 1 : 0;
+	}
 	lines_add(lines, LINE_PLAIN, LABEL "%zu of %zu alive", "workers", alive, count);
-	json_array_foreach(workers, i, worker) add_worker(lines, worker);
+	json_array_foreach (workers, i, worker) {
+		add_worker(lines, worker);
+	}
 }
 
 static void print_status(const json_t *status, const struct options *options)

@@ -84,15 +84,14 @@ static size_t column_width(const struct table *table, size_t column)
 	return width > 0 && width < heading ? heading : width;
 }
 
-static void append_cell(char *line, size_t *end, const char *cell, size_t width,
-			enum table_align align)
+/* Returns the line's new end; `room` is the size of the whole line. */
+static size_t append_cell(char *line, size_t end, size_t room, const char *cell, size_t width,
+			  enum table_align align)
 {
-	size_t length = strlen(cell);
+	int written = snprintf(line + end, room - end, align == TABLE_RIGHT ? "%*s%*s" : "%*s%-*s",
+			       end > 0 ? TABLE_GAP : 0, "", (int)width, cell);
 
-	if (*end > 0)
-		*end += TABLE_GAP; /* the line was filled with blanks */
-	memcpy(line + *end + (align == TABLE_RIGHT ? width - length : 0), cell, length);
-	*end += width;
+	return end + (size_t)written;
 }
 
 /* `row` NULL: the heading. */
@@ -105,15 +104,14 @@ static void render_row(const struct table *table, const size_t *widths, const st
 	for (size_t i = 0; i < table->column_count; i++)
 		room += widths[i] + TABLE_GAP;
 	line = memory_resize(NULL, room, 1);
-	memset(line, ' ', room);
+	line[0] = '\0';
 	for (size_t i = 0; i < table->column_count; i++) {
 		const char *cell = row != NULL ? row->cells[i] : table->columns[i].heading;
 
 		if (widths[i] > 0)
-			append_cell(line, &end, cell != NULL ? cell : "", widths[i],
-				    table->columns[i].align);
+			end = append_cell(line, end, room, cell != NULL ? cell : "", widths[i],
+					  table->columns[i].align);
 	}
-	line[end] = '\0';
 	lines_add(lines, row != NULL ? row->role : LINE_HEADING, "%s", line);
 	free(line);
 }

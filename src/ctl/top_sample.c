@@ -79,8 +79,7 @@ static const json_t *find_element(const struct top_sample *sample, enum top_part
 
 	if (arrays[part] == NULL)
 		return NULL;
-	json_array_foreach(json_object_get(sample->parts[part], arrays[part]), i, element)
-	{
+	json_array_foreach (json_object_get(sample->parts[part], arrays[part]), i, element) {
 		if (strcmp(answer_text(element, key), text) == 0)
 			return element;
 	}

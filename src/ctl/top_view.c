@@ -46,8 +46,9 @@ static void add_title(const struct top_sample *sample, struct lines *lines)
 	size_t alive = 0, i;
 	char up[FORMAT_SIZE];
 
-	json_array_foreach(workers, i, worker) alive +=
-		json_is_true(json_object_get(worker, "alive")) ? 1 : 0;
+	json_array_foreach (workers, i, worker) {
+		alive += json_is_true(json_object_get(worker, "alive")) ? 1 : 0;
+	}
 	lines_add(lines, LINE_TITLE,
 		  "mmproxy %s  %s  up %s  generation %" PRIu64 "  %zu of %zu workers alive",
 		  answer_text(status, "version"), answer_text(status, "state"),
@@ -84,9 +85,8 @@ static void fill_listeners(const struct comparison *comparison, struct table *ta
 	char rate[FORMAT_SIZE];
 	size_t i;
 
-	json_array_foreach(answer_array(comparison->after->parts[TOP_LISTENERS], "listeners"), i,
-			   listener)
-	{
+	json_array_foreach (answer_array(comparison->after->parts[TOP_LISTENERS], "listeners"), i,
+			    listener) {
 		const char *name = answer_text(listener, "name");
 		double begun = top_element_rate(comparison->before, comparison->after,
 						TOP_LISTENERS, "name", name, "sessions_total");
@@ -115,9 +115,8 @@ static void fill_clients(const struct comparison *comparison, struct table *tabl
 	char text[FORMAT_SIZE];
 	size_t i;
 
-	json_array_foreach(answer_array(comparison->after->parts[TOP_CLIENTS], "clients"), i,
-			   client)
-	{
+	json_array_foreach (answer_array(comparison->after->parts[TOP_CLIENTS], "clients"), i,
+			    client) {
 		const char *address = answer_text(client, "client");
 		double up = client_rate(comparison, address, "bytes_from_client");
 		double down = client_rate(comparison, address, "bytes_from_upstream");
