@@ -37,6 +37,7 @@ libmmproxy_a_SOURCES = \
 	src/os/log_line.h src/os/log_text.c \
 	src/os/loop.c src/os/loop.h \
 	src/os/own_addresses.c src/os/own_addresses.h \
+	src/os/passed_sockets.c src/os/passed_sockets.h \
 	src/os/privileges.c src/os/privileges.h \
 	src/os/service_manager.c src/os/service_manager.h \
 	src/os/socket.c src/os/socket.h \
@@ -90,6 +91,9 @@ libmmproxy_a_SOURCES = \
 	src/daemon/file_text.c src/daemon/file_text.h \
 	src/daemon/generation.c src/daemon/generation.h \
 	src/daemon/heartbeat.c src/daemon/heartbeat.h \
+	src/daemon/listeners.c src/daemon/listeners.h \
+	src/daemon/listeners_passed.c src/daemon/listeners_plan.h src/daemon/listeners_update.c \
+	src/daemon/listening.c src/daemon/listening.h \
 	src/daemon/metrics.c src/daemon/metrics.h \
 	src/daemon/metrics_counters.c src/daemon/metrics_http.h src/daemon/metrics_process.c \
 	src/daemon/options.c src/daemon/options.h \
@@ -99,7 +103,8 @@ libmmproxy_a_SOURCES = \
 	src/daemon/setting.c src/daemon/setting.h src/daemon/settings.def \
 	src/daemon/server.c src/daemon/server.h src/daemon/server_state.h \
 	src/daemon/startup.c \
-	src/daemon/worker.c src/daemon/worker.h
+	src/daemon/worker.c src/daemon/worker.h \
+	src/daemon/worker_listeners.c
 libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
 libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) \
 	$(LIBSYSTEMD_CFLAGS) $(LIBMICROHTTPD_CFLAGS)

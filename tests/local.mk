@@ -447,6 +447,7 @@ integration_files = \
 	tests/integration/journal.py \
 	tests/integration/metrics.py \
 	tests/integration/network.py \
+	tests/integration/pass_sockets.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
 	tests/integration/service_manager.py \
@@ -485,6 +486,7 @@ integration_files = \
 	tests/integration/test_relay.py \
 	tests/integration/test_reset.py \
 	tests/integration/test_service.py \
+	tests/integration/test_socket_activation.py \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
 	tests/integration/test_udp_balancers.py \

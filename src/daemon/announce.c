@@ -14,17 +14,6 @@
 
 #define TIME_SIZE 32
 
-/* All sessions and flows that ever began. */
-static uint64_t count_begun(const struct server *server)
-{
-	uint64_t begun = 0;
-
-	for (size_t i = 0; i < server->listener_count; i++)
-		begun += atomic_load(&server->listener_budgets[i].begun) +
-			 atomic_load(&server->flow_quotas[i].flows.begun);
-	return begun;
-}
-
 static uint64_t monotonic_us(void)
 {
 	struct timespec now;
@@ -37,7 +26,7 @@ static uint64_t monotonic_us(void)
 static void measure_rate(struct server *server)
 {
 	struct announcements *announcements = &server->announcements;
-	uint64_t begun = count_begun(server);
+	uint64_t begun = server_sum_counter(server, COUNTER_SESSIONS_ACCEPTED);
 	uint64_t passed = server->loop.now - announcements->counted;
 
 	if (passed < STATUS_INTERVAL)

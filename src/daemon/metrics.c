@@ -6,7 +6,9 @@
 
 #include "daemon/metrics.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/histogram.h"
 #include "daemon/exposition.h"
@@ -19,31 +21,39 @@
 #define PACKAGE_VERSION "unversioned"
 #endif
 
-/* What is known of a listener. */
+/* What is known of a listener, or of one that has left the configuration and drains. */
 struct figures {
 	const char *name;
-	const char *protocol;
+	bool udp;
 	uint64_t sessions; /* or flows, alive */
 	uint64_t begun;    /* ever */
-	uint64_t limit;    /* of those alive */
+	uint64_t limit;    /* of those alive; 0: none of its own */
 };
 
-static struct figures read_listener(const struct server *server, size_t index)
+static struct figures read_share(const struct listener_share *share)
 {
-	const struct config_listener *listener = &server->generation->config.listeners[index];
-	bool udp = listener->relay.protocol == RELAY_PROTOCOL_UDP;
-	const struct budget *budget =
-		udp ? &server->flow_quotas[index].flows : &server->listener_budgets[index];
-	unsigned limit = atomic_load(&budget->limit);
+	/* A flow table is made for UDP alone. */
+	bool udp = share->flows.member_count > 0;
+	const struct budget *budget = udp ? &share->flows.flows : &share->sessions;
 
-	/* max_sessions is 0 where the descriptors alone are the bound. */
 	return (struct figures){
-		.name = listener->name,
-		.protocol = udp ? "udp" : "tcp",
+		.name = share->name,
+		.udp = udp,
 		.sessions = atomic_load(&budget->used),
 		.begun = atomic_load(&budget->begun),
-		.limit = limit > 0 ? limit : atomic_load(&server->descriptors.limit),
+		.limit = atomic_load(&budget->limit),
 	};
+}
+
+/* One of the configuration. */
+static struct figures read_listener(const struct server *server, size_t index)
+{
+	struct figures figures = read_share(server->generation->listeners[index].share);
+
+	/* max_sessions is 0 where the descriptors alone are the bound. */
+	if (figures.limit == 0)
+		figures.limit = atomic_load(&server->descriptors.limit);
+	return figures;
 }
 
 static void put_one(struct exposition *exposition, const char *name, enum exposition_type type,
@@ -81,34 +91,86 @@ static void put_config(struct exposition *exposition, const struct server *serve
 		"1 while mmproxy stops and lets its last sessions finish.", server->stopping);
 }
 
-/* One family of listeners: `value` is where in struct figures it stands. */
-static void put_listeners(struct exposition *exposition, const struct server *server,
-			  const char *name, enum exposition_type type, const char *help,
-			  size_t value)
+static void put_listener(struct exposition *exposition, const char *name,
+			 const struct figures *figures, uint64_t value)
 {
-	exposition_family(exposition, name, type, help);
-	for (size_t i = 0; i < server->listener_count; i++) {
-		const struct figures figures = read_listener(server, i);
+	exposition_number(exposition, name,
+			  EXPOSITION_LABELS({"listener", figures->name},
+					    {"protocol", figures->udp ? "udp" : "tcp"}),
+			  value);
+}
 
-		exposition_number(exposition, name,
-				  EXPOSITION_LABELS({"listener", figures.name},
-						    {"protocol", figures.protocol}),
-				  *(const uint64_t *)((const char *)&figures + value));
+static const struct listener_share *share_of(const struct list *link)
+{
+	return container_of(link, struct listener_share, link);
+}
+
+static bool same_listener(const struct figures *a, const struct figures *b)
+{
+	return a->udp == b->udp && strcmp(a->name, b->name) == 0;
+}
+
+/* Has the listener of `figures` been told of, by one that stands before `end` in the list? */
+static bool was_told(const struct list *shares, const struct list *end,
+		     const struct figures *figures)
+{
+	for (const struct list *link = shares->next; link != end; link = link->next) {
+		const struct figures before = read_share(share_of(link));
+
+		if (same_listener(&before, figures))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Also those that drain. One that has left the configuration may have come again under its name
+ * while its last sessions live: they count as of one listener.
+ */
+static void put_alive(struct exposition *exposition, const struct list *shares)
+{
+	static const char name[] = "mmproxy_sessions";
+
+	exposition_family(exposition, name, EXPOSITION_GAUGE,
+			  "TCP sessions, or UDP flows, that are alive.");
+	for (const struct list *link = shares->next; link != shares; link = link->next) {
+		const struct figures figures = read_share(share_of(link));
+		uint64_t sessions = 0;
+
+		if (was_told(shares, link, &figures))
+			continue;
+		for (const struct list *other = link; other != shares; other = other->next) {
+			const struct figures more = read_share(share_of(other));
+
+			if (same_listener(&more, &figures))
+				sessions += more.sessions;
+		}
+		put_listener(exposition, name, &figures, sessions);
 	}
 }
 
 static void put_sessions(struct exposition *exposition, const struct server *server)
 {
-	put_listeners(exposition, server, "mmproxy_sessions", EXPOSITION_GAUGE,
-		      "TCP sessions, or UDP flows, that are alive.",
-		      offsetof(struct figures, sessions));
-	put_listeners(exposition, server, "mmproxy_sessions_limit", EXPOSITION_GAUGE,
-		      "How many may be alive: max_sessions, or what the descriptors allow all TCP "
-		      "listeners together; places in the flow table.",
-		      offsetof(struct figures, limit));
-	put_listeners(exposition, server, "mmproxy_sessions_begun_total", EXPOSITION_COUNTER,
-		      "TCP sessions, or UDP flows, that ever began.",
-		      offsetof(struct figures, begun));
+	static const char limit[] = "mmproxy_sessions_limit";
+	static const char begun[] = "mmproxy_sessions_begun_total";
+	size_t count = server->generation->config.listener_count;
+
+	put_alive(exposition, &server->shares);
+	exposition_family(exposition, limit, EXPOSITION_GAUGE,
+			  "How many may be alive: max_sessions, or what the descriptors allow all "
+			  "TCP listeners together; places in the flow table.");
+	for (size_t i = 0; i < count; i++) {
+		const struct figures figures = read_listener(server, i);
+
+		put_listener(exposition, limit, &figures, figures.limit);
+	}
+	exposition_family(exposition, begun, EXPOSITION_COUNTER,
+			  "TCP sessions, or UDP flows, that ever began.");
+	for (size_t i = 0; i < count; i++) {
+		const struct figures figures = read_listener(server, i);
+
+		put_listener(exposition, begun, &figures, figures.begun);
+	}
 	put_one(exposition, "mmproxy_tcp_sessions_limit", EXPOSITION_GAUGE,
 		"TCP sessions that the descriptors allow, of all listeners together.",
 		atomic_load(&server->descriptors.limit));

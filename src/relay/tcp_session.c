@@ -251,9 +251,9 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 	session->state = TCP_CLOSED;
 
 	session_plugins_release(relay, session->settings);
-	refcount_drop(session->settings->owner);
 	budget_give_back(session->listener_budget);
 	budget_give_back(relay->descriptors);
+	refcount_drop(session->settings->owner); /* with it the listener's budget may go */
 	tcp_listeners_resume(relay);
 	/* This round's events may still name the session. */
 	loop_task_drop(&session->task);

@@ -227,23 +227,6 @@ def test_a_reload_without_the_file_changes_nothing(host, mmproxy, upstream):
     open_session(host, upstream)
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        configuration(listener(listen="127.0.0.1:8444")),
-        configuration(listener(listen=["127.0.0.1:8443", "127.0.0.1:8444"])),
-        configuration(listener(), listener("second", listen="127.0.0.1:8444")),
-        configuration(listener("other", listen="127.0.0.1:8444")),
-    ],
-    ids=["another_address", "one_more_address", "one_more_listener", "another_listener"],
-)
-def test_a_reload_that_would_need_new_sockets_asks_for_a_restart(changed, host, mmproxy, upstream):
-    mmproxy.write_config(changed)
-    assert "nothing changed" in mmproxy.reload().text
-    assert mmproxy.log_lines("restart")
-    open_session(host, upstream)
-
-
 def test_a_reload_storm_under_traffic_costs_no_session(host, start_daemon, upstream):
     mmproxy = start_daemon(host, top={"log": {"level": "info"}})
     good, bad = configuration(listener(), log={"level": "info"}), "nonsense"

@@ -243,9 +243,6 @@ static void a_listener_says_what_it_lacks(void **state)
 	refuses("listeners = (\n{ listen = \"*:1\"; " FORWARD " subnets = \"any\"; } );",
 		"F:2: listeners[0].name: it is missing; write one for the logs, such as name = "
 		"\"web\"");
-	refuses("listeners = (\n{ name = \"a\"; " FORWARD " subnets = \"any\"; } );",
-		"F:2: listeners[0].listen: it is missing; write where to listen, such as listen = "
-		"\"*:8443\"");
 	refuses("listeners = (\n{ name = \"a\"; listen = \"*:1\"; subnets = \"any\"; } );",
 		"F:2: listeners[0].forward: it is missing; write where to connect, such as forward "
 		"= "
@@ -533,7 +530,6 @@ static void every_mistake_is_reported_not_just_the_first(void **state)
 		"list:3: ",
 		"F:4: listeners[0].name: ",
 		"F:8: listeners[1].name: ",
-		"F:8: listeners[1].listen: ",
 		"F:8: listeners[1].forward: ",
 		"F:8: listeners[1].subnets: ",
 	};
