@@ -6,6 +6,7 @@ noinst_LIBRARIES += libpure.a libmmproxy.a
 # fails to link.
 libpure_a_SOURCES = \
 	src/base/address.c src/base/address.h \
+	src/base/client_totals.c src/base/client_totals.h \
 	src/base/close_reason.c src/base/close_reason.def src/base/close_reason.h \
 	src/base/counter.c src/base/counter.def src/base/counter.h \
 	src/base/denial_cache.c src/base/denial_cache.h \
@@ -59,6 +60,7 @@ libmmproxy_a_SOURCES = \
 	src/relay/relay.c src/relay/relay.h \
 	src/relay/session_log.c src/relay/session_log.h \
 	src/relay/session_plugins.c src/relay/session_plugins.h \
+	src/relay/session_view.c src/relay/session_view.h \
 	src/relay/settings.h \
 	src/relay/stream.c src/relay/stream.h \
 	src/relay/tcp.h src/relay/tcp_session.h \
@@ -87,12 +89,15 @@ libmmproxy_a_SOURCES = \
 	src/daemon/config_subnets.c \
 	src/daemon/config_token.c src/daemon/config_token.h \
 	src/daemon/config_value.c \
+	src/daemon/control.h \
+	src/daemon/control_request.c src/daemon/control_request.h \
+	src/daemon/drain.c \
 	src/daemon/exposition.c src/daemon/exposition.h \
 	src/daemon/file_text.c src/daemon/file_text.h \
 	src/daemon/generation.c src/daemon/generation.h \
 	src/daemon/heartbeat.c src/daemon/heartbeat.h \
 	src/daemon/listeners.c src/daemon/listeners.h \
-	src/daemon/listeners_passed.c src/daemon/listeners_plan.h src/daemon/listeners_update.c \
+	src/daemon/listeners_passed.c src/daemon/listeners_passed.h src/daemon/listeners_update.c \
 	src/daemon/listening.c src/daemon/listening.h \
 	src/daemon/metrics.c src/daemon/metrics.h \
 	src/daemon/metrics_counters.c src/daemon/metrics_http.h src/daemon/metrics_process.c \
@@ -109,7 +114,11 @@ libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
 libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) \
 	$(LIBSYSTEMD_CFLAGS) $(LIBMICROHTTPD_CFLAGS)
 if HAVE_JANSSON
-libmmproxy_a_SOURCES += src/os/log_json.c
+libmmproxy_a_SOURCES += \
+	src/os/log_json.c \
+	src/daemon/control.c src/daemon/control_commands.c src/daemon/control_connection.c \
+	src/daemon/control_gather.c src/daemon/control_gather.h \
+	src/daemon/control_sessions.c src/daemon/control_state.h
 endif
 if HAVE_LIBMICROHTTPD
 libmmproxy_a_SOURCES += src/daemon/metrics_http.c
@@ -121,3 +130,5 @@ sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
 mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \
 	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS)
+
+include src/ctl/local.mk

@@ -2,11 +2,13 @@
 
 unit_tests = \
 	tests/unit/test_address \
+	tests/unit/test_client_totals \
 	tests/unit/test_config \
 	tests/unit/test_config_mistakes \
 	tests/unit/test_config_remarks \
 	tests/unit/test_config_scan \
 	tests/unit/test_config_service \
+	tests/unit/test_control_request \
 	tests/unit/test_counter \
 	tests/unit/test_crc32c \
 	tests/unit/test_dial_udp \
@@ -25,6 +27,7 @@ unit_tests = \
 	tests/unit/test_proxy_header \
 	tests/unit/test_proxy_tlv \
 	tests/unit/test_quota_sequences \
+	tests/unit/test_session_view \
 	tests/unit/test_siphash \
 	tests/unit/test_source_policy \
 	tests/unit/test_spp \
@@ -76,6 +79,11 @@ tests_unit_test_address_SOURCES = tests/unit/test_address.c
 tests_unit_test_address_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_address_CFLAGS = $(unit_cflags)
 tests_unit_test_address_LDADD = $(pure_ldadd)
+
+tests_unit_test_client_totals_SOURCES = tests/unit/test_client_totals.c
+tests_unit_test_client_totals_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_client_totals_CFLAGS = $(unit_cflags)
+tests_unit_test_client_totals_LDADD = $(pure_ldadd)
 
 tests_unit_test_counter_SOURCES = tests/unit/test_counter.c
 tests_unit_test_counter_CPPFLAGS = $(unit_cppflags)
@@ -196,6 +204,11 @@ tests_unit_test_metrics_counters_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_metrics_counters_CFLAGS = $(unit_cflags)
 tests_unit_test_metrics_counters_LDADD = $(config_ldadd)
 
+tests_unit_test_control_request_SOURCES = tests/unit/test_control_request.c
+tests_unit_test_control_request_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_control_request_CFLAGS = $(unit_cflags)
+tests_unit_test_control_request_LDADD = libmmproxy.a libpure.a $(libraries)
+
 # The real system behind the table.
 tests_unit_test_sys_SOURCES = tests/unit/test_sys.c
 tests_unit_test_sys_CPPFLAGS = $(unit_cppflags)
@@ -261,6 +274,11 @@ tests_unit_test_tcp_listener_SOURCES = tests/unit/test_tcp_listener.c
 tests_unit_test_tcp_listener_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_listener_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_listener_LDADD = $(relay_ldadd)
+
+tests_unit_test_session_view_SOURCES = tests/unit/test_session_view.c
+tests_unit_test_session_view_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_session_view_CFLAGS = $(unit_cflags)
+tests_unit_test_session_view_LDADD = $(relay_ldadd)
 
 tests_unit_test_tcp_dial_SOURCES = tests/unit/test_tcp_dial.c
 tests_unit_test_tcp_dial_CPPFLAGS = $(unit_cppflags)
@@ -383,6 +401,7 @@ tests_unit_test_udp_sharing_CFLAGS = $(unit_cflags)
 tests_unit_test_udp_sharing_LDADD = $(relay_ldadd)
 
 include tests/unit/local-host.mk
+include tests/unit/local-ctl.mk
 
 # Fuzz targets, built here with a plain main that replays the kept corpus.
 check_PROGRAMS += tests/fuzz/replay_proxy_header
@@ -441,19 +460,28 @@ integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
 	tests/integration/accesslog.py \
+	tests/integration/ctl.py \
 	tests/integration/daemon.py \
+	tests/integration/faults.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
 	tests/integration/journal.py \
+	tests/integration/load.py \
 	tests/integration/metrics.py \
 	tests/integration/network.py \
 	tests/integration/pass_sockets.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
+	tests/integration/raised.py \
 	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
+	tests/integration/systemd.py \
+	tests/integration/terminal.py \
 	tests/integration/test_balancers.py \
+	tests/integration/test_counters.py \
+	tests/integration/test_ctl.py \
+	tests/integration/test_ctl_top.py \
 	tests/integration/test_dial.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
@@ -490,6 +518,8 @@ integration_files = \
 	tests/integration/test_socket_activation.py \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
+	tests/integration/test_systemd.py \
+	tests/integration/test_systemd_sockets.py \
 	tests/integration/test_udp_balancers.py \
 	tests/integration/test_udp_dial.py \
 	tests/integration/test_udp_failover.py \
@@ -500,6 +530,7 @@ integration_files = \
 	tests/integration/test_udp_refusals.py \
 	tests/integration/test_udp_service.py \
 	tests/integration/test_udp_sizes.py \
+	tests/integration/test_units.py \
 	tests/integration/traffic.py \
 	tests/integration/udp.py \
 	tests/integration/upstreams.py \

@@ -12,6 +12,9 @@
 /* Milliseconds between two looks at the figures. */
 #define STATUS_INTERVAL 1000
 
+/* Milliseconds that stopping may take beyond drain_timeout. */
+#define STOP_RESERVE 10000
+
 #define TIME_SIZE 32
 
 static uint64_t monotonic_us(void)
@@ -43,10 +46,9 @@ static const char *plural(uint64_t count)
 
 static int write_draining(const struct server *server, char status[static ANNOUNCE_STATUS_SIZE])
 {
-	uint64_t sessions = server_count_sessions(server), left = 0;
+	uint64_t sessions = server_count_sessions(server);
+	uint64_t left = (server_drain_left(server) + 500) / 1000;
 
-	if (timer_is_set(&server->drain_timer) && server->drain_timer.deadline > server->loop.now)
-		left = (server->drain_timer.deadline - server->loop.now + 500) / 1000;
 	return snprintf(status, ANNOUNCE_STATUS_SIZE,
 			"draining: %" PRIu64 " session%s, %" PRIu64 " s left", sessions,
 			plural(sessions), left);
@@ -65,17 +67,19 @@ static int write_running(const struct server *server, char status[static ANNOUNC
 }
 
 /* Until a reload succeeds, whoever asks how the service is learns that its file is not in force. */
-static void append_failure(const struct announcements *announcements, char *end, size_t room)
+static void append_failure(const struct reload_history *reloads, char *end, size_t room)
 {
+	const time_t loaded = (time_t)reloads->loaded;
+	size_t mistakes = reloads->mistakes.count;
 	char time[TIME_SIZE] = "";
 	struct tm utc;
 
-	if (announcements->mistakes == 0)
+	if (mistakes == 0)
 		return;
-	if (gmtime_r(&announcements->loaded, &utc) != NULL)
+	if (gmtime_r(&loaded, &utc) != NULL)
 		strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", &utc);
 	snprintf(end, room, "; reload failed: %zu mistake%s, the configuration of %s stays",
-		 announcements->mistakes, plural(announcements->mistakes), time);
+		 mistakes, plural(mistakes), time);
 }
 
 static void write_status(struct server *server)
@@ -87,7 +91,7 @@ static void write_status(struct server *server)
 	measure_rate(server);
 	length = server->stopping ? write_draining(server, status) : write_running(server, status);
 	if (!server->stopping)
-		append_failure(announcements, status + length,
+		append_failure(&server->reloads, status + length,
 			       ANNOUNCE_STATUS_SIZE - (size_t)length);
 }
 
@@ -108,7 +112,6 @@ void announce_ready(struct server *server)
 {
 	struct announcements *announcements = &server->announcements;
 
-	announcements->loaded = time(NULL);
 	announcements->counted = server->loop.now;
 	announcements->wanted = service_manager_listens();
 	if (!announcements->wanted)
@@ -130,7 +133,7 @@ void announce_reloading(struct server *server)
 			     monotonic_us());
 }
 
-static void end_reload(struct server *server)
+void announce_reload_over(struct server *server)
 {
 	/* Who drains is neither ready nor loading, whatever was on its way. */
 	if (!server->announcements.reloading || server->stopping)
@@ -140,23 +143,13 @@ static void end_reload(struct server *server)
 	service_manager_tell("READY=1\nSTATUS=%s", server->announcements.status);
 }
 
-void announce_reloaded(struct server *server)
-{
-	server->announcements.loaded = time(NULL);
-	server->announcements.mistakes = 0;
-	end_reload(server);
-}
-
-void announce_reload_failed(struct server *server, size_t mistakes)
-{
-	server->announcements.mistakes = mistakes;
-	end_reload(server);
-}
-
 void announce_stopping(struct server *server)
 {
 	if (!server->announcements.wanted)
 		return;
 	write_status(server);
-	service_manager_tell("STOPPING=1\nSTATUS=%s", server->announcements.status);
+	/* A drain may take longer than the unit's TimeoutStopSec=. */
+	service_manager_tell("STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64 "\nSTATUS=%s",
+			     (server_drain_left(server) + STOP_RESERVE) * 1000,
+			     server->announcements.status);
 }

@@ -7,9 +7,7 @@
 #define MMPROXY_DAEMON_ANNOUNCE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 #include "base/timer_wheel.h"
 
@@ -18,10 +16,8 @@ struct server;
 #define ANNOUNCE_STATUS_SIZE 256
 
 struct announcements {
-	bool wanted;     /* a service manager listens */
-	bool reloading;  /* it knows of a reload that is not over */
-	time_t loaded;   /* when the configuration in force was loaded */
-	size_t mistakes; /* of the last reload, if it failed */
+	bool wanted;    /* a service manager listens */
+	bool reloading; /* it knows of a reload that is not over */
 	struct timer timer;
 	uint64_t rate;                     /* sessions begun a second, when last counted */
 	uint64_t begun;                    /* sessions that ever were, then */
@@ -32,10 +28,9 @@ struct announcements {
 /* The listeners are open and the workers run. From here on the status is kept up to date. */
 void announce_ready(struct server *server);
 
-/* A reload begins; then one of these: all workers have it, or it failed and changed nothing. */
+/* A reload begins; and all workers have it, or it failed and changed nothing. */
 void announce_reloading(struct server *server);
-void announce_reloaded(struct server *server);
-void announce_reload_failed(struct server *server, size_t mistakes);
+void announce_reload_over(struct server *server);
 
 /* No new sessions from here on. */
 void announce_stopping(struct server *server);

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 
 #include "base/report.h"
+#include "daemon/control.h"
 #include "daemon/listeners.h"
 #include "daemon/metrics_http.h"
 #include "daemon/server_state.h"
@@ -63,7 +64,7 @@ static unsigned count_quota(const struct server *server, size_t listener)
 /* What is open, or will be, however few clients there are. */
 static unsigned count_fixed(const struct server *server)
 {
-	unsigned fixed = descriptors_open() + SPARE_DESCRIPTORS;
+	unsigned fixed = descriptors_open() + control_count_descriptors(server) + SPARE_DESCRIPTORS;
 
 	fixed += server->worker_count * (DESCRIPTORS_PER_WORKER + 2 * server->pipes_per_worker);
 	fixed += metrics_http_descriptors(server);

@@ -123,6 +123,16 @@ int config_add_endpoint(struct config_listener *listener, const struct listen_en
 	return 0;
 }
 
+const struct listen_endpoint *config_find_endpoint(const struct config_listener *listener,
+						   const struct listen_endpoint *bound)
+{
+	for (size_t i = 0; i < listener->listen_count; i++) {
+		if (listen_endpoint_meant(&listener->listen[i], bound))
+			return &listener->listen[i];
+	}
+	return NULL;
+}
+
 void config_seal_listener(struct config_listener *listener)
 {
 	if (listener->subnets != NULL)

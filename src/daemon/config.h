@@ -74,6 +74,10 @@ struct config_listener *config_add_listener(struct config *config);
 /* Returns 0 or -ENOMEM. */
 int config_add_endpoint(struct config_listener *listener, const struct listen_endpoint *endpoint);
 
+/* The one of the listener's endpoints that meant what is bound; NULL: none. */
+const struct listen_endpoint *config_find_endpoint(const struct config_listener *listener,
+						   const struct listen_endpoint *bound);
+
 /* To be called when a listener is filled: lets .relay and .socket point to its name and lists. */
 void config_seal_listener(struct config_listener *listener);
 

@@ -7,14 +7,9 @@
 #include <string.h>
 
 #include "base/report.h"
-#include "daemon/listeners_plan.h"
+#include "daemon/listeners_passed.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
-
-const char *listeners_protocol_name(enum relay_protocol protocol)
-{
-	return protocol == RELAY_PROTOCOL_UDP ? "udp" : "tcp";
-}
 
 static int out_of_memory(struct report *mistakes)
 {
@@ -25,34 +20,6 @@ static int out_of_memory(struct report *mistakes)
 static bool text_equal(const char *a, const char *b)
 {
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-bool listeners_endpoint_equal(const struct listen_endpoint *a, const struct listen_endpoint *b)
-{
-	return address_equal(&a->address, &b->address) && a->both_families == b->both_families;
-}
-
-/* On a host without IPv6 the service manager's *:PORT is 0.0.0.0:PORT. */
-bool listeners_endpoint_meant(const struct listen_endpoint *written,
-			      const struct listen_endpoint *bound)
-{
-	static const uint8_t any[16];
-
-	if (listeners_endpoint_equal(written, bound))
-		return true;
-	return written->both_families && bound->address.family == ADDRESS_IPV4 &&
-	       bound->address.port == written->address.port &&
-	       memcmp(bound->address.ip, any, sizeof(any)) == 0;
-}
-
-const struct listen_endpoint *listeners_find_endpoint(const struct config_listener *listener,
-						      const struct listen_endpoint *bound)
-{
-	for (size_t i = 0; i < listener->listen_count; i++) {
-		if (listeners_endpoint_meant(&listener->listen[i], bound))
-			return &listener->listen[i];
-	}
-	return NULL;
 }
 
 static bool has_name(const struct config *config, const char *name, enum relay_protocol protocol)
@@ -68,7 +35,7 @@ static bool has_name(const struct config *config, const char *name, enum relay_p
 static bool meet(const struct config_listener *a, const struct config_listener *b)
 {
 	for (size_t i = 0; i < a->listen_count; i++) {
-		if (listeners_find_endpoint(b, &a->listen[i]) != NULL)
+		if (config_find_endpoint(b, &a->listen[i]) != NULL)
 			return true;
 	}
 	return false;
@@ -122,7 +89,7 @@ static struct listening *find_opened(const struct generation *before,
 			continue;
 		for (size_t j = 0; j < other->listening_count; j++) {
 			if (!other->listenings[j]->passed &&
-			    listeners_endpoint_equal(&other->listenings[j]->endpoint, endpoint))
+			    listen_endpoint_equal(&other->listenings[j]->endpoint, endpoint))
 				return other->listenings[j];
 		}
 	}
@@ -157,8 +124,7 @@ static void report_failure(const struct config_listener *listener,
 	char address[ADDRESS_TEXT_SIZE];
 
 	report_add(mistakes, "%s: listener \"%s\" cannot listen on %s %s%s%s: %s: %s%s",
-		   listener->where, listener->name,
-		   listeners_protocol_name(listener->relay.protocol),
+		   listener->where, listener->name, relay_protocol_name(listener->relay.protocol),
 		   address_format(&endpoint->address, address),
 		   listener->device != NULL ? ", device " : "",
 		   listener->device != NULL ? listener->device : "", step, log_error_text(error),
@@ -204,7 +170,7 @@ static bool listens_on(const struct generation_listener *listener,
 		       const struct listen_endpoint *endpoint)
 {
 	for (size_t i = 0; i < listener->listening_count; i++) {
-		if (listeners_endpoint_meant(endpoint, &listener->listenings[i]->endpoint))
+		if (listen_endpoint_meant(endpoint, &listener->listenings[i]->endpoint))
 			return true;
 	}
 	return false;
@@ -272,24 +238,25 @@ static void take_or_open(struct server *server, struct generation *generation,
 			   "%s: listener \"%s\": listen is missing, and no %s socket was passed "
 			   "under this name; write listen = \"*:8443\"",
 			   listener->where, listener->name,
-			   listeners_protocol_name(listener->relay.protocol));
+			   relay_protocol_name(listener->relay.protocol));
 }
 
 static void take_share(struct server *server, struct generation *generation,
 		       const struct generation *before, size_t index, struct report *mistakes)
 {
+	const struct config_listener *listener = &generation->config.listeners[index];
 	struct generation_listener *target = &generation->listeners[index];
 	size_t forerunner = LISTENERS_NONE;
 
 	if (before != NULL)
 		forerunner = listeners_forerunner(&before->config, &generation->config, index);
-	if (forerunner != LISTENERS_NONE) {
+	if (before != NULL && forerunner != LISTENERS_NONE) {
 		target->share = before->listeners[forerunner].share;
 		refcount_take(&target->share->refcount);
 		return;
 	}
 	target->share =
-		listener_share_create(&server->shares, generation->config.listeners[index].name);
+		listener_share_create(&server->shares, listener->name, listener->relay.protocol);
 	if (target->share == NULL)
 		out_of_memory(mistakes);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which listener a passed socket is for, and making it like one of ours. */
-#include "daemon/listeners.h"
-#include "daemon/listeners_plan.h"
+#include "daemon/listeners_passed.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,10 +23,10 @@ size_t listeners_owner(const struct passed_socket *socket, const struct config *
 	}
 	for (size_t i = 0; i < config->listener_count; i++) {
 		if (is_passed_to(socket, &config->listeners[i]) &&
-		    listeners_find_endpoint(&config->listeners[i], &socket->endpoint) != NULL)
+		    config_find_endpoint(&config->listeners[i], &socket->endpoint) != NULL)
 			return i;
 	}
-	return LISTENERS_NONE;
+	return LISTENERS_NOBODY;
 }
 
 static void describe(const struct passed_socket *socket, char *text, size_t size)
@@ -50,19 +49,18 @@ void listeners_check_passed(const struct passed_sockets *passed, const struct co
 		char text[192];
 
 		describe(socket, text, sizeof(text));
-		if (owner == LISTENERS_NONE && starting)
+		if (owner == LISTENERS_NOBODY && starting)
 			report_add(mistakes,
 				   "%s: no listener has its name and protocol, or its address in "
 				   "listen; write one, or FileDescriptorName= in its unit",
 				   text);
-		else if (owner == LISTENERS_NONE)
+		else if (owner == LISTENERS_NOBODY)
 			report_add(remarks,
 				   "%s: no listener is there for it any more; stop its "
 				   "unit, or its clients wait in vain",
 				   text);
 		else if (config->listeners[owner].listen_count > 0 &&
-			 listeners_find_endpoint(&config->listeners[owner], &socket->endpoint) ==
-				 NULL)
+			 config_find_endpoint(&config->listeners[owner], &socket->endpoint) == NULL)
 			report_add(mistakes,
 				   "%s: %s: listen of \"%s\" has another address; write this one, "
 				   "or leave listen out",
@@ -89,7 +87,7 @@ struct listening *listeners_adopt(struct server *server, const struct config *co
 		int error;
 
 		if (listeners_owner(socket, config) != index ||
-		    !listeners_endpoint_equal(&socket->endpoint, endpoint))
+		    !listen_endpoint_equal(&socket->endpoint, endpoint))
 			continue;
 		listening->sockets[count++] =
 			(struct listening_socket){++server->last_socket, socket->fd};

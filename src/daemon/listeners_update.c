@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 
-#include "daemon/listeners_plan.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 
@@ -103,7 +102,7 @@ static void log_gone(const struct generation *before, const struct generation *g
 				log_info("listener", "no longer listening",
 					 LOG_TEXT("name", before->config.listeners[i].name),
 					 LOG_TEXT("protocol",
-						  listeners_protocol_name(listening->protocol)),
+						  relay_protocol_name(listening->protocol)),
 					 LOG_ADDRESS("listen", &listening->endpoint.address));
 		}
 	}
@@ -116,7 +115,7 @@ static void log_listening(const struct config_listener *listener,
 	bool udp = listening->protocol == RELAY_PROTOCOL_UDP;
 
 	log_info("listener", "listening", LOG_TEXT("name", listener->name),
-		 LOG_TEXT("protocol", listeners_protocol_name(listening->protocol)),
+		 LOG_TEXT("protocol", relay_protocol_name(listening->protocol)),
 		 LOG_ADDRESS("listen", &listening->endpoint.address),
 		 LOG_ADDRESS("forward_ipv4", &listener->relay.forward_ipv4),
 		 LOG_ADDRESS("forward_ipv6", &listener->relay.forward_ipv6),
@@ -132,6 +131,7 @@ void listeners_handed(struct generation *generation, const struct generation *be
 	for (size_t i = 0; i < generation->config.listener_count; i++) {
 		const struct generation_listener *listener = &generation->listeners[i];
 
+		listener_share_rename(listener->share, generation->config.listeners[i].name);
 		for (size_t j = 0; j < listener->listening_count; j++) {
 			struct listening *listening = listener->listenings[j];
 

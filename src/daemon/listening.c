@@ -53,7 +53,8 @@ static void share_free(struct refcount *refcount)
 	free(share);
 }
 
-struct listener_share *listener_share_create(struct list *shares, const char *name)
+struct listener_share *listener_share_create(struct list *shares, const char *name,
+					     enum relay_protocol protocol)
 {
 	struct listener_share *share = calloc(1, sizeof(*share));
 
@@ -61,12 +62,39 @@ struct listener_share *listener_share_create(struct list *shares, const char *na
 		return NULL;
 	refcount_init(&share->refcount, share_free);
 	list_append(shares, &share->link);
+	share->protocol = protocol;
 	share->name = strdup(name);
 	if (share->name == NULL) {
 		refcount_drop(&share->refcount);
 		return NULL;
 	}
 	return share;
+}
+
+void listener_share_rename(struct listener_share *share, const char *name)
+{
+	char *copy = strcmp(share->name, name) != 0 ? strdup(name) : NULL;
+
+	if (copy == NULL)
+		return;
+	free(share->name);
+	share->name = copy;
+}
+
+struct listener_figures listener_share_figures(const struct listener_share *share,
+					       const struct budget *descriptors)
+{
+	const struct budget *budget =
+		share->protocol == RELAY_PROTOCOL_UDP ? &share->flows.flows : &share->sessions;
+	unsigned limit = atomic_load(&budget->limit);
+
+	return (struct listener_figures){
+		.name = share->name,
+		.protocol = share->protocol,
+		.sessions = atomic_load(&budget->used),
+		.begun = atomic_load(&budget->begun),
+		.limit = limit > 0 ? limit : atomic_load(&descriptors->limit),
+	};
 }
 
 bool listening_is_for(const struct listening *listening, unsigned index, unsigned worker,

@@ -41,12 +41,22 @@ struct listening {
 /* What a listener's sessions share in all workers. */
 struct listener_share {
 	struct refcount refcount;
-	struct list link;           /* server->shares */
+	struct list link; /* server->shares */
+	enum relay_protocol protocol;
 	struct budget sessions;     /* TCP */
 	struct flow_quota flows;    /* UDP */
 	struct budget *descriptors; /* as above */
 	unsigned charged;
 	char *name; /* of the listener, as of its last generation */
+};
+
+/* What a listener's sessions come to. */
+struct listener_figures {
+	const char *name;
+	enum relay_protocol protocol;
+	uint64_t sessions; /* or flows, alive */
+	uint64_t begun;    /* that ever were */
+	uint64_t limit;    /* of those alive: its own, or what the descriptors allow */
 };
 
 /* A listener of a generation. */
@@ -61,7 +71,15 @@ struct listening *listening_create(enum relay_protocol protocol,
 				   const struct listen_endpoint *endpoint, unsigned sockets);
 
 /* On `shares`. NULL when out of memory. */
-struct listener_share *listener_share_create(struct list *shares, const char *name);
+struct listener_share *listener_share_create(struct list *shares, const char *name,
+					     enum relay_protocol protocol);
+
+/* It goes on under another name; without memory for it, under the old one. */
+void listener_share_rename(struct listener_share *share, const char *name);
+
+/* `descriptors`: of all TCP sessions. */
+struct listener_figures listener_share_figures(const struct listener_share *share,
+					       const struct budget *descriptors);
 
 /* Is socket number `index` one that worker number `worker` receives from? */
 bool listening_is_for(const struct listening *listening, unsigned index, unsigned worker,

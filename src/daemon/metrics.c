@@ -21,41 +21,6 @@
 #define PACKAGE_VERSION "unversioned"
 #endif
 
-/* What is known of a listener, or of one that has left the configuration and drains. */
-struct figures {
-	const char *name;
-	bool udp;
-	uint64_t sessions; /* or flows, alive */
-	uint64_t begun;    /* ever */
-	uint64_t limit;    /* of those alive; 0: none of its own */
-};
-
-static struct figures read_share(const struct listener_share *share)
-{
-	/* A flow table is made for UDP alone. */
-	bool udp = share->flows.member_count > 0;
-	const struct budget *budget = udp ? &share->flows.flows : &share->sessions;
-
-	return (struct figures){
-		.name = share->name,
-		.udp = udp,
-		.sessions = atomic_load(&budget->used),
-		.begun = atomic_load(&budget->begun),
-		.limit = atomic_load(&budget->limit),
-	};
-}
-
-/* One of the configuration. */
-static struct figures read_listener(const struct server *server, size_t index)
-{
-	struct figures figures = read_share(server->generation->listeners[index].share);
-
-	/* max_sessions is 0 where the descriptors alone are the bound. */
-	if (figures.limit == 0)
-		figures.limit = atomic_load(&server->descriptors.limit);
-	return figures;
-}
-
 static void put_one(struct exposition *exposition, const char *name, enum exposition_type type,
 		    const char *help, uint64_t value)
 {
@@ -76,46 +41,47 @@ static void put_config(struct exposition *exposition, const struct server *serve
 		server->generation->number);
 	put_one(exposition, "mmproxy_config_last_reload_successful", EXPOSITION_GAUGE,
 		"Whether the last reload was put in place; 1 also when there was none.",
-		!server->reload_failed);
+		server->reloads.mistakes.count == 0);
 	put_one(exposition, "mmproxy_config_last_reload_success_timestamp_seconds",
 		EXPOSITION_GAUGE,
 		"When the configuration in place was loaded, in seconds since 1970.",
-		server->loaded);
+		server->reloads.loaded);
 	exposition_family(exposition, reloads, EXPOSITION_COUNTER,
 			  "Reloads that were asked for, by outcome.");
 	exposition_number(exposition, reloads, EXPOSITION_LABELS({"outcome", "success"}),
 			  server->generation->number - 1);
 	exposition_number(exposition, reloads, EXPOSITION_LABELS({"outcome", "failure"}),
-			  server->reloads_failed);
+			  server->reloads.failed);
 	put_one(exposition, "mmproxy_draining", EXPOSITION_GAUGE,
 		"1 while mmproxy stops and lets its last sessions finish.", server->stopping);
 }
 
+static struct listener_figures figures_of(const struct server *server, const struct list *link)
+{
+	return listener_share_figures(container_of(link, struct listener_share, link),
+				      &server->descriptors);
+}
+
+static bool same_listener(const struct listener_figures *a, const struct listener_figures *b)
+{
+	return a->protocol == b->protocol && strcmp(a->name, b->name) == 0;
+}
+
 static void put_listener(struct exposition *exposition, const char *name,
-			 const struct figures *figures, uint64_t value)
+			 const struct listener_figures *figures, uint64_t value)
 {
 	exposition_number(exposition, name,
 			  EXPOSITION_LABELS({"listener", figures->name},
-					    {"protocol", figures->udp ? "udp" : "tcp"}),
+					    {"protocol", relay_protocol_name(figures->protocol)}),
 			  value);
 }
 
-static const struct listener_share *share_of(const struct list *link)
-{
-	return container_of(link, struct listener_share, link);
-}
-
-static bool same_listener(const struct figures *a, const struct figures *b)
-{
-	return a->udp == b->udp && strcmp(a->name, b->name) == 0;
-}
-
 /* Has the listener of `figures` been told of, by one that stands before `end` in the list? */
-static bool was_told(const struct list *shares, const struct list *end,
-		     const struct figures *figures)
+static bool was_told(const struct server *server, const struct list *end,
+		     const struct listener_figures *figures)
 {
-	for (const struct list *link = shares->next; link != end; link = link->next) {
-		const struct figures before = read_share(share_of(link));
+	for (const struct list *link = server->shares.next; link != end; link = link->next) {
+		const struct listener_figures before = figures_of(server, link);
 
 		if (same_listener(&before, figures))
 			return true;
@@ -127,20 +93,21 @@ static bool was_told(const struct list *shares, const struct list *end,
  * Also those that drain. One that has left the configuration may have come again under its name
  * while its last sessions live: they count as of one listener.
  */
-static void put_alive(struct exposition *exposition, const struct list *shares)
+static void put_alive(struct exposition *exposition, const struct server *server)
 {
 	static const char name[] = "mmproxy_sessions";
+	const struct list *end = &server->shares;
 
 	exposition_family(exposition, name, EXPOSITION_GAUGE,
 			  "TCP sessions, or UDP flows, that are alive.");
-	for (const struct list *link = shares->next; link != shares; link = link->next) {
-		const struct figures figures = read_share(share_of(link));
+	for (const struct list *link = end->next; link != end; link = link->next) {
+		const struct listener_figures figures = figures_of(server, link);
 		uint64_t sessions = 0;
 
-		if (was_told(shares, link, &figures))
+		if (was_told(server, link, &figures))
 			continue;
-		for (const struct list *other = link; other != shares; other = other->next) {
-			const struct figures more = read_share(share_of(other));
+		for (const struct list *other = link; other != end; other = other->next) {
+			const struct listener_figures more = figures_of(server, other);
 
 			if (same_listener(&more, &figures))
 				sessions += more.sessions;
@@ -153,21 +120,24 @@ static void put_sessions(struct exposition *exposition, const struct server *ser
 {
 	static const char limit[] = "mmproxy_sessions_limit";
 	static const char begun[] = "mmproxy_sessions_begun_total";
-	size_t count = server->generation->config.listener_count;
+	const struct generation *generation = server->generation;
+	size_t count = generation->config.listener_count;
 
-	put_alive(exposition, &server->shares);
+	put_alive(exposition, server);
 	exposition_family(exposition, limit, EXPOSITION_GAUGE,
 			  "How many may be alive: max_sessions, or what the descriptors allow all "
 			  "TCP listeners together; places in the flow table.");
 	for (size_t i = 0; i < count; i++) {
-		const struct figures figures = read_listener(server, i);
+		const struct listener_figures figures = listener_share_figures(
+			generation->listeners[i].share, &server->descriptors);
 
 		put_listener(exposition, limit, &figures, figures.limit);
 	}
 	exposition_family(exposition, begun, EXPOSITION_COUNTER,
 			  "TCP sessions, or UDP flows, that ever began.");
 	for (size_t i = 0; i < count; i++) {
-		const struct figures figures = read_listener(server, i);
+		const struct listener_figures figures = listener_share_figures(
+			generation->listeners[i].share, &server->descriptors);
 
 		put_listener(exposition, begun, &figures, figures.begun);
 	}

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/report.h"
+#include "daemon/control.h"
 #include "daemon/listeners.h"
 #include "daemon/plugins.h"
 #include "daemon/server_state.h"
@@ -25,8 +26,7 @@ static bool same_endpoints(const struct config_listener *a, const struct config_
 	if (a->listen_count != b->listen_count)
 		return false;
 	for (size_t i = 0; i < a->listen_count; i++) {
-		if (!address_equal(&a->listen[i].address, &b->listen[i].address) ||
-		    a->listen[i].both_families != b->listen[i].both_families)
+		if (!listen_endpoint_equal(&a->listen[i], &b->listen[i]))
 			return false;
 	}
 	return true;
@@ -151,7 +151,8 @@ void reload_adopted(struct server *server, uint64_t workers)
 	if (server->adoptions_awaited > 0)
 		return;
 	log_info("config", "reloaded", LOG_NUMBER("generation", server->generation->number));
-	announce_reloaded(server);
+	announce_reload_over(server);
+	control_reloaded(server);
 }
 
 void reload_log_mistakes(const struct report *report)
@@ -186,6 +187,20 @@ static struct generation *next_generation(struct server *server, struct config *
 	return NULL;
 }
 
+static void keep_outcome(struct server *server, const struct report *mistakes)
+{
+	struct reload_history *reloads = &server->reloads;
+
+	report_finish(&reloads->mistakes);
+	for (size_t i = 0; i < mistakes->count; i++)
+		report_add(&reloads->mistakes, "%s", mistakes->lines[i]);
+	reloads->last = (uint64_t)time(NULL);
+	if (mistakes->count == 0)
+		reloads->loaded = reloads->last;
+	else
+		reloads->failed++;
+}
+
 int reload_run(struct server *server, struct report *mistakes)
 {
 	const struct server_options *options = server->options;
@@ -207,18 +222,15 @@ int reload_run(struct server *server, struct report *mistakes)
 		if (updates == NULL)
 			report_add(mistakes, "configuration: out of memory or descriptors");
 	}
+	keep_outcome(server, mistakes);
 	if (updates == NULL) {
 		if (generation != NULL)
 			generation_drop(generation);
-		server->reload_failed = true;
-		server->reloads_failed++;
 		log_failure(mistakes);
-		announce_reload_failed(server, mistakes->count);
+		announce_reload_over(server);
 		return -EINVAL;
 	}
 	put_in_place(server, generation, updates);
-	server->reload_failed = false;
-	server->loaded = (uint64_t)time(NULL);
 	config_log_remarks(&generation->config);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The main thread's loop: signals, news of the host's addresses, drain and stop. */
+/* The main thread's loop: signals, news of the host's addresses, and the end. */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/control.h"
 #include "daemon/metrics_http.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
@@ -100,40 +101,6 @@ uint64_t server_count_sessions(const struct server *server)
 	return sessions;
 }
 
-static void stop_workers(struct server *server)
-{
-	for (unsigned i = 0; i < server->worker_count; i++)
-		worker_send_stop(&server->workers[i]);
-}
-
-void server_drain(struct server *server)
-{
-	uint32_t drain_timeout = server->generation->config.drain_timeout;
-
-	if (server->stopping) {
-		log_info("daemon", "stopping now: asked a second time");
-		stop_workers(server);
-		return;
-	}
-	server->stopping = true;
-	log_info("daemon", "stopping: no new sessions",
-		 LOG_NUMBER("sessions", server_count_sessions(server)),
-		 LOG_SECONDS("drain_timeout", drain_timeout));
-	for (unsigned i = 0; i < server->worker_count; i++)
-		worker_send_drain(&server->workers[i]);
-	loop_timer_set(&server->loop, &server->drain_timer, drain_timeout);
-	announce_stopping(server);
-}
-
-static void drain_expired(struct timer *timer)
-{
-	struct server *server = container_of(timer, struct server, drain_timer);
-
-	log_info("daemon", "drain_timeout is over",
-		 LOG_NUMBER("sessions", server_count_sessions(server)));
-	stop_workers(server);
-}
-
 static void reload_requested(struct server *server)
 {
 	struct report mistakes;
@@ -173,6 +140,7 @@ static void done_ready(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (eventfd_read(server->done, &ended) == 0)
 		server->workers_alive -= (unsigned)ended;
+	control_worker_ended(server);
 	if (server->workers_alive == 0)
 		loop_stop(&server->loop);
 }
@@ -271,7 +239,7 @@ int server_watch(struct server *server)
 			return -1;
 		}
 	}
-	return 0;
+	return control_watch(server);
 }
 
 static void log_ready(const struct server *server)
@@ -325,6 +293,7 @@ static void server_finish(struct server *server)
 	end_workers(server);
 	heartbeat_finish(server);
 	worker_returns_finish(&server->returns);
+	control_finish(server);
 	end_plugins(server);
 	metrics_http_stop(server);
 	passed_sockets_finish(&server->passed);
@@ -339,6 +308,7 @@ static void server_finish(struct server *server)
 	udp_claims_finish(&server->udp_claims);
 	generation_retirement_finish(&server->retirement);
 	plugin_host_finish(&server->plugins);
+	report_finish(&server->reloads.mistakes);
 }
 
 static int server_init(struct server *server, const struct server_options *options)
@@ -354,8 +324,8 @@ static int server_init(struct server *server, const struct server_options *optio
 	server->generation = generation_create(options->config, 1, &server->retirement);
 	if (server->generation == NULL)
 		return -1;
-	server->started = server->loaded = (uint64_t)time(NULL);
 	list_init(&server->shares);
+	server->started = server->reloads.loaded = (uint64_t)time(NULL);
 	if (worker_returns_init(&server->returns) < 0) {
 		worker_returns_finish(&server->returns);
 		generation_drop(server->generation);
@@ -369,7 +339,7 @@ static int server_init(struct server *server, const struct server_options *optio
 		generation_free_retired(&server->retirement);
 		return -1;
 	}
-	timer_init(&server->drain_timer, drain_expired);
+	drain_init(server);
 	timer_init(&server->addresses_timer, addresses_expired);
 	return 0;
 }
@@ -387,6 +357,7 @@ int server_run(const struct server_options *options)
 		log_ready(&server);
 		announce_ready(&server);
 		loop_run(&server.loop);
+		control_close(&server);
 		end_workers(&server);
 		end_plugins(&server);
 		log_counters(&server);

@@ -5,7 +5,8 @@
  *   startup.c  the start sequence, stage by stage
  *   listeners.c what is listened on
  *   capacity.c how many sessions and flows there may be
- *   server.c   the main loop: signals, drain, the end
+ *   server.c   the main loop: signals, the end
+ *   drain.c    the way there
  *   reload.c   a new generation in place of the old
  */
 #ifndef MMPROXY_DAEMON_SERVER_STATE_H
@@ -13,6 +14,7 @@
 
 #include <stddef.h>
 
+#include "base/report.h"
 #include "daemon/announce.h"
 #include "daemon/generation.h"
 #include "daemon/heartbeat.h"
@@ -25,7 +27,15 @@
 #include "relay/budget.h"
 #include "relay/udp_claims.h"
 
+struct control;
 struct metrics_http;
+
+struct reload_history {
+	uint64_t loaded;        /* when the generation in force was, Unix time in seconds */
+	uint64_t last;          /* when somebody last asked; 0: nobody has */
+	uint64_t failed;        /* how many */
+	struct report mistakes; /* of the last; none: it went well */
+};
 
 struct server {
 	const struct server_options *options;
@@ -33,11 +43,7 @@ struct server {
 	struct generation_retirement retirement;
 	struct plugin_host plugins;
 	struct loop loop;
-	uint64_t started;        /* Unix time in seconds: of the process */
-	uint64_t loaded;         /* the same, of the generation */
-	uint64_t reloads_failed; /* how many */
-	bool reload_failed;      /* the last one did */
-
+	uint64_t started; /* Unix time in seconds */
 	unsigned descriptor_limit;
 	unsigned pipes_per_worker;
 	struct budget descriptors; /* of TCP sessions */
@@ -67,8 +73,13 @@ struct server {
 	struct heartbeat heartbeat;
 	struct announcements announcements;
 	struct timer drain_timer;
+	struct timer progress_timer;  /* of the drain */
+	uint64_t sessions_told;       /* in the last line about it */
 	struct timer addresses_timer; /* another try at reading this host's addresses */
 	bool stopping;
+
+	struct control *control; /* NULL: there is no control socket */
+	struct reload_history reloads;
 };
 
 /* Both: 0, or -1 after an error line in the log. */
@@ -86,8 +97,13 @@ int server_watch(struct server *server); /* server.c: a stage of the start */
 /* Sessions and flows alive now, in all workers. */
 uint64_t server_count_sessions(const struct server *server);
 uint64_t server_sum_counter(const struct server *server, enum counter counter);
+
+/* drain.c */
+void drain_init(struct server *server);
 /* The first request lets sessions finish, the second ends them. */
 void server_drain(struct server *server);
+/* Milliseconds until the sessions that are left are ended. */
+uint64_t server_drain_left(const struct server *server);
 
 /* reload.c */
 /* A line in the log for each mistake. */

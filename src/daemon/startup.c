@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/report.h"
+#include "daemon/control.h"
 #include "daemon/listeners.h"
 #include "daemon/metrics_http.h"
 #include "daemon/plugins.h"
@@ -180,6 +181,7 @@ static const struct {
 } stages[] = {
 	{"capability", stage_capability},
 	{"listeners", stage_listeners},
+	{"control", control_open},
 	{"metrics-socket", metrics_http_listen},
 	{"events", stage_events},
 	{"capacity", capacity_plan},

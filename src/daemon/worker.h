@@ -78,7 +78,7 @@ struct worker {
 	int done;          /* eventfd of the main thread: this worker has ended */
 	int adopted;       /* the same: it has put a generation in place */
 	struct worker_returns *returns;
-	atomic_bool over;       /* it has come to its end, and answers no more */
+	atomic_bool over;       /* set by its own thread: no session is left, no call is run */
 	_Atomic uint64_t pings; /* sent by the main thread */
 	_Atomic uint64_t pongs; /* the last ping that was answered */
 

@@ -199,8 +199,14 @@ void worker_listeners_drain(struct worker *worker)
 
 void worker_listeners_close(struct worker *worker)
 {
-	while (!list_empty(&worker->listeners))
-		destroy(container_of(worker->listeners.next, struct worker_listener, link));
+	struct list *link = worker->listeners.next;
+
+	while (link != &worker->listeners) {
+		struct worker_listener *listener = container_of(link, struct worker_listener, link);
+
+		link = link->next;
+		destroy(listener);
+	}
 	timer_drop(&worker->sweep);
 	loop_task_drop(&worker->sweep_task);
 }

@@ -28,6 +28,19 @@ static bool is_wildcard(const struct address *address)
 	return memcmp(address->ip, any, sizeof(any)) == 0;
 }
 
+bool listen_endpoint_equal(const struct listen_endpoint *a, const struct listen_endpoint *b)
+{
+	return address_equal(&a->address, &b->address) && a->both_families == b->both_families;
+}
+
+bool listen_endpoint_meant(const struct listen_endpoint *written,
+			   const struct listen_endpoint *bound)
+{
+	return listen_endpoint_equal(written, bound) ||
+	       (written->both_families && bound->address.family == ADDRESS_IPV4 &&
+		bound->address.port == written->address.port && is_wildcard(&bound->address));
+}
+
 static int bind_endpoint(int fd, const struct listen_endpoint *endpoint,
 			 const struct listen_options *options, enum listen_sharing sharing,
 			 const char **step)

@@ -15,6 +15,14 @@ struct listen_endpoint {
 			     */
 };
 
+bool listen_endpoint_equal(const struct listen_endpoint *a, const struct listen_endpoint *b);
+/*
+ * Is `bound` what somebody meant who wrote `written`? On a host without IPv6 "*:port" ends up as
+ * 0.0.0.0.
+ */
+bool listen_endpoint_meant(const struct listen_endpoint *written,
+			   const struct listen_endpoint *bound);
+
 struct listen_options {
 	int backlog;        /* the kernel caps it at net.core.somaxconn */
 	bool freebind;      /* the address need not be on this host yet */

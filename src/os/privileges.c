@@ -31,11 +31,6 @@
 /* Set by privileges_drop() where it could, and demanded by privileges_verify() then. */
 static bool bounding_set_dropped;
 
-struct identity {
-	uid_t uid;
-	gid_t gid;
-};
-
 static int fail(const char *step)
 {
 	log_error("privileges", "cannot drop privileges", LOG_TEXT("step", step),
@@ -72,7 +67,7 @@ static int drop_bounding_set(void)
 	return 0;
 }
 
-static int find_identity(const char *user, const char *group, struct identity *identity)
+static int find_identity(const char *user, const char *group, struct privileges_identity *identity)
 {
 	const struct passwd *password_entry;
 	const struct group *group_entry;
@@ -86,7 +81,7 @@ static int find_identity(const char *user, const char *group, struct identity *i
 			  LOG_TEXT("user", user));
 		return -1;
 	}
-	*identity = (struct identity){password_entry->pw_uid, password_entry->pw_gid};
+	*identity = (struct privileges_identity){password_entry->pw_uid, password_entry->pw_gid};
 	if (identity->uid == 0) {
 		log_error("privileges", "refusing to run as root: name another user in `user`",
 			  LOG_TEXT("user", user));
@@ -104,8 +99,15 @@ static int find_identity(const char *user, const char *group, struct identity *i
 	return 0;
 }
 
+int privileges_find_identity(const char *user, const char *group,
+			     struct privileges_identity *identity)
+{
+	*identity = (struct privileges_identity){geteuid(), getegid()};
+	return geteuid() == 0 ? find_identity(user, group, identity) : 0;
+}
+
 /* Capabilities survive this: SECBIT_NO_SETUID_FIXUP, or PR_SET_KEEPCAPS where that was refused. */
-static int change_identity(const struct identity *identity)
+static int change_identity(const struct privileges_identity *identity)
 {
 	if (!bounding_set_dropped && prctl(PR_SET_KEEPCAPS, 1) < 0)
 		return fail("keepcaps");
@@ -118,6 +120,18 @@ static int change_identity(const struct identity *identity)
 	return 0;
 }
 
+/* CAP_NET_ADMIN is what this process can use now, whatever a program that it runs might inherit. */
+static bool holds_no_more_than(cap_t wanted)
+{
+	cap_t held = cap_get_proc();
+	int difference = held != NULL ? cap_compare(held, wanted) : -1;
+
+	cap_free(held);
+	return difference >= 0 && !CAP_DIFFERS(difference, CAP_PERMITTED) &&
+	       !CAP_DIFFERS(difference, CAP_EFFECTIVE);
+}
+
+/* Where there is nothing to drop, nothing is asked: a unit's filter need not allow capset(). */
 static int keep_net_admin_alone(void)
 {
 	static const cap_value_t kept[] = {CAP_NET_ADMIN};
@@ -127,14 +141,14 @@ static int keep_net_admin_alone(void)
 	if (capabilities != NULL &&
 	    cap_set_flag(capabilities, CAP_PERMITTED, 1, kept, CAP_SET) == 0 &&
 	    cap_set_flag(capabilities, CAP_EFFECTIVE, 1, kept, CAP_SET) == 0)
-		status = cap_set_proc(capabilities);
+		status = holds_no_more_than(capabilities) ? 0 : cap_set_proc(capabilities);
 	cap_free(capabilities);
 	return status < 0 ? fail("capabilities") : 0;
 }
 
 int privileges_drop(const char *user, const char *group)
 {
-	struct identity identity = {0};
+	struct privileges_identity identity = {0};
 
 	if (geteuid() == 0 && find_identity(user, group, &identity) < 0)
 		return -1;

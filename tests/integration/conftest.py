@@ -10,11 +10,13 @@
     udp_upstream  a UDP socket at 127.0.0.1:443 of `host`, the test answers by hand
     udp_upstream6 the same at [::1]:443
     mmproxy       mmproxy in `host`, listening on 127.0.0.1:8443, with settings.listener()
+    systemd       a real systemd in `host`, in which mmproxy has been installed and not been started
     start         starts anything else that has run() and stop(), and stops it at the end
 
 Root is needed, and so are the programs in peers.PROGRAMS. What cannot run fails: it is never
 skipped. A test that takes longer than its deadline (60 s, or @pytest.mark.deadline(seconds)) fails,
-too.
+too. So does a run of all tests in which some counter was never raised (see raised.py);
+--raised-by=FILE writes down which counter was raised by which test.
 """
 
 import faulthandler
@@ -26,14 +28,22 @@ import pytest
 import daemon
 import network
 import peers
+import raised
 import settings
+import systemd as real_systemd
 from upstreams import UPSTREAM4, UPSTREAM6, Datagrams, Listener
 
 DEADLINE = 60
 
+_raised = raised.Record()
+
 
 class DeadlineExceeded(Exception):
     pass
+
+
+def pytest_addoption(parser):
+    parser.addoption("--raised-by", metavar="FILE", help="write which test raised which counter")
 
 
 def pytest_configure(config):
@@ -69,6 +79,25 @@ def pytest_runtest_makereport(item, call):
         for number, started in enumerate(getattr(item, "mmproxies", []), 1):
             if started.log_file.exists():
                 report.sections.append((f"log of mmproxy {number}", _last_lines(started)))
+        if "systemd" in getattr(item, "funcargs", {}):
+            report.sections.append(("journal", item.funcargs["systemd"].report()))
+
+
+def pytest_sessionfinish(session, exitstatus):
+    if session.config.option.raised_by:
+        with open(session.config.option.raised_by, "w") as file:
+            file.writelines(f"{line}\n" for line in _raised.table())
+    # Tests that failed, or were not reached, would have raised theirs.
+    if exitstatus == pytest.ExitCode.OK and raised.is_whole_run(session.config):
+        if _raised.missing():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    if not raised.is_whole_run(config):
+        return
+    for name in _raised.missing():
+        terminalreporter.write_line(f"FAILED no test has raised the counter {name}", red=True)
 
 
 def _last_lines(mmproxy):
@@ -86,6 +115,7 @@ def machine():
         pytest.fail(f"not installed: {' '.join(peers.missing())} (Debian packages)")
     daemon.binary()
     network.remove_leftovers()
+    real_systemd.remove_leftovers()
 
 
 @pytest.fixture
@@ -103,6 +133,22 @@ def path():
     made = network.Path()
     yield made
     made.destroy()
+
+
+@pytest.fixture(scope="session")
+def installation():
+    """A folder with what `make install` of the build under test leaves."""
+    with real_systemd.installation(daemon.binary()) as folder:
+        yield folder
+
+
+@pytest.fixture
+def systemd(host, installation):
+    with real_systemd.RealSystemd(host) as booted:
+        booted.install_tree(installation)
+        yield booted
+        for unit in booted.units("mmproxy*.service"):
+            daemon.assert_no_sanitizer_report_in(booted.log(unit))
 
 
 @pytest.fixture
@@ -149,6 +195,8 @@ def start_daemon(request):
             made.assert_no_sanitizer_report()
     finally:
         for made, _ in started:
+            if made.log_file.exists():
+                _raised.note(request.node.nodeid, made.log())
             made.discard()
 
 

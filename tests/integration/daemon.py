@@ -223,9 +223,7 @@ class Daemon:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def assert_no_sanitizer_report(self):
-        text = self.log()
-        for report in _SANITIZER_REPORTS:
-            assert report not in text, text
+        assert_no_sanitizer_report_in(self.log())
 
     # What the system says about the process.
 
@@ -275,6 +273,11 @@ class Daemon:
         """The runtime may be linked in or a library of its own: its name is in the program."""
         with open(f"/proc/{self.pid}/exe", "rb") as file:
             return re.search(rb"__[at]san_init", file.read()) is not None
+
+
+def assert_no_sanitizer_report_in(log):
+    for report in _SANITIZER_REPORTS:
+        assert report not in log, log
 
 
 def _unquoted(value):

@@ -25,12 +25,15 @@ PROGRAMS = {
     "iperf": "iperf",
     "ip": "iproute2",
     "nft": "nftables",
+    "tc": "iproute2",
+    "strace": "strace",
     "openssl": "openssl",
     "ssh-keygen": "openssh-client",
     "setpriv": "util-linux",
     "prlimit": "util-linux",
     "setcap": "libcap2-bin",
     "promtool": "prometheus",
+    "tmux": "tmux",
 }
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 

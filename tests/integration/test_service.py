@@ -419,3 +419,30 @@ def test_a_session_that_named_no_client_ends_without_one_in_the_log(host, start_
     assert line["reason"] == "shutdown"
     assert not {"client", "upstream", "header"} & line.fields.keys()
     wait_until_ended(connection)
+
+
+@pytest.mark.parametrize(
+    "needs, changes, where, named",
+    [
+        ("jansson", {"control": {"mode": "0600"}}, r"mmproxy\.conf:\d+", "control.mode"),
+        ("jansson", {"control": {"group": "adm"}}, r"mmproxy\.conf:\d+", "control.group"),
+        ("jansson", {"control": {"socket": "/tmp/x"}}, r"mmproxy\.conf:\d+", "control.socket"),
+        (
+            "libmicrohttpd",
+            {"metrics": {"listen": "127.0.0.1:9464"}},
+            r"mmproxy\.conf:\d+",
+            "metrics.listen",
+        ),
+        ("", {"log": {"target": "stderr"}}, "configuration", "log.target"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "." in value else "",
+)
+def test_what_is_opened_at_the_start_asks_for_a_restart(
+    needs, changes, where, named, host, start_daemon
+):
+    if needs and f"+{needs}" not in daemon.version_text():
+        return  # the group is a mistake then
+    mmproxy = start_daemon(host)
+    mmproxy.write_config(configuration(listener(), **changes))
+    assert mmproxy.reload().level == "error"
+    assert mmproxy.log_lines(rf"{where}: {named}: changed, and this change needs a restart")

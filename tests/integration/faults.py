@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""Making system calls of a running mmproxy fail, and taking from it what it may have.
+
+strace sits between the process and the kernel, so any build can be tested: nothing is loaded into
+it. It leaves again at the end of the `with`, before mmproxy itself ends.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import tempfile
+
+from waiting import wait_until
+
+# As prlimit(1) and /proc/PID/limits have it.
+_LIMITS = {"nofile": "Max open files", "data": "Max data size"}
+
+
+@contextlib.contextmanager
+def failing(mmproxy, call, error, when="1+"):
+    """Inside the `with`, this system call fails with this error: each time, or as strace's `when`
+    says. Each thread has a count of its own: with one worker it is that worker's."""
+    with tempfile.TemporaryFile() as said:
+        command = ["strace", "-f", "-p", str(mmproxy.pid), "-o", "/dev/null"]
+        command += ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}"]
+        strace = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=said)
+
+        def text():
+            return os.pread(said.fileno(), 65536, 0).decode()
+
+        def attached():
+            assert strace.poll() is None, text()
+            tracers = {mmproxy.status("TracerPid", task) for task in mmproxy.tasks()}
+            return tracers == {str(strace.pid)} and "attached" in text()
+
+        try:
+            wait_until(attached, 10, lambda: f"strace is attached: {text()}")
+            yield
+        finally:
+            strace.send_signal(signal.SIGINT)
+            strace.wait(10)
+
+
+@contextlib.contextmanager
+def limited(mmproxy, resource, limit):
+    """Inside the `with`, the process may have no more of this than `limit`."""
+    user, group = (mmproxy.status(field).split()[0] for field in ("Uid", "Gid"))
+
+    def set_limit(value):
+        # Who is not that user would need CAP_SYS_RESOURCE, which a container's root has not.
+        command = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups"]
+        command += ["prlimit", f"--pid={mmproxy.pid}", f"--{resource}={value}:"]
+        subprocess.run(command, check=True)
+
+    with open(f"/proc/{mmproxy.pid}/limits") as file:
+        before = re.search(rf"^{_LIMITS[resource]} +(\w+)", file.read(), re.MULTILINE)[1]
+    set_limit(limit)
+    try:
+        yield
+    finally:
+        set_limit(before)
+
+
+def without_descriptors(mmproxy):
+    """Inside the `with`, no descriptor can be opened: there is none free below the limit."""
+    used = {int(name) for name in os.listdir(f"/proc/{mmproxy.pid}/fd")}
+    return limited(mmproxy, "nofile", min(set(range(len(used) + 1)) - used))
+
+
+def without_memory(mmproxy):
+    """Inside the `with`, the process gets no more memory than it has."""
+    return limited(mmproxy, "data", int(mmproxy.status("VmData").split()[0]) * 1024)

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: MIT
+"""The packaged units under a real systemd."""
+
+import pytest
+
+import plugins
+from headers import CLIENT4, v2, v2_udp
+from sessions import MMPROXY, open_session, send
+from settings import configuration, listener, udp_listener
+from traffic import EOF, read_exactly, read_to_end, wait_until_ended
+from upstreams import Datagrams
+from waiting import wait_until
+
+SERVICE = "mmproxy.service"
+CAP_NET_ADMIN = 1 << 12
+OWN = "192.0.2.77"
+
+
+def configure(systemd, *listeners, unit=SERVICE, **top):
+    """Where the installed unit reads it."""
+    where = systemd.show(unit, "ExecStart").split("--config ")[1].split()[0]
+    systemd.install({where: configuration(*(listeners or [listener()]), **top)})
+
+
+def start(systemd, *listeners, unit=SERVICE, **top):
+    configure(systemd, *listeners, unit=unit, **top)
+    systemd.systemctl("start", unit)
+
+
+def start_fails(systemd, unit=SERVICE):
+    """The start is refused; what is in the log."""
+    assert systemd.systemctl("start", unit, check=False).returncode != 0
+    return systemd.log(unit)
+
+
+def assert_alive(session):
+    connection, accepted = session
+    connection.sendall(b"ping")
+    assert read_exactly(accepted, 4) == b"ping"
+    accepted.sendall(b"pong")
+    assert read_exactly(connection, 4) == b"pong"
+
+
+def finish(session):
+    connection, accepted = session
+    connection.close()
+    assert read_to_end(accepted) == (b"", EOF)
+    accepted.close()
+
+
+def assert_serves(host, upstream, port):
+    session = open_session(host, upstream, (CLIENT4[0], port))
+    assert_alive(session)
+    finish(session)
+
+
+def is_refused(host, address=MMPROXY):
+    try:
+        host.connect(address).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def status(systemd, unit=SERVICE):
+    """/proc/PID/status of the service's process as a dict."""
+    with open(f"/proc/{systemd.main_pid(unit)}/status") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file)
+
+
+# The life of the service.
+
+
+def test_start_stop_start(systemd, host, upstream):
+    for port in 41000, 41001:
+        start(systemd)
+        assert systemd.show(SERVICE, "ActiveState") == "active"
+        assert_serves(host, upstream, port)
+        systemd.systemctl("stop", SERVICE)
+        assert systemd.show(SERVICE, "Result") == "success"
+        assert is_refused(host)
+
+
+def test_started_means_that_connections_are_accepted(systemd, host):
+    configure(systemd)
+    for _ in range(5):
+        systemd.systemctl("restart", SERVICE)
+        assert not is_refused(host)
+
+
+def test_the_status_has_figures(systemd, host, upstream):
+    start(systemd)
+    sessions = [open_session(host, upstream, (CLIENT4[0], 41000 + i)) for i in range(3)]
+    wait_until(lambda: "3 sessions" in systemd.show(SERVICE, "StatusText"), 10, "3 sessions")
+    for session in sessions:
+        finish(session)
+
+
+def test_stop_lets_a_session_finish(systemd, host, upstream):
+    start(systemd, drain_timeout=20)
+    session = open_session(host, upstream)
+    systemd.systemctl("stop", "--no-block", SERVICE)
+    wait_until(lambda: is_refused(host), 10, "new connections are refused")
+    assert_alive(session)
+    finish(session)
+    wait_until(lambda: systemd.show(SERVICE, "ActiveState") == "inactive", 10, "it has stopped")
+    assert systemd.show(SERVICE, "Result") == "success"
+    assert "reason=finished" in systemd.wait_for_log(SERVICE, "session: closed")
+
+
+def test_stop_ends_a_session_at_drain_timeout_and_says_so(systemd, host, upstream):
+    start(systemd, drain_timeout=0.5)
+    connection, _ = open_session(host, upstream)
+    systemd.systemctl("stop", SERVICE)
+    assert systemd.show(SERVICE, "Result") == "success"
+    wait_until_ended(connection)
+    assert "reason=shutdown" in systemd.wait_for_log(SERVICE, "session: closed")
+
+
+def test_a_mistake_in_the_configuration_is_in_the_journal_and_no_restart_follows(systemd):
+    configure(systemd, listener(lissten="*:1"))
+    log = start_fails(systemd)
+    assert "unknown setting" in log and "lissten" in log
+    assert systemd.show(SERVICE, "ExecMainStatus") == "2"
+    assert systemd.show(SERVICE, "ActiveState") == "failed"
+    assert systemd.show(SERVICE, "NRestarts") == "0"
+
+
+def test_a_missing_configuration_is_in_the_journal(systemd):
+    assert "mmproxy.conf" in start_fails(systemd)
+    assert systemd.show(SERVICE, "ActiveState") == "failed"
+
+
+def test_a_worker_that_is_stuck_ends_the_process_and_it_starts_again(systemd, host, upstream):
+    install_plugin(systemd, "stuck")
+    systemd.install({"/etc/hold": ""})
+    systemd.drop_in(SERVICE, "[Service]\nWatchdogSec=1\nLimitCORE=0\n")
+    entry = {"name": "stuck", "path": PLUGIN.format("stuck"), "config": {"while": "/etc/hold"}}
+    start(systemd, workers=1, plugins=[entry])
+    connection = send(host, v2(CLIENT4))
+    systemd.wait_for_log(SERVICE, "a worker is stuck|Watchdog timeout")
+    systemd.wait_for_log(SERVICE, "Watchdog timeout")
+    wait_until_ended(connection)
+    systemd.path("/etc/hold").unlink()
+    is_up = lambda: systemd.show(SERVICE, "ActiveState") == "active"
+    wait_until(lambda: systemd.show(SERVICE, "NRestarts") == "1" and is_up(), 20, "a restart")
+    assert_serves(host, upstream, 41001)
+
+
+# What the unit's hardening leaves, and that it is enough.
+
+
+def test_the_process_holds_net_admin_alone(systemd):
+    start(systemd)
+    seen = status(systemd)
+    for name in "CapPrm", "CapEff", "CapBnd":
+        assert int(seen[name], 16) == CAP_NET_ADMIN, name
+    assert seen["NoNewPrivs"] == "1"
+    assert seen["Seccomp"] == "2"
+    uid = systemd.run("id", "-u", "mmproxy").stdout.strip()
+    assert set(seen["Uid"].split()) == {uid} and uid != "0"
+
+
+def test_no_client_can_claim_this_hosts_addresses(systemd, host, upstream):
+    """/proc/net is hidden there: they come by netlink, and so does a new one."""
+    start(systemd)
+    connection = send(host, v2(("127.0.0.1", 41000)))
+    wait_until_ended(connection)
+    systemd.wait_for_log(SERVICE, "session: refused .*reason=source-loopback")
+    host.ip(f"addr add {OWN}/32 dev lo")
+
+    def refused():
+        # Until the notice is there, it is a client like any other.
+        send(host, v2((OWN, 41000)))
+        return "reason=source-own" in systemd.log(SERVICE)
+
+    wait_until(refused, 10, "the new address is known", interval=0.1)
+
+
+def test_udp_works_under_the_unit(systemd, host):
+    upstream = Datagrams(host)
+    start(systemd, udp_listener(), drain_timeout=0)
+    balancer = host.socket(kind=2)
+    balancer.settimeout(10)
+    balancer.sendto(v2_udp(CLIENT4) + b"question", MMPROXY)
+    assert upstream.receive() == (b"question", CLIENT4)
+    upstream.send(b"answer", CLIENT4)
+    assert balancer.recv(100) == b"answer"
+
+
+def test_the_access_log_is_written_below_var_log(systemd, host, upstream):
+    where = "/var/log/mmproxy/access.log"
+    start(systemd, plugins=[{"name": "accesslog", "config": {"file": where}}])
+    assert_serves(host, upstream, 41000)
+    file = systemd.path(where)
+    wait_until(lambda: file.exists() and CLIENT4[0] in file.read_text(), 10, "a line is there")
+
+
+PLUGIN = "/usr/local/lib/mmproxy-tests/{}.so"
+
+
+def install_plugin(systemd, name):
+    with open(plugins.path(name), "rb") as file:
+        systemd.install({PLUGIN.format(name): file.read()})
+
+
+# Several instances.
+
+
+def test_instances_do_not_disturb_each_other(systemd, host, upstream):
+    start(systemd, listener(listen="127.0.0.1:8440"))
+    for number, name in enumerate(["one", "two"], 1):
+        start(systemd, listener(listen=f"127.0.0.1:844{number}"), unit=f"mmproxy@{name}.service")
+    assert systemd.path("/run/mmproxy-one").is_dir()
+    systemd.systemctl("stop", "mmproxy.service", "mmproxy@one.service")
+    assert not systemd.path("/run/mmproxy-one").exists()
+    assert systemd.path("/run/mmproxy-two").is_dir()
+    assert is_refused(host, ("127.0.0.1", 8440))
+    assert is_refused(host, ("127.0.0.1", 8441))
+    assert not is_refused(host, ("127.0.0.1", 8442))
