@@ -45,7 +45,7 @@ static void a_headers_time_ends_with_its_last_byte(void **state)
 	fake_peer_send(client, FIXTURE_V1, 20);
 	fixture_pass(&fixture, 200);
 	assert_int_equal(header_latency().count, 0);
-	fake_peer_send(client, FIXTURE_V1 + 20, FIXTURE_V1_SIZE - 20);
+	fake_peer_send(client, &FIXTURE_V1[20], FIXTURE_V1_SIZE - 20);
 	fixture_pass(&fixture, 1000);
 	assert_int_equal(header_latency().count, 1);
 	assert_int_equal(header_latency().sum, 300000);
