@@ -6,7 +6,9 @@
 
 #include "daemon/metrics.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/histogram.h"
 #include "daemon/exposition.h"
@@ -54,36 +56,91 @@ static void put_config(struct exposition *exposition, const struct server *serve
 		"1 while mmproxy stops and lets its last sessions finish.", server->stopping);
 }
 
-/* One family of listeners: `value` is where in struct listener_figures it stands. */
-static void put_listeners(struct exposition *exposition, const struct server *server,
-			  const char *name, enum exposition_type type, const char *help,
-			  size_t value)
+static struct listener_figures figures_of(const struct server *server, const struct list *link)
 {
-	exposition_family(exposition, name, type, help);
-	for (size_t i = 0; i < server->generation->config.listener_count; i++) {
-		const struct listener_figures figures = listener_share_figures(
-			server->generation->listeners[i].share, &server->descriptors);
+	return listener_share_figures(container_of(link, struct listener_share, link),
+				      &server->descriptors);
+}
 
-		exposition_number(
-			exposition, name,
-			EXPOSITION_LABELS({"listener", figures.name},
-					  {"protocol", relay_protocol_name(figures.protocol)}),
-			*(const uint64_t *)((const char *)&figures + value));
+static bool same_listener(const struct listener_figures *a, const struct listener_figures *b)
+{
+	return a->protocol == b->protocol && strcmp(a->name, b->name) == 0;
+}
+
+static void put_listener(struct exposition *exposition, const char *name,
+			 const struct listener_figures *figures, uint64_t value)
+{
+	exposition_number(exposition, name,
+			  EXPOSITION_LABELS({"listener", figures->name},
+					    {"protocol", relay_protocol_name(figures->protocol)}),
+			  value);
+}
+
+/* Has the listener of `figures` been told of, by one that stands before `end` in the list? */
+static bool was_told(const struct server *server, const struct list *end,
+		     const struct listener_figures *figures)
+{
+	for (const struct list *link = server->shares.next; link != end; link = link->next) {
+		const struct listener_figures before = figures_of(server, link);
+
+		if (same_listener(&before, figures))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Also those that drain. One that has left the configuration may have come again under its name
+ * while its last sessions live: they count as of one listener.
+ */
+static void put_alive(struct exposition *exposition, const struct server *server)
+{
+	static const char name[] = "mmproxy_sessions";
+	const struct list *end = &server->shares;
+
+	exposition_family(exposition, name, EXPOSITION_GAUGE,
+			  "TCP sessions, or UDP flows, that are alive.");
+	for (const struct list *link = end->next; link != end; link = link->next) {
+		const struct listener_figures figures = figures_of(server, link);
+		uint64_t sessions = 0;
+
+		if (was_told(server, link, &figures))
+			continue;
+		for (const struct list *other = link; other != end; other = other->next) {
+			const struct listener_figures more = figures_of(server, other);
+
+			if (same_listener(&more, &figures))
+				sessions += more.sessions;
+		}
+		put_listener(exposition, name, &figures, sessions);
 	}
 }
 
 static void put_sessions(struct exposition *exposition, const struct server *server)
 {
-	put_listeners(exposition, server, "mmproxy_sessions", EXPOSITION_GAUGE,
-		      "TCP sessions, or UDP flows, that are alive.",
-		      offsetof(struct listener_figures, sessions));
-	put_listeners(exposition, server, "mmproxy_sessions_limit", EXPOSITION_GAUGE,
-		      "How many may be alive: max_sessions, or what the descriptors allow all TCP "
-		      "listeners together; places in the flow table.",
-		      offsetof(struct listener_figures, limit));
-	put_listeners(exposition, server, "mmproxy_sessions_begun_total", EXPOSITION_COUNTER,
-		      "TCP sessions, or UDP flows, that ever began.",
-		      offsetof(struct listener_figures, begun));
+	static const char limit[] = "mmproxy_sessions_limit";
+	static const char begun[] = "mmproxy_sessions_begun_total";
+	const struct generation *generation = server->generation;
+	size_t count = generation->config.listener_count;
+
+	put_alive(exposition, server);
+	exposition_family(exposition, limit, EXPOSITION_GAUGE,
+			  "How many may be alive: max_sessions, or what the descriptors allow all "
+			  "TCP listeners together; places in the flow table.");
+	for (size_t i = 0; i < count; i++) {
+		const struct listener_figures figures = listener_share_figures(
+			generation->listeners[i].share, &server->descriptors);
+
+		put_listener(exposition, limit, &figures, figures.limit);
+	}
+	exposition_family(exposition, begun, EXPOSITION_COUNTER,
+			  "TCP sessions, or UDP flows, that ever began.");
+	for (size_t i = 0; i < count; i++) {
+		const struct listener_figures figures = listener_share_figures(
+			generation->listeners[i].share, &server->descriptors);
+
+		put_listener(exposition, begun, &figures, figures.begun);
+	}
 	put_one(exposition, "mmproxy_tcp_sessions_limit", EXPOSITION_GAUGE,
 		"TCP sessions that the descriptors allow, of all listeners together.",
 		atomic_load(&server->descriptors.limit));

@@ -164,6 +164,39 @@ def test_a_full_flow_table_shows_as_fill_and_as_evictions(host, start_daemon, ud
     assert seen.value("mmproxy_sessions_begun_total", listener="dns", protocol="udp") == 6
 
 
+def test_a_listener_that_left_is_told_of_while_it_drains_and_counts_with_its_namesake(
+    host, start_daemon, upstream
+):
+    both = [listener("stays", listen="127.0.0.1:8444"), listener("web")]
+    alone = config(*both[:1])
+    mmproxy = start_daemon(host, config=config(*both))
+    old = open_session(host, upstream)
+    mmproxy.write_config(alone)
+    mmproxy.reload()
+    seen = scrape(host)
+    assert seen.value("mmproxy_sessions", listener="web", protocol="tcp") == 1
+    assert len(seen.families["mmproxy_sessions_limit"].samples) == 1
+    assert len(seen.families["mmproxy_sessions_begun_total"].samples) == 1
+
+    mmproxy.write_config(config(*both))
+    mmproxy.reload()
+    new = open_session(host, upstream, ("203.0.113.77", 4711))
+    seen = scrape(host)
+    assert seen.value("mmproxy_sessions", listener="web", protocol="tcp") == 2
+    assert seen.value("mmproxy_sessions_begun_total", listener="web", protocol="tcp") == 1
+    finish(old)
+    wait_for(host, "mmproxy_sessions", 1, listener="web", protocol="tcp")
+    finish(new)
+
+    mmproxy.write_config(alone)
+    mmproxy.reload()
+
+    def forgotten():
+        return len(scrape(host).families["mmproxy_sessions"].samples) == 1
+
+    wait_until(forgotten, 10, "the listener that left is forgotten")
+
+
 # Latencies.
 
 
@@ -232,6 +265,27 @@ def test_a_plugins_counters_are_told_by_entry(host, start_daemon, upstream):
     assert seen.value(events, entry="few-a-day", counter="refusals") == 1
     assert seen.value(events, entry="few-a-day", counter="limited_rate") == 1
     assert seen.value(events, entry="few-a-day", counter="timeouts") == 0
+
+
+# Workers.
+
+
+def test_a_stuck_workers_heartbeat_grows_old_and_that_of_others_does_not(
+    host, start_daemon, upstream
+):
+    stuck = plugins.entry("stuck", {"while": "hold", "port": 1666})
+    mmproxy = start_daemon(host, config=config(listener(plugins=[stuck]), workers=2))
+    age = "mmproxy_worker_heartbeat_age_seconds"
+    assert all(scrape(host).value(age, worker=str(number)) <= 1.5 for number in range(2))
+    mmproxy.write_config("", "hold")
+    send(host, v2((CLIENT4[0], 1666)))
+    number = mmproxy.wait_for_log("daemon: a worker is stuck")["worker"]
+    other = str(1 - int(number))
+    wait_until(lambda: scrape(host).value(age, worker=number) > 2.5, 10, "it grows old")
+    assert scrape(host).value(age, worker=other) <= 1.5
+    (mmproxy.directory / "hold").unlink()
+    wait_until(lambda: scrape(host).value(age, worker=number) <= 1.1, 10, "it is young again")
+    upstream.accept()
 
 
 # The configuration, and the end.
