@@ -6,11 +6,13 @@ noinst_LIBRARIES += libpure.a libmmproxy.a
 # fails to link.
 libpure_a_SOURCES = \
 	src/base/address.c src/base/address.h \
+	src/base/client_totals.c src/base/client_totals.h \
 	src/base/close_reason.c src/base/close_reason.def src/base/close_reason.h \
 	src/base/counter.c src/base/counter.def src/base/counter.h \
 	src/base/denial_cache.c src/base/denial_cache.h \
 	src/base/escape.c src/base/escape.h \
 	src/base/flow_table.c src/base/flow_table.h \
+	src/base/histogram.c src/base/histogram.h \
 	src/base/list.h \
 	src/base/log_limiter.c src/base/log_limiter.h \
 	src/base/prefix_set.c src/base/prefix_set.h \
@@ -32,10 +34,13 @@ libmmproxy_a_SOURCES = \
 	src/os/dial.c src/os/dial.h \
 	src/os/listen.c src/os/listen.h \
 	src/os/log.c src/os/log.h \
+	src/os/log_journal.c src/os/log_journal.h \
 	src/os/log_line.h src/os/log_text.c \
 	src/os/loop.c src/os/loop.h \
 	src/os/own_addresses.c src/os/own_addresses.h \
+	src/os/passed_sockets.c src/os/passed_sockets.h \
 	src/os/privileges.c src/os/privileges.h \
+	src/os/service_manager.c src/os/service_manager.h \
 	src/os/socket.c src/os/socket.h \
 	src/os/sys.c src/os/sys.h \
 	src/host/host_functions.c src/host/host_functions.h \
@@ -55,6 +60,7 @@ libmmproxy_a_SOURCES = \
 	src/relay/relay.c src/relay/relay.h \
 	src/relay/session_log.c src/relay/session_log.h \
 	src/relay/session_plugins.c src/relay/session_plugins.h \
+	src/relay/session_view.c src/relay/session_view.h \
 	src/relay/settings.h \
 	src/relay/stream.c src/relay/stream.h \
 	src/relay/tcp.h src/relay/tcp_session.h \
@@ -69,6 +75,7 @@ libmmproxy_a_SOURCES = \
 	src/relay/udp_verdict.c \
 	src/relay/udp_waiting.c src/relay/udp_waiting.h \
 	src/relay/udp_workspace.c src/relay/udp_workspace.h \
+	src/daemon/announce.c src/daemon/announce.h \
 	src/daemon/capacity.c \
 	src/daemon/config.c src/daemon/config.h \
 	src/daemon/config_address.c src/daemon/config_address.h \
@@ -78,11 +85,21 @@ libmmproxy_a_SOURCES = \
 	src/daemon/config_listener.c src/daemon/config_loader.h \
 	src/daemon/config_plugins.c \
 	src/daemon/config_scan.c src/daemon/config_scan.h \
+	src/daemon/config_service.c \
 	src/daemon/config_subnets.c \
 	src/daemon/config_token.c src/daemon/config_token.h \
 	src/daemon/config_value.c \
+	src/daemon/control.h \
+	src/daemon/control_request.c src/daemon/control_request.h \
+	src/daemon/exposition.c src/daemon/exposition.h \
 	src/daemon/file_text.c src/daemon/file_text.h \
 	src/daemon/generation.c src/daemon/generation.h \
+	src/daemon/heartbeat.c src/daemon/heartbeat.h \
+	src/daemon/listeners.c src/daemon/listeners.h \
+	src/daemon/listeners_passed.c src/daemon/listeners_plan.h src/daemon/listeners_update.c \
+	src/daemon/listening.c src/daemon/listening.h \
+	src/daemon/metrics.c src/daemon/metrics.h \
+	src/daemon/metrics_counters.c src/daemon/metrics_http.h src/daemon/metrics_process.c \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/plugins.c src/daemon/plugins.h \
 	src/daemon/prefix_file.c \
@@ -90,13 +107,27 @@ libmmproxy_a_SOURCES = \
 	src/daemon/setting.c src/daemon/setting.h src/daemon/settings.def \
 	src/daemon/server.c src/daemon/server.h src/daemon/server_state.h \
 	src/daemon/startup.c \
-	src/daemon/worker.c src/daemon/worker.h
+	src/daemon/worker.c src/daemon/worker.h \
+	src/daemon/worker_listeners.c
 libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
-libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS)
+libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) \
+	$(LIBSYSTEMD_CFLAGS) $(LIBMICROHTTPD_CFLAGS)
 if HAVE_JANSSON
-libmmproxy_a_SOURCES += src/os/log_json.c
+libmmproxy_a_SOURCES += \
+	src/os/log_json.c \
+	src/daemon/control.c src/daemon/control_commands.c src/daemon/control_connection.c \
+	src/daemon/control_gather.c src/daemon/control_gather.h \
+	src/daemon/control_sessions.c src/daemon/control_state.h
+endif
+if HAVE_LIBMICROHTTPD
+libmmproxy_a_SOURCES += src/daemon/metrics_http.c
+else
+libmmproxy_a_SOURCES += src/daemon/metrics_http_absent.c
 endif
 
 sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
-mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS)
+mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \
+	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS)
+
+include src/ctl/local.mk

@@ -9,11 +9,13 @@
 #include <stdlib.h>
 
 #include "base/report.h"
+#include "daemon/metrics_http.h"
 #include "daemon/options.h"
 #include "daemon/plugins.h"
 #include "daemon/server.h"
 #include "os/descriptors.h"
 #include "os/log.h"
+#include "os/service_manager.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unversioned"
@@ -83,8 +85,9 @@ static int run(struct arguments *arguments, const struct options *options, struc
 
 static void print_version(void)
 {
-	printf("mmproxy %s\n%cjansson\n", PACKAGE_VERSION,
-	       log_format_supported(LOG_FORMAT_JSON) ? '+' : '-');
+	printf("mmproxy %s\n%cjansson\n%clibsystemd\n%clibmicrohttpd\n", PACKAGE_VERSION,
+	       log_format_supported(LOG_FORMAT_JSON) ? '+' : '-',
+	       service_manager_supported() ? '+' : '-', metrics_http_supported() ? '+' : '-');
 }
 
 int main(int argc, char **argv)

@@ -23,6 +23,8 @@ EXAMPLE = "etc/mmproxy.conf"
 SCOPE_OF_HEADING = {
     "Settings at the top": "top",
     "Settings in log": "log",
+    "Settings in control": "control",
+    "Settings in metrics": "metrics",
     "Settings of a listener": "listener",
     "Settings in forward": "forward",
     "Settings in udp": "udp",
@@ -30,6 +32,8 @@ SCOPE_OF_HEADING = {
 }
 SCOPE_OF_GROUP = {
     "log": "log",
+    "control": "control",
+    "metrics": "metrics",
     "listeners": "listener",
     "forward": "forward",
     "udp": "udp",

@@ -2,24 +2,32 @@
 
 unit_tests = \
 	tests/unit/test_address \
+	tests/unit/test_client_totals \
 	tests/unit/test_config \
 	tests/unit/test_config_mistakes \
 	tests/unit/test_config_remarks \
 	tests/unit/test_config_scan \
+	tests/unit/test_config_service \
+	tests/unit/test_control_request \
 	tests/unit/test_counter \
 	tests/unit/test_crc32c \
 	tests/unit/test_dial_udp \
 	tests/unit/test_escape \
+	tests/unit/test_exposition \
 	tests/unit/test_flow_quota \
 	tests/unit/test_flow_table \
 	tests/unit/test_header_guess \
+	tests/unit/test_histogram \
 	tests/unit/test_tcp_listener \
+	tests/unit/test_log_journal \
 	tests/unit/test_log_limiter \
+	tests/unit/test_metrics_counters \
 	tests/unit/test_options \
 	tests/unit/test_prefix_set \
 	tests/unit/test_proxy_header \
 	tests/unit/test_proxy_tlv \
 	tests/unit/test_quota_sequences \
+	tests/unit/test_session_view \
 	tests/unit/test_siphash \
 	tests/unit/test_source_policy \
 	tests/unit/test_spp \
@@ -28,6 +36,7 @@ unit_tests = \
 	tests/unit/test_tcp_faults \
 	tests/unit/test_tcp_flow \
 	tests/unit/test_tcp_header \
+	tests/unit/test_tcp_latency \
 	tests/unit/test_tcp_port \
 	tests/unit/test_tcp_reset \
 	tests/unit/test_tcp_schedule \
@@ -60,7 +69,8 @@ endif
 
 unit_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
+libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBSYSTEMD_LIBS) \
+	$(LIBMICROHTTPD_LIBS) $(CMOCKA_LIBS)
 
 # The pure layers alone.
 pure_ldadd = libpure.a $(CMOCKA_LIBS)
@@ -69,6 +79,11 @@ tests_unit_test_address_SOURCES = tests/unit/test_address.c
 tests_unit_test_address_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_address_CFLAGS = $(unit_cflags)
 tests_unit_test_address_LDADD = $(pure_ldadd)
+
+tests_unit_test_client_totals_SOURCES = tests/unit/test_client_totals.c
+tests_unit_test_client_totals_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_client_totals_CFLAGS = $(unit_cflags)
+tests_unit_test_client_totals_LDADD = $(pure_ldadd)
 
 tests_unit_test_counter_SOURCES = tests/unit/test_counter.c
 tests_unit_test_counter_CPPFLAGS = $(unit_cppflags)
@@ -94,6 +109,16 @@ tests_unit_test_header_guess_SOURCES = tests/unit/test_header_guess.c
 tests_unit_test_header_guess_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_header_guess_CFLAGS = $(unit_cflags)
 tests_unit_test_header_guess_LDADD = $(pure_ldadd)
+
+tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c
+tests_unit_test_histogram_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_histogram_CFLAGS = $(unit_cflags)
+tests_unit_test_histogram_LDADD = $(pure_ldadd)
+
+tests_unit_test_log_journal_SOURCES = tests/unit/test_log_journal.c
+tests_unit_test_log_journal_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_log_journal_CFLAGS = $(unit_cflags)
+tests_unit_test_log_journal_LDADD = $(config_ldadd)
 
 tests_unit_test_log_limiter_SOURCES = tests/unit/test_log_limiter.c
 tests_unit_test_log_limiter_CPPFLAGS = $(unit_cppflags)
@@ -158,10 +183,31 @@ tests_unit_test_config_scan_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_scan_CFLAGS = $(unit_cflags)
 tests_unit_test_config_scan_LDADD = $(config_ldadd)
 
+tests_unit_test_config_service_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config_service.c
+tests_unit_test_config_service_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_service_CFLAGS = $(unit_cflags)
+tests_unit_test_config_service_LDADD = $(config_ldadd)
+
 tests_unit_test_options_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_options.c
 tests_unit_test_options_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_options_CFLAGS = $(unit_cflags)
 tests_unit_test_options_LDADD = $(config_ldadd)
+
+# Metrics.
+tests_unit_test_exposition_SOURCES = tests/unit/test_exposition.c
+tests_unit_test_exposition_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_exposition_CFLAGS = $(unit_cflags)
+tests_unit_test_exposition_LDADD = $(config_ldadd)
+
+tests_unit_test_metrics_counters_SOURCES = tests/unit/test_metrics_counters.c
+tests_unit_test_metrics_counters_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_metrics_counters_CFLAGS = $(unit_cflags)
+tests_unit_test_metrics_counters_LDADD = $(config_ldadd)
+
+tests_unit_test_control_request_SOURCES = tests/unit/test_control_request.c
+tests_unit_test_control_request_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_control_request_CFLAGS = $(unit_cflags)
+tests_unit_test_control_request_LDADD = libmmproxy.a libpure.a $(libraries)
 
 # The real system behind the table.
 tests_unit_test_sys_SOURCES = tests/unit/test_sys.c
@@ -229,6 +275,11 @@ tests_unit_test_tcp_listener_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_listener_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_listener_LDADD = $(relay_ldadd)
 
+tests_unit_test_session_view_SOURCES = tests/unit/test_session_view.c
+tests_unit_test_session_view_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_session_view_CFLAGS = $(unit_cflags)
+tests_unit_test_session_view_LDADD = $(relay_ldadd)
+
 tests_unit_test_tcp_dial_SOURCES = tests/unit/test_tcp_dial.c
 tests_unit_test_tcp_dial_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_dial_CFLAGS = $(unit_cflags)
@@ -248,6 +299,11 @@ tests_unit_test_tcp_header_SOURCES = tests/unit/test_tcp_header.c
 tests_unit_test_tcp_header_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_header_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_header_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_latency_SOURCES = tests/unit/test_tcp_latency.c
+tests_unit_test_tcp_latency_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_latency_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_latency_LDADD = $(relay_ldadd)
 
 tests_unit_test_tcp_port_SOURCES = tests/unit/test_tcp_port.c
 tests_unit_test_tcp_port_CPPFLAGS = $(unit_cppflags)
@@ -345,6 +401,7 @@ tests_unit_test_udp_sharing_CFLAGS = $(unit_cflags)
 tests_unit_test_udp_sharing_LDADD = $(relay_ldadd)
 
 include tests/unit/local-host.mk
+include tests/unit/local-ctl.mk
 
 # Fuzz targets, built here with a plain main that replays the kept corpus.
 check_PROGRAMS += tests/fuzz/replay_proxy_header
@@ -405,23 +462,36 @@ integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
 	tests/integration/accesslog.py \
+	tests/integration/ctl.py \
 	tests/integration/daemon.py \
 	tests/integration/faults.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
+	tests/integration/journal.py \
 	tests/integration/load.py \
+	tests/integration/metrics.py \
 	tests/integration/network.py \
+	tests/integration/pass_sockets.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
 	tests/integration/raised.py \
+	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
+	tests/integration/terminal.py \
 	tests/integration/test_balancers.py \
 	tests/integration/test_counters.py \
+	tests/integration/test_ctl.py \
+	tests/integration/test_ctl_top.py \
 	tests/integration/test_dial.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
+	tests/integration/test_heartbeat.py \
+	tests/integration/test_log_journal.py \
+	tests/integration/test_metrics.py \
+	tests/integration/test_metrics_http.py \
+	tests/integration/test_notify.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \
 	tests/integration/test_plugin_accesslog_journal.py \
@@ -446,6 +516,7 @@ integration_files = \
 	tests/integration/test_reload_storm.py \
 	tests/integration/test_reset.py \
 	tests/integration/test_service.py \
+	tests/integration/test_socket_activation.py \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
 	tests/integration/test_udp_balancers.py \

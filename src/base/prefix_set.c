@@ -83,6 +83,16 @@ int prefix_parse(const char *text, struct prefix *prefix)
 	return 0;
 }
 
+bool prefix_contains(const struct prefix *prefix, const struct address *address)
+{
+	unsigned whole = prefix->length / 8, rest = prefix->length % 8;
+
+	if (address->family == ADDRESS_NONE || address->family != prefix->address.family ||
+	    memcmp(address->ip, prefix->address.ip, whole) != 0)
+		return false;
+	return rest == 0 || (address->ip[whole] ^ prefix->address.ip[whole]) >> (8 - rest) == 0;
+}
+
 struct prefix_set *prefix_set_create(void)
 {
 	return calloc(1, sizeof(struct prefix_set));

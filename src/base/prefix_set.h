@@ -24,6 +24,9 @@ struct prefix {
  */
 int prefix_parse(const char *text, struct prefix *prefix);
 
+/* The port is ignored; ADDRESS_NONE is in no prefix. */
+bool prefix_contains(const struct prefix *prefix, const struct address *address);
+
 struct prefix_set;
 
 struct prefix_set *prefix_set_create(void);      /* NULL when out of memory */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many sessions and flows the descriptors allow, decided once, at the start: none is begun
+ * How many sessions and flows the descriptors allow, decided at the start, and what a reload's new
+ * listeners take of that: none is begun
  * whose descriptor would be missing, and a flood of UDP clients leaves those of TCP alone.
  */
 #include <errno.h>
@@ -8,6 +9,10 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/report.h"
+#include "daemon/control.h"
+#include "daemon/listeners.h"
+#include "daemon/metrics_http.h"
 #include "daemon/server_state.h"
 #include "os/descriptors.h"
 #include "os/log.h"
@@ -33,11 +38,10 @@ static bool is_udp(const struct server *server, size_t listener)
 	return server->generation->config.listeners[listener].relay.protocol == RELAY_PROTOCOL_UDP;
 }
 
-/* All workers' sockets of a listener. */
+/* All sockets of a listener. */
 static unsigned count_sockets(const struct server *server, size_t listener)
 {
-	return (unsigned)server->generation->config.listeners[listener].listen_count *
-	       server->worker_count;
+	return generation_listener_sockets(&server->generation->listeners[listener]);
 }
 
 static unsigned count_udp_listeners(const struct server *server)
@@ -60,9 +64,10 @@ static unsigned count_quota(const struct server *server, size_t listener)
 /* What is open, or will be, however few clients there are. */
 static unsigned count_fixed(const struct server *server)
 {
-	unsigned fixed = descriptors_open() + SPARE_DESCRIPTORS;
+	unsigned fixed = descriptors_open() + control_count_descriptors(server) + SPARE_DESCRIPTORS;
 
 	fixed += server->worker_count * (DESCRIPTORS_PER_WORKER + 2 * server->pipes_per_worker);
+	fixed += metrics_http_descriptors(server);
 	fixed += 2 * DESCRIPTORS_PER_PLUGIN * (unsigned)server->generation->config.plugins.count;
 	for (size_t i = 0; i < server->generation->config.listener_count; i++) {
 		const struct config_listener *listener = &server->generation->config.listeners[i];
@@ -105,25 +110,11 @@ static unsigned fair_share(const struct server *server, unsigned descriptors, un
 	return share > 0 ? share : 1;
 }
 
-/* Each of the listener's sockets is a member of its quota. */
-static void join_quota(struct server *server, size_t listener)
-{
-	struct flow_quota *quota = &server->flow_quotas[listener];
-	struct flow_quota_member *member = quota->members;
-
-	for (size_t i = 0; i < server->sockets_per_worker * server->worker_count; i++) {
-		if (server->sockets[i].listener != listener)
-			continue;
-		server->sockets[i].quota = quota;
-		server->sockets[i].quota_member = member++;
-	}
-}
-
 static int make_quota(struct server *server, size_t listener, unsigned share)
 {
 	unsigned asked = max_flows_of(server, listener);
 	unsigned limit = asked < share ? asked : share;
-	int error = flow_quota_init(&server->flow_quotas[listener], limit,
+	int error = flow_quota_init(&server->generation->listeners[listener].share->flows, limit,
 				    count_sockets(server, listener));
 
 	if (error < 0) {
@@ -131,7 +122,6 @@ static int make_quota(struct server *server, size_t listener, unsigned share)
 			  LOG_ERRNO("error", error));
 		return -1;
 	}
-	join_quota(server, listener);
 	if (limit < asked)
 		log_warning("listener", "fewer flows than max_flows: descriptors are short",
 			    LOG_TEXT("name", server->generation->config.listeners[listener].name),
@@ -157,19 +147,19 @@ static int plan_flows(struct server *server, unsigned descriptors, unsigned *tak
 	struct siphash_key secret;
 
 	*taken = 0;
-	if (listeners == 0)
-		return 0;
-	share = fair_share(server, descriptors, listeners);
+	share = listeners > 0 ? fair_share(server, descriptors, listeners) : 0;
 	for (size_t i = 0; i < server->generation->config.listener_count; i++) {
 		if (!is_udp(server, i))
 			continue;
 		if (make_quota(server, i, share) < 0)
 			return -1;
-		*taken += atomic_load(&server->flow_quotas[i].flows.limit);
+		*taken += atomic_load(&server->generation->listeners[i].share->flows.flows.limit);
 	}
 	if (make_secret(&secret) < 0)
 		return -1;
-	if (udp_claims_init(&server->udp_claims, *taken, &secret) == 0)
+	/* A reload may bring more flows: half of the descriptors at most. */
+	if (udp_claims_init(&server->udp_claims, *taken > 0 ? *taken : descriptors / 2, &secret) ==
+	    0)
 		return 0;
 	log_error("daemon", "out of memory");
 	return -1;
@@ -181,7 +171,7 @@ static void plan_sessions(struct server *server, unsigned descriptors)
 
 	atomic_store(&server->descriptors.limit, sessions > 0 ? sessions : 1);
 	for (size_t i = 0; i < server->generation->config.listener_count; i++)
-		atomic_store(&server->listener_budgets[i].limit,
+		atomic_store(&server->generation->listeners[i].share->sessions.limit,
 			     server->generation->config.listeners[i].relay.max_sessions);
 }
 
@@ -202,5 +192,83 @@ int capacity_plan(struct server *server)
 	if (plan_flows(server, for_flows, &flows) < 0)
 		return -1;
 	plan_sessions(server, left > flows ? left - flows : 0);
+	return 0;
+}
+
+/* Takes descriptors from the sessions' that nobody uses now. False: there are not so many. */
+static bool charge(struct server *server, unsigned descriptors, struct budget **from,
+		   unsigned *charged)
+{
+	unsigned sessions = (descriptors + DESCRIPTORS_PER_SESSION - 1) / DESCRIPTORS_PER_SESSION;
+	unsigned limit = atomic_load(&server->descriptors.limit);
+
+	if (sessions >= limit || sessions > limit - atomic_load(&server->descriptors.used))
+		return false;
+	atomic_fetch_sub(&server->descriptors.limit, sessions);
+	*from = &server->descriptors;
+	*charged = sessions;
+	return true;
+}
+
+static int no_descriptors(const struct config_listener *listener, struct report *mistakes)
+{
+	report_add(mistakes,
+		   "%s: listener \"%s\": no descriptors are left for it; raise LimitNOFILE of the "
+		   "unit, or ulimit -n, and restart",
+		   listener->where, listener->name);
+	return -EINVAL;
+}
+
+/* At most half of what is left: a new listener must not starve the others. */
+static int admit_flows(struct server *server, struct generation *generation, size_t index,
+		       struct report *mistakes)
+{
+	const struct config_listener *listener = &generation->config.listeners[index];
+	struct listener_share *share = generation->listeners[index].share;
+	unsigned sockets = generation_listener_sockets(&generation->listeners[index]);
+	unsigned beside = sockets > 1 ? sockets + FLOW_QUOTA_OVERDRAFT : 1;
+	unsigned limit = atomic_load(&server->descriptors.limit);
+	unsigned used = atomic_load(&server->descriptors.used);
+	unsigned left = used < limit ? (limit - used) / 2 * DESCRIPTORS_PER_SESSION : 0;
+	unsigned flows = listener->relay.udp.max_flows;
+
+	if (left <= beside)
+		return no_descriptors(listener, mistakes);
+	if (flows > left - beside) {
+		flows = left - beside;
+		report_add(&generation->config.remarks,
+			   "%s: listener \"%s\": %u flows instead of max_flows, descriptors are "
+			   "short; raise LimitNOFILE of the unit, or ulimit -n, and restart",
+			   listener->where, listener->name, flows);
+	}
+	if (!charge(server, flows + beside, &share->descriptors, &share->charged))
+		return no_descriptors(listener, mistakes);
+	if (flow_quota_init(&share->flows, flows, sockets) == 0)
+		return 0;
+	report_add(mistakes, "listener \"%s\": out of memory or descriptors", listener->name);
+	return -EINVAL;
+}
+
+int capacity_admit(struct server *server, struct generation *generation,
+		   const struct generation *before, struct report *mistakes)
+{
+	const struct config *config = &generation->config;
+
+	for (size_t i = 0; i < config->listener_count; i++) {
+		struct generation_listener *listener = &generation->listeners[i];
+
+		for (size_t j = 0; j < listener->listening_count; j++) {
+			struct listening *listening = listener->listenings[j];
+
+			if (!listening->handed && listening->descriptors == NULL &&
+			    !charge(server, listening->socket_count, &listening->descriptors,
+				    &listening->charged))
+				return no_descriptors(&config->listeners[i], mistakes);
+		}
+		if (config->listeners[i].relay.protocol == RELAY_PROTOCOL_UDP &&
+		    listeners_forerunner(&before->config, config, i) == LISTENERS_NONE &&
+		    admit_flows(server, generation, i, mistakes) < 0)
+			return -EINVAL;
+	}
 	return 0;
 }

@@ -12,7 +12,8 @@
 
 #include "base/source_policy.h"
 
-#define LISTEN_FORMS "0.0.0.0:8443, [::]:8443 or *:8443"
+#define LISTEN_FORMS   "0.0.0.0:8443, [::]:8443 or *:8443"
+#define LOOPBACK_FORMS "an address such as 127.0.0.1:9464 or [::1]:9464"
 
 /* The reasons, in the words that fit where the address stands. */
 struct phrases {
@@ -30,6 +31,14 @@ static const struct phrases listen_phrases = {
 	.bad_port = "the port is out of range; write 1 to 65535",
 	.no_brackets = "an IPv6 address with a port takes brackets; write one such as [::]:8443",
 	.bad = "not an address with a port; write one such as " LISTEN_FORMS,
+};
+
+static const struct phrases loopback_phrases = {
+	.host_name = "host names are not resolved; write " LOOPBACK_FORMS,
+	.no_port = "the port is missing; write " LOOPBACK_FORMS,
+	.bad_port = "the port is out of range; write 1 to 65535",
+	.no_brackets = "an IPv6 address with a port takes brackets; write one such as [::1]:9464",
+	.bad = "not an address with a port; write " LOOPBACK_FORMS,
 };
 
 static const struct phrases ipv4_phrases = {
@@ -106,6 +115,21 @@ const char *config_parse_listen(const char *text, struct listen_endpoint *endpoi
 		return listen_phrases.bad;
 	endpoint->both_families = true;
 	return parse_endpoint(both, &listen_phrases, &endpoint->address);
+}
+
+const char *config_parse_loopback(const char *text, struct address *address)
+{
+	static const struct source_own nothing;
+	const char *wrong = parse_endpoint(text, &loopback_phrases, address);
+	enum close_reason reason;
+
+	if (wrong != NULL)
+		return wrong;
+	if (!source_policy_permits(address, NULL, &nothing, &reason) &&
+	    reason == CLOSE_SOURCE_LOOPBACK)
+		return NULL;
+	return "anybody who can reach it could read there, and there is no password; write a "
+	       "loopback address such as 127.0.0.1:9464 or [::1]:9464";
 }
 
 /*

@@ -13,6 +13,9 @@
 /* "192.0.2.1:80", "[2001:db8::1]:80" (IPv6 alone), "*:80" (both families). */
 const char *config_parse_listen(const char *text, struct listen_endpoint *endpoint);
 
+/* An address that only this host reaches, for what has no password. */
+const char *config_parse_loopback(const char *text, struct address *address);
+
 /* An upstream of that family, an address that a host can have; its port is not 0. */
 const char *config_parse_forward(const char *text, enum address_family family,
 				 struct address *address);

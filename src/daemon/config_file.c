@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A libconfig file becomes a struct config: the file as a whole, the settings at its top and in
- * `log`. Listeners are read in config_listener.c, plain values in config_value.c.
+ * `log`. Listeners are read in config_listener.c, the ways to ask a running mmproxy in
+ * config_service.c, plain values in config_value.c.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -48,32 +49,37 @@ static void read_log_format(struct config_loader *loader, config_setting_t *sett
 			       config_setting_get_string(setting));
 }
 
-/* There is one target so far, so there is nothing to keep. */
 static void read_log_target(struct config_loader *loader, config_setting_t *setting,
 			    const struct setting *known, void *field)
 {
-	(void)field;
-	if (config_setting_type(setting) == CONFIG_TYPE_STRING &&
-	    strcmp(config_setting_get_string(setting), "journal") == 0)
-		config_mistake(loader, setting, "\"journal\" is not built yet; write \"stderr\"");
-	else
-		config_get_choice(loader, setting, known);
+	int choice = config_get_choice(loader, setting, known);
+
+	if (choice >= 0)
+		*(enum log_target *)field = (enum log_target)choice;
 }
 
 static const struct config_rule log_rules[SETTING_COUNT] = {
 	[SETTING_log_level] = {read_log_level, offsetof(struct log_options, level)},
 	[SETTING_log_format] = {read_log_format, offsetof(struct log_options, format)},
-	[SETTING_log_target] = {read_log_target, 0},
+	[SETTING_log_target] = {read_log_target, offsetof(struct log_options, target)},
 };
 
 static void read_log(struct config_loader *loader, config_setting_t *setting,
 		     const struct setting *known, void *field)
 {
+	const struct log_options *options = field;
+
 	(void)known;
-	if (config_setting_is_group(setting))
-		config_read_group(loader, setting, SETTING_SCOPE_log, log_rules, field);
-	else
+	if (!config_setting_is_group(setting)) {
 		config_mistake(loader, setting, "wrong type; write log = { level = \"info\"; }");
+		return;
+	}
+	config_read_group(loader, setting, SETTING_SCOPE_log, log_rules, field);
+	if (options->target == LOG_TARGET_JOURNAL &&
+	    config_setting_get_member(setting, "format") != NULL)
+		config_remark(loader, config_setting_get_member(setting, "format"),
+			      "it has no effect with target = \"journal\", which has a field for "
+			      "each; remove it");
 }
 
 static const struct config_rule top_rules[SETTING_COUNT] = {
@@ -82,6 +88,8 @@ static const struct config_rule top_rules[SETTING_COUNT] = {
 	[SETTING_top_group] = {config_read_text, offsetof(struct config, group)},
 	[SETTING_top_drain_timeout] = {config_read_seconds, offsetof(struct config, drain_timeout)},
 	[SETTING_top_log] = {read_log, offsetof(struct config, log)},
+	[SETTING_top_control] = {config_read_control, offsetof(struct config, control)},
+	[SETTING_top_metrics] = {config_read_metrics, 0},
 	[SETTING_top_plugins] = {config_read_plugins, offsetof(struct config, plugins)},
 	[SETTING_top_listeners] = {config_read_listeners, 0},
 };

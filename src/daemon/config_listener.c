@@ -181,8 +181,10 @@ static void check_required(struct config_loader *loader, const config_setting_t 
 		config_mistake_missing(loader, group, "name",
 				       "write one for the logs, such as name = \"web\"");
 	if (!config_group_has(group, SETTING_SCOPE_listener, "listen"))
-		config_mistake_missing(loader, group, "listen",
-				       "write where to listen, such as listen = \"*:8443\"");
+		config_remark(
+			loader, group,
+			"no listen: it takes sockets that the service manager passes under its "
+			"name, and no others");
 	if (!config_group_has(group, SETTING_SCOPE_listener, "forward"))
 		config_mistake_missing(loader, group, "forward",
 				       "write where to connect, such as forward = { ipv4 = "

@@ -95,6 +95,12 @@ void config_out_of_memory(struct config_loader *loader, const config_setting_t *
 void config_read_listeners(struct config_loader *loader, config_setting_t *setting,
 			   const struct setting *known, void *field);
 
+/* config_service.c: `control`, whose field is the struct config_control, and `metrics`. */
+void config_read_control(struct config_loader *loader, config_setting_t *setting,
+			 const struct setting *known, void *field);
+void config_read_metrics(struct config_loader *loader, config_setting_t *setting,
+			 const struct setting *known, void *field);
+
 /* config_endpoints.c: `listen`, whose field is the struct config_listener. */
 void config_read_listen(struct config_loader *loader, config_setting_t *setting,
 			const struct setting *known, void *field);

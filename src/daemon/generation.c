@@ -5,11 +5,16 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "daemon/listening.h"
 #include "host/plugin_set.h"
 
 static void generation_free(struct generation *generation)
 {
 	plugin_set_destroy(generation->plugins);
+	for (size_t i = 0; generation->listeners != NULL && i < generation->config.listener_count;
+	     i++)
+		generation_listener_finish(&generation->listeners[i]);
+	free(generation->listeners);
 	config_finish(&generation->config);
 	free(generation);
 }

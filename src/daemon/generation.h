@@ -14,6 +14,7 @@
 #include "base/refcount.h"
 #include "daemon/config.h"
 
+struct generation_listener;
 struct plugin_set;
 
 /* Generations that nobody holds any more, on their way to the main thread. */
@@ -28,7 +29,9 @@ struct generation {
 	uint64_t number; /* 1 for the one that the process started with */
 	struct config config;
 	struct plugin_set *plugins; /* NULL until they are opened */
-	struct list link;           /* of the retirement */
+	struct generation_listener
+		*listeners; /* one for each of the configuration; NULL until then */
+	struct list link;   /* of the retirement */
 	struct generation_retirement *retirement;
 };
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reload: load everything anew beside what runs, and put it in place only when it is sound and
- * needs nothing that was decided at the start. Live sessions keep the generation that accepted
- * them.
+ * Reload: load everything anew beside what runs, open what it needs, and put it in place only when
+ * all of that has worked. Live sessions keep the generation that accepted them.
  */
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/report.h"
+#include "daemon/control.h"
+#include "daemon/listeners.h"
 #include "daemon/plugins.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
@@ -45,26 +48,38 @@ static void compare_udp(const struct relay_settings *old, const struct relay_set
 		demand_restart(report, where, "udp.max_flows");
 }
 
+/* Where a listener goes on, its sockets stay as they are. */
 static void compare_listeners(const struct config_listener *old, const struct config_listener *new,
 			      struct report *report)
 {
-	if (!text_equal(old->name, new->name))
-		demand_restart(report, new->where, "name");
-	if (!same_endpoints(old, new))
-		demand_restart(report, new->where, "listen");
-	if (old->relay.protocol != new->relay.protocol)
-		demand_restart(report, new->where, "protocol");
-	else if (new->relay.protocol == RELAY_PROTOCOL_UDP)
+	if (new->relay.protocol == RELAY_PROTOCOL_UDP) {
 		compare_udp(&old->relay, &new->relay, new->where, report);
-	else if (old->socket.backlog != new->socket.backlog)
+		if (!same_endpoints(old, new))
+			demand_restart(report, new->where, "listen");
+	} else if (old->socket.backlog != new->socket.backlog) {
 		demand_restart(report, new->where, "backlog");
+	}
 	if (old->socket.freebind != new->socket.freebind)
 		demand_restart(report, new->where, "freebind");
 	if (!text_equal(old->device, new->device))
 		demand_restart(report, new->where, "device");
 }
 
-/* What cannot change without new sockets, threads or privileges. */
+/* A group that is gone has no place of its own any more. */
+static void compare_control(const struct config_control *old, const struct config_control *new,
+			    struct report *report)
+{
+	const char *where = new->where != NULL ? new->where : "configuration";
+
+	if (!text_equal(old->socket, new->socket))
+		demand_restart(report, where, "control.socket");
+	if (old->mode != new->mode)
+		demand_restart(report, where, "control.mode");
+	if (!text_equal(old->group, new->group))
+		demand_restart(report, where, "control.group");
+}
+
+/* What cannot change without new threads or privileges. */
 static void compare(const struct config *old, const struct config *new, struct report *report)
 {
 	if (old->workers_given != new->workers_given ||
@@ -76,32 +91,55 @@ static void compare(const struct config *old, const struct config *new, struct r
 		demand_restart(report, "configuration", "group");
 	if (old->log.format != new->log.format)
 		demand_restart(report, "configuration", "log.format");
-	if (old->listener_count != new->listener_count) {
-		demand_restart(report, "configuration", "listeners");
-		return;
+	if (old->log.target != new->log.target)
+		demand_restart(report, "configuration", "log.target");
+	compare_control(&old->control, &new->control, report);
+	if (!address_equal(&old->metrics_listen, &new->metrics_listen))
+		demand_restart(report,
+			       new->metrics_where != NULL ? new->metrics_where : "configuration",
+			       "metrics.listen");
+	for (size_t i = 0; i < new->listener_count; i++) {
+		size_t forerunner = listeners_forerunner(old, new, i);
+
+		if (forerunner != LISTENERS_NONE)
+			compare_listeners(&old->listeners[forerunner], &new->listeners[i], report);
 	}
-	for (size_t i = 0; i < new->listener_count; i++)
-		compare_listeners(&old->listeners[i], &new->listeners[i], report);
 }
 
-static void put_in_place(struct server *server, struct generation *generation)
+/* What each worker is to be told: all of it, or NULL. */
+static struct worker_update **prepare_updates(struct server *server, struct generation *generation)
+{
+	struct worker_update **updates =
+		calloc(server->worker_count, sizeof(struct worker_update *));
+	unsigned count = 0;
+
+	while (updates != NULL && count < server->worker_count &&
+	       (updates[count] = listeners_update(server, generation, count)) != NULL)
+		count++;
+	if (updates != NULL && count == server->worker_count)
+		return updates;
+	while (count > 0)
+		worker_update_destroy(updates[--count]);
+	free(updates);
+	return NULL;
+}
+
+/* Nothing in here can fail: the new generation is in force everywhere, or nowhere. */
+static void put_in_place(struct server *server, struct generation *generation,
+			 struct worker_update **updates)
 {
 	const struct config *config = &generation->config;
 
 	for (size_t i = 0; i < config->listener_count; i++) {
-		/* What bounds a UDP listener has not changed: udp.max_flows needs a restart. */
 		if (config->listeners[i].relay.protocol == RELAY_PROTOCOL_TCP)
-			atomic_store(&server->listener_budgets[i].limit,
+			atomic_store(&generation->listeners[i].share->sessions.limit,
 				     config->listeners[i].relay.max_sessions);
 	}
-	for (unsigned i = 0; i < server->worker_count; i++) {
-		/* A worker that cannot be told keeps what it has: old, but whole. */
-		if (worker_send_generation(&server->workers[i], generation) == 0)
-			server->adoptions_awaited++;
-		else
-			log_error("config", "a worker could not be told: out of memory",
-				  LOG_NUMBER("worker", i));
-	}
+	for (unsigned i = 0; i < server->worker_count; i++)
+		worker_send_update(&server->workers[i], updates[i]);
+	free(updates);
+	server->adoptions_awaited += server->worker_count;
+	listeners_handed(generation, server->generation);
 	log_set_level(config->log.level);
 	generation_drop(server->generation);
 	server->generation = generation;
@@ -111,9 +149,11 @@ static void put_in_place(struct server *server, struct generation *generation)
 void reload_adopted(struct server *server, uint64_t workers)
 {
 	server->adoptions_awaited -= workers;
-	if (server->adoptions_awaited == 0)
-		log_info("config", "reloaded",
-			 LOG_NUMBER("generation", server->generation->number));
+	if (server->adoptions_awaited > 0)
+		return;
+	log_info("config", "reloaded", LOG_NUMBER("generation", server->generation->number));
+	announce_reloaded(server);
+	control_reloaded(server);
 }
 
 void reload_log_mistakes(const struct report *report)
@@ -129,7 +169,7 @@ static void log_failure(const struct report *report)
 		  LOG_NUMBER("mistakes", report->count));
 }
 
-/* With its plugins open; NULL after lines in the report. */
+/* With its sockets and its plugins open; NULL after lines in the report. */
 static struct generation *next_generation(struct server *server, struct config *config,
 					  struct report *report)
 {
@@ -140,18 +180,36 @@ static struct generation *next_generation(struct server *server, struct config *
 		report_add(report, "configuration: out of memory");
 		return NULL;
 	}
-	if (plugins_open(&server->plugins, generation, report) == 0)
+	if (listeners_prepare(server, generation, server->generation, report) == 0 &&
+	    capacity_admit(server, generation, server->generation, report) == 0 &&
+	    plugins_open(&server->plugins, generation, report) == 0)
 		return generation;
 	generation_drop(generation);
 	return NULL;
+}
+
+static void keep_outcome(struct server *server, const struct report *mistakes)
+{
+	struct reload_history *reloads = &server->reloads;
+
+	report_finish(&reloads->mistakes);
+	for (size_t i = 0; i < mistakes->count; i++)
+		report_add(&reloads->mistakes, "%s", mistakes->lines[i]);
+	reloads->last = (uint64_t)time(NULL);
+	if (mistakes->count == 0)
+		reloads->loaded = reloads->last;
+	else
+		reloads->failed++;
 }
 
 int reload_run(struct server *server, struct report *mistakes)
 {
 	const struct server_options *options = server->options;
 	struct generation *generation = NULL;
+	struct worker_update **updates = NULL;
 	struct config config = {0};
 
+	announce_reloading(server);
 	if (server->stopping) {
 		report_add(mistakes, "configuration: not loaded again, mmproxy is stopping");
 	} else if (options->reload_config(options->user_data, &config, mistakes) == 0) {
@@ -160,11 +218,20 @@ int reload_run(struct server *server, struct report *mistakes)
 			generation = next_generation(server, &config, mistakes);
 	}
 	config_finish(&config);
-	if (generation == NULL) {
+	if (generation != NULL) {
+		updates = prepare_updates(server, generation);
+		if (updates == NULL)
+			report_add(mistakes, "configuration: out of memory or descriptors");
+	}
+	keep_outcome(server, mistakes);
+	if (updates == NULL) {
+		if (generation != NULL)
+			generation_drop(generation);
 		log_failure(mistakes);
+		announce_reload_failed(server);
 		return -EINVAL;
 	}
-	put_in_place(server, generation);
+	put_in_place(server, generation, updates);
 	config_log_remarks(&generation->config);
 	return 0;
 }

@@ -13,8 +13,11 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "daemon/control.h"
+#include "daemon/metrics_http.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 #include "os/sys.h"
@@ -91,8 +94,10 @@ uint64_t server_count_sessions(const struct server *server)
 {
 	uint64_t sessions = atomic_load(&server->descriptors.used);
 
-	for (size_t i = 0; i < server->listener_count; i++)
-		sessions += atomic_load(&server->flow_quotas[i].flows.used);
+	for (const struct list *link = server->shares.next; link != &server->shares;
+	     link = link->next)
+		sessions += atomic_load(
+			&container_of(link, struct listener_share, link)->flows.flows.used);
 	return sessions;
 }
 
@@ -118,6 +123,7 @@ void server_drain(struct server *server)
 	for (unsigned i = 0; i < server->worker_count; i++)
 		worker_send_drain(&server->workers[i]);
 	loop_timer_set(&server->loop, &server->drain_timer, drain_timeout);
+	announce_stopping(server);
 }
 
 static void drain_expired(struct timer *timer)
@@ -168,6 +174,7 @@ static void done_ready(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (eventfd_read(server->done, &ended) == 0)
 		server->workers_alive -= (unsigned)ended;
+	control_worker_ended(server);
 	if (server->workers_alive == 0)
 		loop_stop(&server->loop);
 }
@@ -266,32 +273,7 @@ int server_watch(struct server *server)
 			return -1;
 		}
 	}
-	return 0;
-}
-
-static void log_listener(const struct server *server, size_t index)
-{
-	static const char *const framings[] = {"every", "first", "spp"};
-	const struct config_listener *listener = &server->generation->config.listeners[index];
-	const struct flow_quota *quota = &server->flow_quotas[index];
-	bool udp = listener->relay.protocol == RELAY_PROTOCOL_UDP;
-
-	for (size_t i = 0; i < listener->listen_count; i++)
-		log_info("listener", "listening", LOG_TEXT("name", listener->name),
-			 LOG_TEXT("protocol", udp ? "udp" : "tcp"),
-			 LOG_ADDRESS("listen", &listener->listen[i].address),
-			 LOG_ADDRESS("forward_ipv4", &listener->relay.forward_ipv4),
-			 LOG_ADDRESS("forward_ipv6", &listener->relay.forward_ipv6),
-			 udp ? LOG_TEXT("framing", framings[listener->relay.udp.framing])
-			     : LOG_NOTHING,
-			 udp ? LOG_NUMBER("max_flows", atomic_load(&quota->flows.limit))
-			     : LOG_NOTHING,
-			 LOG_NUMBER("workers", server->worker_count));
-	if (listener->any_by_default)
-		log_warning("listener",
-			    "any balancer may connect and name any client: give the balancers' "
-			    "addresses with --allowed-subnets",
-			    LOG_TEXT("name", listener->name));
+	return control_watch(server);
 }
 
 static void log_ready(const struct server *server)
@@ -301,8 +283,14 @@ static void log_ready(const struct server *server)
 
 	config_log_remarks(config);
 	for (size_t i = 0; i < config->listener_count; i++) {
-		log_listener(server, i);
-		tcp = tcp || config->listeners[i].relay.protocol == RELAY_PROTOCOL_TCP;
+		const struct config_listener *listener = &config->listeners[i];
+
+		tcp = tcp || listener->relay.protocol == RELAY_PROTOCOL_TCP;
+		if (listener->any_by_default)
+			log_warning("listener",
+				    "any balancer may connect and name any client: give the "
+				    "balancers' addresses with --allowed-subnets",
+				    LOG_TEXT("name", listener->name));
 	}
 	log_info("daemon", "ready", LOG_TEXT("version", PACKAGE_VERSION),
 		 LOG_NUMBER("workers", server->worker_count),
@@ -337,13 +325,12 @@ static void end_plugins(struct server *server)
 static void server_finish(struct server *server)
 {
 	end_workers(server);
+	heartbeat_finish(server);
 	worker_returns_finish(&server->returns);
+	control_finish(server);
 	end_plugins(server);
-	for (size_t i = 0;
-	     server->sockets != NULL && i < server->sockets_per_worker * server->worker_count;
-	     i++) {
-		close_if_open(server->sockets[i].fd);
-	}
+	metrics_http_stop(server);
+	passed_sockets_finish(&server->passed);
 	close_if_open(server->signals);
 	close_if_open(server->done);
 	close_if_open(server->adopted);
@@ -352,14 +339,10 @@ static void server_finish(struct server *server)
 	server->retirement.wake = -1;
 	loop_finish(&server->loop);
 	free(server->workers);
-	free(server->sockets);
-	for (size_t i = 0; server->flow_quotas != NULL && i < server->listener_count; i++)
-		flow_quota_finish(&server->flow_quotas[i]);
 	udp_claims_finish(&server->udp_claims);
-	free(server->flow_quotas);
-	free(server->listener_budgets);
 	generation_retirement_finish(&server->retirement);
 	plugin_host_finish(&server->plugins);
+	report_finish(&server->reloads.mistakes);
 }
 
 static int server_init(struct server *server, const struct server_options *options)
@@ -375,7 +358,8 @@ static int server_init(struct server *server, const struct server_options *optio
 	server->generation = generation_create(options->config, 1, &server->retirement);
 	if (server->generation == NULL)
 		return -1;
-	server->listener_count = server->generation->config.listener_count;
+	list_init(&server->shares);
+	server->started = server->reloads.loaded = (uint64_t)time(NULL);
 	if (worker_returns_init(&server->returns) < 0) {
 		worker_returns_finish(&server->returns);
 		generation_drop(server->generation);
@@ -405,7 +389,9 @@ int server_run(const struct server_options *options)
 	}
 	if (startup_run(&server) == 0) {
 		log_ready(&server);
+		announce_ready(&server);
 		loop_run(&server.loop);
+		control_close(&server);
 		end_workers(&server);
 		end_plugins(&server);
 		log_counters(&server);

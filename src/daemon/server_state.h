@@ -3,6 +3,7 @@
  * What the main thread owns, shared by the files that make up the server:
  *
  *   startup.c  the start sequence, stage by stage
+ *   listeners.c what is listened on
  *   capacity.c how many sessions and flows there may be
  *   server.c   the main loop: signals, drain, the end
  *   reload.c   a new generation in place of the old
@@ -12,14 +13,28 @@
 
 #include <stddef.h>
 
+#include "base/report.h"
+#include "daemon/announce.h"
 #include "daemon/generation.h"
+#include "daemon/heartbeat.h"
+#include "daemon/listening.h"
 #include "daemon/server.h"
 #include "daemon/worker.h"
 #include "host/plugin_host.h"
 #include "os/loop.h"
+#include "os/passed_sockets.h"
 #include "relay/budget.h"
-#include "relay/flow_quota.h"
 #include "relay/udp_claims.h"
+
+struct control;
+struct metrics_http;
+
+struct reload_history {
+	uint64_t loaded;        /* when the generation in force was, Unix time in seconds */
+	uint64_t last;          /* when somebody last asked; 0: nobody has */
+	uint64_t failed;        /* how many */
+	struct report mistakes; /* of the last; none: it went well */
+};
 
 struct server {
 	const struct server_options *options;
@@ -27,16 +42,16 @@ struct server {
 	struct generation_retirement retirement;
 	struct plugin_host plugins;
 	struct loop loop;
-	size_t listener_count; /* a reload does not change it */
-
+	uint64_t started; /* Unix time in seconds */
 	unsigned descriptor_limit;
 	unsigned pipes_per_worker;
-	struct budget descriptors;       /* of TCP sessions */
-	struct budget *listener_budgets; /* one a listener, for TCP */
-	struct flow_quota *flow_quotas;  /* one a listener, for UDP */
+	struct budget descriptors; /* of TCP sessions */
 	struct udp_claims udp_claims;
-	struct worker_socket *sockets; /* opened by the start sequence; then the workers' */
-	size_t sockets_per_worker;
+	struct list shares; /* what each listener's sessions share, also of those that drain */
+	struct passed_sockets passed; /* by the service manager */
+	uint64_t last_socket;         /* the newest listening socket's id */
+
+	struct metrics_http *metrics_http; /* NULL: none */
 
 	struct worker *workers;
 	struct worker_returns returns;
@@ -54,15 +69,26 @@ struct server {
 	struct loop_source retired_source;
 	struct loop_source returns_source;
 	uint64_t adoptions_awaited;
+	struct heartbeat heartbeat;
+	struct announcements announcements;
 	struct timer drain_timer;
 	struct timer addresses_timer; /* another try at reading this host's addresses */
 	bool stopping;
+
+	struct control *control; /* NULL: there is no control socket */
+	struct reload_history reloads;
 };
 
 /* Both: 0, or -1 after an error line in the log. */
 int startup_run(struct server *server);   /* startup.c */
 int capacity_plan(struct server *server); /* capacity.c: a stage of the start */
-int server_watch(struct server *server);  /* server.c: a stage of the start */
+/*
+ * capacity.c, at a reload: descriptors for what `generation` has and `before` has not. Returns 0,
+ * or -EINVAL after a line; what was set aside goes back with the generation.
+ */
+int capacity_admit(struct server *server, struct generation *generation,
+		   const struct generation *before, struct report *mistakes);
+int server_watch(struct server *server); /* server.c: a stage of the start */
 
 /* server.c */
 /* Sessions and flows alive now, in all workers. */

@@ -8,6 +8,8 @@
 enum setting_scope {
 	SETTING_SCOPE_top,
 	SETTING_SCOPE_log,
+	SETTING_SCOPE_control,
+	SETTING_SCOPE_metrics,
 	SETTING_SCOPE_listener,
 	SETTING_SCOPE_forward,
 	SETTING_SCOPE_udp,

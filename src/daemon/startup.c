@@ -13,6 +13,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/report.h"
+#include "daemon/control.h"
+#include "daemon/listeners.h"
+#include "daemon/metrics_http.h"
 #include "daemon/plugins.h"
 #include "daemon/server_state.h"
 #include "host/host_functions.h"
@@ -40,67 +44,19 @@ static int stage_capability(struct server *server)
 	return -1;
 }
 
-static int open_socket(struct server *server, size_t listener_index, size_t endpoint_index,
-		       enum listen_sharing sharing, struct worker_socket *socket)
-{
-	const struct config *config = &server->generation->config;
-	const struct config_listener *listener = &config->listeners[listener_index];
-	const struct listen_endpoint *endpoint = &listener->listen[endpoint_index];
-	const char *step;
-
-	*socket = (struct worker_socket){
-		.listener = listener_index,
-		.budget = &server->listener_budgets[listener_index],
-	};
-	socket->fd = listener->relay.protocol == RELAY_PROTOCOL_UDP
-			     ? listen_open_udp(endpoint, &listener->socket, sharing, &step)
-			     : listen_open_tcp(endpoint, &listener->socket, sharing, &step);
-	if (socket->fd >= 0)
-		return 0;
-	log_error("listener", "cannot listen", LOG_TEXT("name", listener->name),
-		  LOG_TEXT("where", listener->where), LOG_ADDRESS("listen", &endpoint->address),
-		  LOG_TEXT("step", step), LOG_TEXT("error", strerror(-socket->fd)),
-		  listener->device != NULL ? LOG_TEXT("device", listener->device) : LOG_NOTHING,
-		  socket->fd == -EACCES && endpoint->address.port < 1024
-			  ? LOG_TEXT("hint", "ports below 1024 need a start as root, or a "
-					     "socket unit")
-			  : LOG_NOTHING);
-	return -1;
-}
-
 static int stage_listeners(struct server *server)
 {
-	const struct config *config = &server->generation->config;
-	struct worker_socket *next;
+	struct report mistakes;
+	int error;
 
-	assert(config->listener_count > 0); /* loading makes sure of it */
-	for (size_t i = 0; i < config->listener_count; i++)
-		server->sockets_per_worker += config->listeners[i].listen_count;
-	server->listener_budgets =
-		calloc(config->listener_count, sizeof(*server->listener_budgets));
-	server->flow_quotas = calloc(config->listener_count, sizeof(*server->flow_quotas));
-	server->sockets =
-		calloc(server->sockets_per_worker * server->worker_count, sizeof(*server->sockets));
-	if (server->listener_budgets == NULL || server->flow_quotas == NULL ||
-	    server->sockets == NULL)
-		return out_of_memory();
-	for (size_t i = 0; i < server->sockets_per_worker * server->worker_count; i++)
-		server->sockets[i].fd = -1;
-
-	next = server->sockets;
-	for (unsigned worker = 0; worker < server->worker_count; worker++) {
-		enum listen_sharing sharing = worker > 0 ? LISTEN_JOIN : LISTEN_FIRST;
-
-		if (server->worker_count == 1)
-			sharing = LISTEN_ALONE;
-		for (size_t i = 0; i < config->listener_count; i++) {
-			for (size_t j = 0; j < config->listeners[i].listen_count; j++) {
-				if (open_socket(server, i, j, sharing, next++) < 0)
-					return -1;
-			}
-		}
-	}
-	return 0;
+	assert(server->generation->config.listener_count > 0); /* loading makes sure of it */
+	report_init(&mistakes);
+	error = passed_sockets_take(&server->passed, &mistakes);
+	if (error == 0)
+		error = listeners_prepare(server, server->generation, NULL, &mistakes);
+	reload_log_mistakes(&mistakes);
+	report_finish(&mistakes);
+	return error;
 }
 
 /* What the main thread listens to. A host without netlink goes on without notices. */
@@ -164,7 +120,6 @@ static int stage_verify(struct server *server)
 
 static int start_worker(struct server *server, unsigned index)
 {
-	struct worker_socket *sockets = &server->sockets[index * server->sockets_per_worker];
 	struct worker_options options = {
 		.relay =
 			{
@@ -177,9 +132,7 @@ static int start_worker(struct server *server, unsigned index)
 				.udp_claims = &server->udp_claims,
 				.own_addresses = own_addresses_read(),
 			},
-		.generation = server->generation,
-		.sockets = sockets,
-		.socket_count = server->sockets_per_worker,
+		.update = listeners_update(server, server->generation, index),
 		.done = server->done,
 		.adopted = server->adopted,
 		.returns = &server->returns,
@@ -189,12 +142,15 @@ static int start_worker(struct server *server, unsigned index)
 	if (options.relay.own_addresses == NULL) {
 		log_error("daemon", "cannot read this host's addresses",
 			  LOG_TEXT("error", strerror(errno)));
+		worker_update_destroy(options.update);
+		return -1;
+	}
+	if (options.update == NULL) {
+		log_error("daemon", "cannot start a worker", LOG_TEXT("error", strerror(errno)));
+		refcount_drop(&options.relay.own_addresses->refcount);
 		return -1;
 	}
 	error = worker_start(&server->workers[index], &options);
-	/* Taken over, started or not. */
-	for (size_t i = 0; i < server->sockets_per_worker; i++)
-		sockets[i].fd = -1;
 	if (error < 0) {
 		log_error("daemon", "cannot start a worker", LOG_TEXT("error", strerror(-error)));
 		return -1;
@@ -212,7 +168,8 @@ static int stage_workers(struct server *server)
 		if (start_worker(server, i) < 0)
 			return -1;
 	}
-	return 0;
+	listeners_handed(server->generation, NULL);
+	return heartbeat_start(server) < 0 ? out_of_memory() : 0;
 }
 
 /*
@@ -224,6 +181,8 @@ static const struct {
 } stages[] = {
 	{"capability", stage_capability},
 	{"listeners", stage_listeners},
+	{"control", control_open},
+	{"metrics-socket", metrics_http_listen},
 	{"events", stage_events},
 	{"capacity", capacity_plan},
 	{"privileges", stage_privileges},
@@ -233,6 +192,7 @@ static const struct {
 	 NULL}, /* before the workers, which inherit it; plugins' threads are there already */
 	{"verify", stage_verify},
 	{"watch", server_watch},
+	{"metrics", metrics_http_start},
 	{"workers", stage_workers},
 };
 

@@ -15,102 +15,60 @@
 #include "host/ticket_pool.h"
 #include "os/log.h"
 #include "relay/tcp.h"
-#include "relay/tcp_listener.h"
 #include "relay/udp.h"
 
-struct message {
+struct news {
 	struct list link;
-	enum {
-		MESSAGE_GENERATION,
-		MESSAGE_OWN_ADDRESSES,
-	} kind;
-	union {
-		struct generation *generation;
-		struct own_addresses *own;
-	};
+	struct own_addresses *own;
 };
 
-static void close_listeners(struct worker *worker)
-{
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		struct worker_listener *listener = &worker->listeners[i];
-
-		if (listener->tcp != NULL)
-			tcp_listener_destroy(listener->tcp);
-		if (listener->udp != NULL)
-			udp_listener_destroy(listener->udp);
-	}
-	free(worker->listeners);
-	worker->listeners = NULL;
-	worker->listener_count = 0;
-}
-
-/* A UDP listener receives for the flows that it has; one of TCP has done its part. */
-static void drain_listeners(struct worker *worker)
-{
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		struct worker_listener *listener = &worker->listeners[i];
-
-		if (listener->tcp != NULL)
-			tcp_listener_destroy(listener->tcp);
-		if (listener->udp != NULL)
-			udp_listener_drain(listener->udp);
-		listener->tcp = NULL;
-	}
-}
-
-static void use_generation(struct worker *worker, const struct generation *generation)
+static void use_update(struct worker *worker, struct worker_update *update)
 {
 	struct plugin_set *old = worker->plugins;
 
-	worker->plugins = generation->plugins;
+	worker->plugins = update->generation->plugins;
 	plugin_set_seat_take(worker->plugins, worker->relay.tickets);
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		struct worker_listener *listener = &worker->listeners[i];
-		const struct relay_settings *settings =
-			&generation->config.listeners[listener->listener].relay;
-
-		if (listener->tcp != NULL)
-			tcp_listener_set_settings(listener->tcp, settings);
-		if (listener->udp != NULL)
-			udp_listener_set_settings(listener->udp, settings);
-	}
+	worker_listeners_update(worker, update);
 	plugin_set_seat_leave(old, worker->relay.tickets);
 	eventfd_write(worker->adopted, 1);
 }
 
-/* Frees the message; `worker` may use what is in it, or be NULL at the very end. */
-static void message_run(struct message *message, struct worker *worker)
+static void read_updates(struct worker *worker, bool act)
 {
-	switch (message->kind) {
-	case MESSAGE_GENERATION:
-		if (worker != NULL)
-			use_generation(worker, message->generation);
-		generation_drop(message->generation);
-		break;
-	case MESSAGE_OWN_ADDRESSES:
-		if (worker != NULL)
-			relay_set_own_addresses(&worker->relay, message->own);
-		else
-			refcount_drop(&message->own->refcount);
-		break;
+	struct list updates;
+
+	list_init(&updates);
+	pthread_mutex_lock(&worker->inbox_lock);
+	list_splice(&updates, &worker->updates);
+	pthread_mutex_unlock(&worker->inbox_lock);
+	while (!list_empty(&updates)) {
+		struct worker_update *update =
+			container_of(updates.next, struct worker_update, link);
+
+		list_remove(&update->link);
+		if (act)
+			use_update(worker, update);
+		worker_update_destroy(update);
 	}
-	free(message);
 }
 
-static void read_inbox(struct worker *worker, bool act)
+static void read_news(struct worker *worker, bool act)
 {
-	struct list mail;
+	struct list inbox;
 
-	list_init(&mail);
+	list_init(&inbox);
 	pthread_mutex_lock(&worker->inbox_lock);
-	list_splice(&mail, &worker->inbox);
+	list_splice(&inbox, &worker->news);
 	pthread_mutex_unlock(&worker->inbox_lock);
-	while (!list_empty(&mail)) {
-		struct message *message = container_of(mail.next, struct message, link);
+	while (!list_empty(&inbox)) {
+		struct news *news = container_of(inbox.next, struct news, link);
 
-		list_remove(&message->link);
-		message_run(message, act ? worker : NULL);
+		list_remove(&news->link);
+		if (act)
+			relay_set_own_addresses(&worker->relay, news->own);
+		else
+			refcount_drop(&news->own->refcount);
+		free(news);
 	}
 }
 
@@ -146,12 +104,13 @@ static void inbox_run(struct loop_task *task)
 	struct worker *worker = container_of(task, struct worker, inbox_task);
 
 	atomic_store(&worker->pongs, atomic_load(&worker->pings));
-	read_inbox(worker, true);
+	read_news(worker, true);
+	read_updates(worker, true);
 	run_calls(worker, true);
 	ticket_pool_deliver(worker->relay.tickets);
 	if (atomic_load(&worker->ending) == WORKER_RUNS)
 		return;
-	drain_listeners(worker);
+	worker_listeners_drain(worker);
 	worker->draining = true;
 	if (atomic_load(&worker->ending) == WORKER_STOPS)
 		loop_stop(&worker->relay.loop);
@@ -169,8 +128,8 @@ static void inbox_ready(struct loop_source *source, uint32_t events)
 
 static bool worker_has_ended(const struct worker *worker)
 {
-	return worker->relay.loop.stopping ||
-	       (worker->draining && worker->relay.session_count == 0);
+	return worker->relay.loop.stopping || (worker->draining && list_empty(&worker->listeners) &&
+					       worker->relay.session_count == 0);
 }
 
 static void *worker_main(void *argument)
@@ -180,60 +139,14 @@ static void *worker_main(void *argument)
 	plugin_set_seat_take(worker->plugins, worker->relay.tickets);
 	while (!worker_has_ended(worker))
 		loop_run_once(&worker->relay.loop, -1);
-	close_listeners(worker);
+	worker_listeners_close(worker);
 	tcp_close_all(&worker->relay);
 	/* Whatever was closed above is freed in a last round. */
 	loop_run_once(&worker->relay.loop, 0);
 	plugin_set_seat_leave(worker->plugins, worker->relay.tickets);
+	atomic_store(&worker->over, true);
 	eventfd_write(worker->done, 1);
 	return NULL;
-}
-
-/* Takes the socket over. Returns 0 or -ENOMEM. */
-static int create_listener(struct worker *worker, const struct worker_socket *socket,
-			   const struct relay_settings *settings)
-{
-	struct worker_listener *listener = &worker->listeners[worker->listener_count];
-
-	*listener = (struct worker_listener){.listener = socket->listener};
-	if (settings->protocol == RELAY_PROTOCOL_UDP) {
-		const struct udp_listener_start start = {
-			.fd = socket->fd,
-			.settings = settings,
-			.quota = socket->quota,
-			.member = socket->quota_member,
-		};
-
-		listener->udp = udp_listener_create(&worker->relay, &start);
-	} else {
-		listener->tcp =
-			tcp_listener_create(&worker->relay, socket->fd, settings, socket->budget);
-	}
-	if (listener->tcp == NULL && listener->udp == NULL)
-		return -ENOMEM;
-	worker->listener_count++;
-	return 0;
-}
-
-/* Every descriptor is taken over, also when one of the listeners cannot be made. */
-static int create_listeners(struct worker *worker, const struct worker_options *options)
-{
-	const struct config *config = &options->generation->config;
-	int error = 0;
-
-	worker->listeners = calloc(options->socket_count, sizeof(*worker->listeners));
-	if (worker->listeners == NULL)
-		error = -ENOMEM;
-	for (size_t i = 0; i < options->socket_count; i++) {
-		const struct worker_socket *socket = &options->sockets[i];
-
-		if (error < 0)
-			close(socket->fd);
-		else
-			error = create_listener(worker, socket,
-						&config->listeners[socket->listener].relay);
-	}
-	return error;
 }
 
 static int open_inbox(struct worker *worker)
@@ -250,12 +163,13 @@ static void worker_finish(struct worker *worker)
 {
 	ticket_pool_detach(worker->relay.tickets);
 	if (worker->inbox_event >= 0) {
-		read_inbox(worker, false);
+		read_news(worker, false);
+		read_updates(worker, false);
 		run_calls(worker, false);
 		pthread_mutex_destroy(&worker->inbox_lock);
 		close(worker->inbox_event);
 	}
-	close_listeners(worker);
+	worker_listeners_close(worker);
 	tcp_close_all(&worker->relay);
 	loop_run_once(&worker->relay.loop, 0);
 	udp_finish(&worker->relay);
@@ -272,18 +186,20 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 		.returns = options->returns,
 		.inbox_event = -1,
 	};
-	worker->plugins = options->generation->plugins;
-	list_init(&worker->inbox);
+	worker->plugins = options->update->generation->plugins;
+	worker_listeners_init(worker);
+	list_init(&worker->news);
+	list_init(&worker->updates);
 	list_init(&worker->calls);
 	worker->inbox_source.ready = inbox_ready;
 	loop_task_init(&worker->inbox_task, inbox_run);
 	error = relay_init(&worker->relay, &options->relay);
 	if (error < 0) {
-		for (size_t i = 0; i < options->socket_count; i++)
-			close(options->sockets[i].fd);
+		worker_update_destroy(options->update);
 		return error;
 	}
-	error = create_listeners(worker, options);
+	error = worker_listeners_update(worker, options->update);
+	worker_update_destroy(options->update);
 	if (error == 0)
 		error = open_inbox(worker);
 	if (error == 0)
@@ -294,51 +210,62 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 	return error;
 }
 
-static int send_message(struct worker *worker, const struct message *content)
+struct worker_update *worker_update_create(struct generation *generation, size_t room)
 {
-	struct message *message = malloc(sizeof(*message));
+	struct worker_update *update =
+		calloc(1, sizeof(*update) + room * sizeof(update->sockets[0]));
 
-	if (message == NULL)
-		return -ENOMEM;
-	*message = *content;
-	pthread_mutex_lock(&worker->inbox_lock);
-	list_append(&worker->inbox, &message->link);
-	pthread_mutex_unlock(&worker->inbox_lock);
-	eventfd_write(worker->inbox_event, 1);
-	return 0;
+	if (update != NULL)
+		update->generation = generation_take(generation);
+	return update;
 }
 
-int worker_send_generation(struct worker *worker, struct generation *generation)
+void worker_update_add(struct worker_update *update, const struct worker_socket *socket)
 {
-	const struct message message = {
-		.kind = MESSAGE_GENERATION,
-		.generation = generation_take(generation),
-	};
-	int error = send_message(worker, &message);
+	update->sockets[update->count++] = *socket;
+}
 
-	if (error < 0)
-		generation_drop(generation);
-	return error;
+void worker_update_destroy(struct worker_update *update)
+{
+	if (update == NULL)
+		return;
+	for (size_t i = 0; i < update->count; i++) {
+		if (update->sockets[i].fd >= 0)
+			close(update->sockets[i].fd);
+	}
+	generation_drop(update->generation);
+	free(update);
+}
+
+/* Puts it on one of the inbox's lists. */
+static void deliver(struct worker *worker, struct list *list, struct list *link)
+{
+	pthread_mutex_lock(&worker->inbox_lock);
+	list_append(list, link);
+	pthread_mutex_unlock(&worker->inbox_lock);
+	eventfd_write(worker->inbox_event, 1);
+}
+
+void worker_send_update(struct worker *worker, struct worker_update *update)
+{
+	deliver(worker, &worker->updates, &update->link);
 }
 
 int worker_send_own_addresses(struct worker *worker, struct own_addresses *own)
 {
-	const struct message message = {.kind = MESSAGE_OWN_ADDRESSES, .own = own};
-	int error;
+	struct news *news = malloc(sizeof(*news));
 
+	if (news == NULL)
+		return -ENOMEM;
 	refcount_take(&own->refcount);
-	error = send_message(worker, &message);
-	if (error < 0)
-		refcount_drop(&own->refcount);
-	return error;
+	news->own = own;
+	deliver(worker, &worker->news, &news->link);
+	return 0;
 }
 
 void worker_send_call(struct worker *worker, struct worker_call *call)
 {
-	pthread_mutex_lock(&worker->inbox_lock);
-	list_append(&worker->calls, &call->link);
-	pthread_mutex_unlock(&worker->inbox_lock);
-	eventfd_write(worker->inbox_event, 1);
+	deliver(worker, &worker->calls, &call->link);
 }
 
 void worker_send_ping(struct worker *worker)
@@ -350,6 +277,11 @@ void worker_send_ping(struct worker *worker)
 bool worker_is_alive(const struct worker *worker)
 {
 	return atomic_load(&worker->pongs) == atomic_load(&worker->pings);
+}
+
+bool worker_is_over(const struct worker *worker)
+{
+	return atomic_load(&worker->over);
 }
 
 int worker_returns_init(struct worker_returns *returns)

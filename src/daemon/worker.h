@@ -2,6 +2,9 @@
 /*
  * A worker: one thread with its own loop, relay and listening sockets. The main thread speaks to it
  * through its inbox and in no other way.
+ *
+ *   worker.c           the thread and its inbox
+ *   worker_listeners.c what it receives from
  */
 #ifndef MMPROXY_DAEMON_WORKER_H
 #define MMPROXY_DAEMON_WORKER_H
@@ -19,17 +22,26 @@ struct flow_quota;
 struct flow_quota_member;
 struct generation;
 struct plugin_set;
-struct tcp_listener;
-struct udp_listener;
 struct worker;
 
-/* A socket that a worker is to accept from. */
+/* A socket that a worker is to receive from. */
 struct worker_socket {
-	int fd;
+	uint64_t id;              /* it keeps this through reloads */
+	int fd;                   /* -1: the worker has it already */
+	bool shared;              /* by several workers; TCP */
+	bool lives_on;            /* it stays open when the worker closes its descriptor */
 	size_t listener;          /* its place in the configuration's list */
 	struct budget *budget;    /* of that listener, shared by all workers; for TCP */
 	struct flow_quota *quota; /* the same for UDP */
 	struct flow_quota_member *quota_member;
+};
+
+/* All that a worker is to receive from under a generation: what is not in it any more ends. */
+struct worker_update {
+	struct list link;
+	struct generation *generation; /* held */
+	size_t count;
+	struct worker_socket sockets[]; /* their descriptors belong to the update until taken */
 };
 
 /*
@@ -66,19 +78,18 @@ struct worker {
 	int done;          /* eventfd of the main thread: this worker has ended */
 	int adopted;       /* the same: it has put a generation in place */
 	struct worker_returns *returns;
+	atomic_bool over;       /* set by its own thread: no session is left, no call is run */
 	_Atomic uint64_t pings; /* sent by the main thread */
 	_Atomic uint64_t pongs; /* the last ping that was answered */
 
-	struct worker_listener {
-		struct tcp_listener *tcp; /* NULL: it is one of UDP, or closed */
-		struct udp_listener *udp;
-		size_t listener;
-	} * listeners;
-	size_t listener_count;
+	struct list listeners; /* worker_listeners.c */
+	struct timer sweep;
+	struct loop_task sweep_task;
 
 	int inbox_event; /* eventfd: there is mail */
 	pthread_mutex_t inbox_lock;
-	struct list inbox;
+	struct list news; /* of this host's addresses */
+	struct list updates;
 	struct list calls;
 	struct loop_source inbox_source;
 	struct loop_task inbox_task;
@@ -86,9 +97,7 @@ struct worker {
 
 struct worker_options {
 	struct relay_options relay;
-	struct generation *generation;
-	const struct worker_socket *sockets; /* the descriptors are taken over */
-	size_t socket_count;
+	struct worker_update *update; /* taken over */
 	int done;
 	int adopted;
 	struct worker_returns *returns;
@@ -100,8 +109,15 @@ struct worker_options {
  */
 int worker_start(struct worker *worker, const struct worker_options *options);
 
-/* Each returns 0 or -ENOMEM. The worker takes a hold of its own of what it is handed. */
-int worker_send_generation(struct worker *worker, struct generation *generation);
+/* With room for so many sockets, and a hold of the generation. NULL when out of memory. */
+struct worker_update *worker_update_create(struct generation *generation, size_t room);
+void worker_update_add(struct worker_update *update, const struct worker_socket *socket);
+void worker_update_destroy(struct worker_update *update); /* takes NULL */
+
+/* Cannot fail. The update is taken over. */
+void worker_send_update(struct worker *worker, struct worker_update *update);
+
+/* Returns 0 or -ENOMEM. The worker takes a hold of its own. */
 int worker_send_own_addresses(struct worker *worker, struct own_addresses *own);
 
 /* Cannot fail. `call` stays the main thread's to keep, and is not to be touched until it is done.
@@ -112,6 +128,8 @@ void worker_send_call(struct worker *worker, struct worker_call *call);
 void worker_send_ping(struct worker *worker);
 /* Has the last ping been answered? */
 bool worker_is_alive(const struct worker *worker);
+/* Has it ended in good order? */
+bool worker_is_over(const struct worker *worker);
 
 int worker_returns_init(struct worker_returns *returns); /* 0 or -errno; finish it in either case */
 void worker_returns_finish(struct worker_returns *returns);
@@ -122,6 +140,18 @@ void worker_returns_run(struct worker_returns *returns);
 void worker_send_drain(struct worker *worker);
 /* End now. Cannot fail. */
 void worker_send_stop(struct worker *worker);
+
+/*
+ * worker_listeners.c, for the worker's own thread: whatever it receives from.
+ */
+
+void worker_listeners_init(struct worker *worker);
+/* Returns 0, or the first -errno of a socket that could not be taken up; the rest has been. */
+int worker_listeners_update(struct worker *worker, struct worker_update *update);
+/* Begin no more sessions. */
+void worker_listeners_drain(struct worker *worker);
+/* At the end. */
+void worker_listeners_close(struct worker *worker);
 
 /* Waits for the thread, which must have been told to end, and frees what it had. */
 void worker_join(struct worker *worker);

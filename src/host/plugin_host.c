@@ -49,8 +49,11 @@ struct plugin_counter *plugin_host_counter(struct plugin_host *host, const char 
 		end = &(*end)->next;
 	if (*end == NULL) {
 		*end = calloc(1, sizeof(**end));
-		if (*end != NULL)
+		if (*end != NULL) {
 			memcpy((*end)->name, whole, sizeof(whole));
+			snprintf((*end)->entry, sizeof((*end)->entry), "%s", plugin);
+			snprintf((*end)->counter, sizeof((*end)->counter), "%s", name);
+		}
 	}
 	return *end;
 }

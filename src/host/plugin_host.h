@@ -14,12 +14,15 @@
 #include "host/ticket_pool.h"
 
 /* "plugin_", an entry's name, "_", a counter's name, NUL. */
+#define PLUGIN_COUNTER_PART_SIZE (32 + 1)
 #define PLUGIN_COUNTER_NAME_SIZE (7 + 32 + 1 + 32 + 1)
 
 struct plugin_counter {
 	struct plugin_counter *next;
 	_Atomic uint64_t value;
 	char name[PLUGIN_COUNTER_NAME_SIZE];
+	char entry[PLUGIN_COUNTER_PART_SIZE]; /* what the name is made of, as it was given */
+	char counter[PLUGIN_COUNTER_PART_SIZE];
 };
 
 struct plugin_host {

@@ -3,6 +3,7 @@
 #include "os/listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -57,6 +58,12 @@ static int bind_endpoint(int fd, const struct listen_endpoint *endpoint,
 	return 0;
 }
 
+/* Urgent data is a part of the stream; accepted sockets inherit this. */
+static void take_urgent_data_inline(int fd)
+{
+	set_flag(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+}
+
 static int prepare_tcp(int fd, const struct listen_endpoint *endpoint,
 		       const struct listen_options *options, enum listen_sharing sharing,
 		       const char **step)
@@ -66,8 +73,7 @@ static int prepare_tcp(int fd, const struct listen_endpoint *endpoint,
 	*step = "SO_REUSEADDR";
 	if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
 		return -errno;
-	/* Urgent data is a part of the stream; accepted sockets inherit this. */
-	set_flag(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+	take_urgent_data_inline(fd);
 	error = bind_endpoint(fd, endpoint, options, sharing, step);
 	if (error < 0)
 		return error;
@@ -75,10 +81,7 @@ static int prepare_tcp(int fd, const struct listen_endpoint *endpoint,
 	return listen(fd, options->backlog) < 0 ? -errno : 0;
 }
 
-/* No SO_REUSEADDR: on UDP it would let anybody bind the same address and take what comes. */
-static int prepare_udp(int fd, const struct listen_endpoint *endpoint,
-		       const struct listen_options *options, enum listen_sharing sharing,
-		       const char **step)
+static int set_up_udp(int fd, const struct listen_endpoint *endpoint, const char **step)
 {
 	bool ipv4 = endpoint->address.family == ADDRESS_IPV4;
 
@@ -92,7 +95,17 @@ static int prepare_udp(int fd, const struct listen_endpoint *endpoint,
 		set_flag(fd, SOL_SOCKET, SO_RCVBUF, UDP_RECEIVE_BUFFER);
 	set_flag(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
 	set_flag(fd, IPPROTO_UDP, UDP_GRO, 1);
-	return bind_endpoint(fd, endpoint, options, sharing, step);
+	return 0;
+}
+
+/* No SO_REUSEADDR: on UDP it would let anybody bind the same address and take what comes. */
+static int prepare_udp(int fd, const struct listen_endpoint *endpoint,
+		       const struct listen_options *options, enum listen_sharing sharing,
+		       const char **step)
+{
+	int error = set_up_udp(fd, endpoint, step);
+
+	return error < 0 ? error : bind_endpoint(fd, endpoint, options, sharing, step);
 }
 
 static int open_endpoint(const struct listen_endpoint *endpoint,
@@ -141,4 +154,33 @@ int listen_open_udp(const struct listen_endpoint *endpoint, const struct listen_
 		    enum listen_sharing sharing, const char **step)
 {
 	return open_any(endpoint, options, sharing, SOCK_DGRAM, step);
+}
+
+static int make_private(int fd, const char **step)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	*step = "fcntl";
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return -errno;
+	return 0;
+}
+
+int listen_adopt_tcp(int fd, const struct listen_options *options, const char **step)
+{
+	int error = make_private(fd, step);
+
+	if (error < 0)
+		return error;
+	take_urgent_data_inline(fd);
+	*step = "listen";
+	return listen(fd, options->backlog) < 0 ? -errno : 0;
+}
+
+int listen_adopt_udp(int fd, const struct listen_endpoint *endpoint, const char **step)
+{
+	int error = make_private(fd, step);
+
+	return error < 0 ? error : set_up_udp(fd, endpoint, step);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening listening sockets. Needs the start's privileges when the port is below 1024. */
+/* Opening listening sockets, or taking over those that were passed. Opening needs the start's
+ * privileges when the port is below 1024. */
 #ifndef MMPROXY_OS_LISTEN_H
 #define MMPROXY_OS_LISTEN_H
 
@@ -44,5 +45,12 @@ int listen_open_tcp(const struct listen_endpoint *endpoint, const struct listen_
  */
 int listen_open_udp(const struct listen_endpoint *endpoint, const struct listen_options *options,
 		    enum listen_sharing sharing, const char **step);
+
+/*
+ * Makes what the service manager has opened like one of ours, as far as that can be done to a bound
+ * socket. 0 or -errno, with the step.
+ */
+int listen_adopt_tcp(int fd, const struct listen_options *options, const char **step);
+int listen_adopt_udp(int fd, const struct listen_endpoint *endpoint, const char **step);
 
 #endif

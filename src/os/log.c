@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The log's front: levels, the decision where a line goes, and the one write that carries it.
- * How a line looks is in log_text.c and log_json.c.
+ * How a line looks is in log_text.c, log_json.c and log_journal.c.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -9,6 +9,7 @@
 
 #include "os/log.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -18,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/log_journal.h"
 #include "os/log_line.h"
 
 static atomic_int current_level = LOG_LEVEL_INFO;
@@ -25,6 +27,7 @@ static atomic_uint_fast64_t dropped;    /* lines in all */
 static atomic_uint_fast64_t unreported; /* of them, those that no line has told of yet */
 static enum log_format current_format = LOG_FORMAT_TEXT;
 static bool under_service_manager;
+static bool to_journal; /* set before there are threads */
 static pthread_mutex_t write_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* systemd sets JOURNAL_STREAM to the device and inode of the stream that it reads: sd-daemon(3). */
@@ -39,11 +42,33 @@ static bool stderr_is_journal(void)
 	       status.st_ino == inode;
 }
 
+/*
+ * Each field for itself, where nobody asked for something else. A format was asked for by whoever
+ * wants the lines in it.
+ */
+static bool journal_is_chosen(const struct log_options *options)
+{
+	if (options->target == LOG_TARGET_DEFAULT)
+		return under_service_manager && options->format == LOG_FORMAT_TEXT;
+	return options->target == LOG_TARGET_JOURNAL;
+}
+
 void log_configure(const struct log_options *options)
 {
+	int error = 0;
+
 	current_format = options->format;
 	under_service_manager = stderr_is_journal();
 	log_set_level(options->level);
+	to_journal = journal_is_chosen(options);
+	if (to_journal)
+		error = log_journal_open();
+	if (error == 0)
+		return;
+	to_journal = options->target == LOG_TARGET_JOURNAL;
+	if (to_journal)
+		log_warning("log", "journald cannot be reached, until it can lines go to stderr",
+			    LOG_ERRNO("error", error));
 }
 
 void log_set_level(enum log_level level)
@@ -94,34 +119,55 @@ static bool write_line(const char *line, size_t length)
 	return written;
 }
 
+static bool write_to_stderr(struct log_line_head *head, const struct log_field *fields,
+			    size_t count)
+{
+	char line[LOG_LINE_SIZE];
+	size_t length;
+
+	head->start = under_service_manager ? LOG_LINE_PRIORITY : LOG_LINE_TIME;
+#ifdef HAVE_JANSSON
+	if (current_format == LOG_FORMAT_JSON)
+		length = log_line_json(line, head, fields, count);
+	else
+#endif
+		length = log_line_text(line, head, fields, count);
+	return length > 0 && write_line(line, length);
+}
+
+/* A journald that has no room for a line loses it; one that is not there does not. */
+static bool write_to_target(struct log_line_head *head, const struct log_field *fields,
+			    size_t count)
+{
+	int error = to_journal ? log_journal_send(head, fields, count) : -ENOTCONN;
+
+	if (error == 0 || error == -EAGAIN)
+		return error == 0;
+	return write_to_stderr(head, fields, count);
+}
+
 /* Once lines get through again, one of them says how many did not. */
 static void report_missing(void)
 {
 	uint64_t missing = atomic_exchange_explicit(&unreported, 0, memory_order_relaxed);
 
 	if (missing > 0)
-		log_warning("log", "lines lost, stderr was full", LOG_NUMBER("lines", missing));
+		log_warning("log",
+			    to_journal ? "lines lost, journald had no room"
+				       : "lines lost, stderr was full",
+			    LOG_NUMBER("lines", missing));
 }
 
 void log_event(enum log_level level, const char *subsystem, const char *event,
 	       const struct log_field *fields, size_t count)
 {
-	const struct log_line_head head = {
+	struct log_line_head head = {
 		.level = level,
 		.subsystem = subsystem,
 		.event = event,
-		.priority_prefix = under_service_manager,
 	};
-	char line[LOG_LINE_SIZE];
-	size_t length;
 
-#ifdef HAVE_JANSSON
-	if (current_format == LOG_FORMAT_JSON)
-		length = log_line_json(line, &head, fields, count);
-	else
-#endif
-		length = log_line_text(line, &head, fields, count);
-	if (length > 0 && write_line(line, length)) {
+	if (write_to_target(&head, fields, count)) {
 		report_missing();
 		return;
 	}

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log: one line an event, on stderr, as text or JSON. Subsystem first, then the event, then
- * key=value. Whatever came from a peer goes through LOG_TEXT or LOG_BYTES and is escaped.
+ * The log: one line an event, on stderr as text or JSON, or an entry of the journal. Subsystem
+ * first, then the event, then key=value. Whatever came from a peer goes through LOG_TEXT or
+ * LOG_BYTES and is escaped.
  *
  * Callable from any thread. A line that cannot be written at once is dropped and counted: a full
- * pipe behind stderr must not stop a worker.
+ * pipe behind stderr, or a journald that is stuck, must not stop a worker.
  */
 #ifndef MMPROXY_OS_LOG_H
 #define MMPROXY_OS_LOG_H
@@ -27,7 +28,7 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum log_target {
 	LOG_TARGET_STDERR,
 	LOG_TARGET_JOURNAL, /* with a field each, by journald's own protocol */
-	LOG_TARGET_DEFAULT, /* the journal when it is what reads stderr, else stderr */
+	LOG_TARGET_DEFAULT, /* the journal when it reads stderr and takes text, else stderr */
 };
 
 struct log_options {
@@ -69,6 +70,7 @@ struct log_field {
 #define LOG_BYTES(k, v, n)                                                                         \
 	((struct log_field){.key = (k), .type = LOG_FIELD_BYTES, .bytes = (v), .length = (n)})
 
+/* At the start, before there are threads. */
 void log_configure(const struct log_options *options);
 void log_set_level(enum log_level level);
 bool log_wants(enum log_level level);

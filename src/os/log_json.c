@@ -61,7 +61,7 @@ size_t log_line_json(char line[static LOG_LINE_SIZE], const struct log_line_head
 		if (fields[i].type != LOG_FIELD_NONE)
 			json_object_set_new(object, fields[i].key, field_to_json(&fields[i]));
 	}
-	if (head->priority_prefix)
+	if (head->start == LOG_LINE_PRIORITY)
 		snprintf(prefix, sizeof(prefix), "<%d>", log_line_priority(head->level));
 	prefix_length = strlen(prefix);
 	memcpy(line, prefix, prefix_length);

@@ -47,6 +47,19 @@ static void write_value(struct writer *writer, const uint8_t *bytes, size_t leng
 		write_text(writer, "\"");
 }
 
+const char *log_line_number(const struct log_field *field, char text[static ADDRESS_TEXT_SIZE])
+{
+	text[0] = '\0';
+	if (field->type == LOG_FIELD_NUMBER)
+		snprintf(text, ADDRESS_TEXT_SIZE, "%" PRIu64, field->number);
+	else if (field->type == LOG_FIELD_SECONDS)
+		snprintf(text, ADDRESS_TEXT_SIZE, "%" PRIu64 ".%03u", field->milliseconds / 1000,
+			 (unsigned)(field->milliseconds % 1000));
+	else if (field->type == LOG_FIELD_ADDRESS)
+		address_format(field->address, text);
+	return text;
+}
+
 static void write_field(struct writer *writer, const struct log_field *field)
 {
 	char text[ADDRESS_TEXT_SIZE];
@@ -68,16 +81,9 @@ static void write_field(struct writer *writer, const struct log_field *field)
 		write_value(writer, field->bytes, field->length, true);
 		break;
 	case LOG_FIELD_NUMBER:
-		snprintf(text, sizeof(text), "%" PRIu64, field->number);
-		write_text(writer, text);
-		break;
 	case LOG_FIELD_SECONDS:
-		snprintf(text, sizeof(text), "%" PRIu64 ".%03u", field->milliseconds / 1000,
-			 (unsigned)(field->milliseconds % 1000));
-		write_text(writer, text);
-		break;
 	case LOG_FIELD_ADDRESS:
-		write_text(writer, address_format(field->address, text));
+		write_text(writer, log_line_number(field, text));
 		break;
 	}
 }
@@ -113,15 +119,18 @@ size_t log_line_text(char line[static LOG_LINE_SIZE], const struct log_line_head
 		     const struct log_field *fields, size_t count)
 {
 	struct writer writer = {.text = line, .size = LOG_LINE_SIZE};
-	char start[LOG_TIME_SIZE + 16];
+	char time[LOG_TIME_SIZE], start[LOG_TIME_SIZE + 16] = "";
 
-	if (head->priority_prefix) {
-		snprintf(start, sizeof(start), "<%d>", log_line_priority(head->level));
-	} else {
-		char time[LOG_TIME_SIZE];
-
+	switch (head->start) {
+	case LOG_LINE_TIME:
 		log_line_time(time);
 		snprintf(start, sizeof(start), "%s %s ", time, log_level_name(head->level));
+		break;
+	case LOG_LINE_PRIORITY:
+		snprintf(start, sizeof(start), "<%d>", log_line_priority(head->level));
+		break;
+	case LOG_LINE_BARE:
+		break;
 	}
 	write_text(&writer, start);
 	write_text(&writer, head->subsystem);

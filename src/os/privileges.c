@@ -31,11 +31,6 @@
 /* Set by privileges_drop() where it could, and demanded by privileges_verify() then. */
 static bool bounding_set_dropped;
 
-struct identity {
-	uid_t uid;
-	gid_t gid;
-};
-
 static int fail(const char *step)
 {
 	log_error("privileges", "cannot drop privileges", LOG_TEXT("step", step),
@@ -72,7 +67,7 @@ static int drop_bounding_set(void)
 	return 0;
 }
 
-static int find_identity(const char *user, const char *group, struct identity *identity)
+static int find_identity(const char *user, const char *group, struct privileges_identity *identity)
 {
 	const struct passwd *password_entry;
 	const struct group *group_entry;
@@ -86,7 +81,7 @@ static int find_identity(const char *user, const char *group, struct identity *i
 			  LOG_TEXT("user", user));
 		return -1;
 	}
-	*identity = (struct identity){password_entry->pw_uid, password_entry->pw_gid};
+	*identity = (struct privileges_identity){password_entry->pw_uid, password_entry->pw_gid};
 	if (identity->uid == 0) {
 		log_error("privileges", "refusing to run as root: name another user in `user`",
 			  LOG_TEXT("user", user));
@@ -104,8 +99,15 @@ static int find_identity(const char *user, const char *group, struct identity *i
 	return 0;
 }
 
+int privileges_find_identity(const char *user, const char *group,
+			     struct privileges_identity *identity)
+{
+	*identity = (struct privileges_identity){geteuid(), getegid()};
+	return geteuid() == 0 ? find_identity(user, group, identity) : 0;
+}
+
 /* Capabilities survive this: SECBIT_NO_SETUID_FIXUP, or PR_SET_KEEPCAPS where that was refused. */
-static int change_identity(const struct identity *identity)
+static int change_identity(const struct privileges_identity *identity)
 {
 	if (!bounding_set_dropped && prctl(PR_SET_KEEPCAPS, 1) < 0)
 		return fail("keepcaps");
@@ -134,7 +136,7 @@ static int keep_net_admin_alone(void)
 
 int privileges_drop(const char *user, const char *group)
 {
-	struct identity identity = {0};
+	struct privileges_identity identity = {0};
 
 	if (geteuid() == 0 && find_identity(user, group, &identity) < 0)
 		return -1;

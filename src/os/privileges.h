@@ -7,9 +7,22 @@
 #define MMPROXY_OS_PRIVILEGES_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Is CAP_NET_ADMIN there to be kept? */
 bool privileges_hold_net_admin(void);
+
+struct privileges_identity {
+	uid_t uid;
+	gid_t gid;
+};
+
+/*
+ * Who this process will be after privileges_drop() with the same names. Returns 0, or -1 after an
+ * error line in the log.
+ */
+int privileges_find_identity(const char *user, const char *group,
+			     struct privileges_identity *identity);
 
 /*
  * Empties the bounding and ambient sets, locks the securebits, changes to `user` and `group` (NULL:

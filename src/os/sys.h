@@ -41,6 +41,8 @@ struct sys {
 	/* epoll: `modify` for a descriptor that is watched already. */
 	int (*watch)(int epoll, int fd, uint32_t events, void *source, bool modify);
 	void (*unwatch)(int epoll, int fd);
+	/* CLOCK_MONOTONIC in microseconds: for what is shorter than a round of the loop. */
+	uint64_t (*clock)(void);
 };
 
 extern const struct sys sys_linux;

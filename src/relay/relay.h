@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/counter.h"
+#include "base/histogram.h"
 #include "base/list.h"
 #include "base/log_limiter.h"
 #include "os/loop.h"
@@ -36,16 +37,18 @@ struct relay {
 	uint8_t *hot; /* RELAY_HOT_SIZE bytes, borrowed for the length of a call */
 	struct pipe_pool pipes;
 	struct counter_set counters;
+	struct histogram header_latency; /* of TCP: accepted until a sound header was read */
+	struct histogram dial_latency;   /* the same: dialled until connected */
 	struct log_limiter log_limiter;
 	struct own_addresses *own_addresses; /* one holder of it */
 	struct budget *descriptors;          /* the process's sessions */
 	struct list sessions;
 	struct list listeners; /* of TCP */
 	struct list udp_listeners;
-	struct ticket_pool *tickets;   /* for plugins' deferred verdicts; outlives the relay */
-	struct udp_claims *udp_claims; /* of all workers */
-	struct udp_workspace *udp;     /* NULL until there is a UDP listener */
-	unsigned session_count;        /* with UDP flows, which are in no list here */
+	struct ticket_pool *tickets;    /* for plugins' deferred verdicts; outlives the relay */
+	struct udp_claims *udp_claims;  /* of all workers */
+	struct udp_workspace *udp;      /* NULL until there is a UDP listener */
+	_Atomic unsigned session_count; /* with UDP flows, which are in no list here */
 	unsigned worker_count;
 	uint64_t last_session; /* the newest session's id */
 	unsigned paused;       /* listeners that wait for a descriptor */
@@ -76,6 +79,15 @@ void relay_set_own_addresses(struct relay *relay, struct own_addresses *own);
  */
 bool relay_admit_line(struct relay *relay, const struct address *peer, unsigned subject,
 		      uint64_t *suppressed);
+
+/* One session or flow more, or one less. The worker counts, anyone may read. */
+static inline void relay_count_session(struct relay *relay, int change)
+{
+	unsigned count = atomic_load_explicit(&relay->session_count, memory_order_relaxed);
+
+	atomic_store_explicit(&relay->session_count, count + (unsigned)change,
+			      memory_order_relaxed);
+}
 
 /* Counts what it took to keep the client's port. */
 void relay_count_dial(struct relay *relay, const struct dial_result *result);

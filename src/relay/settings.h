@@ -24,6 +24,11 @@ enum relay_protocol {
 	RELAY_PROTOCOL_UDP,
 };
 
+static inline const char *relay_protocol_name(enum relay_protocol protocol)
+{
+	return protocol == RELAY_PROTOCOL_UDP ? "udp" : "tcp";
+}
+
 /* Where the header stands in what a UDP balancer sends. */
 enum udp_framing {
 	UDP_FRAMING_EVERY, /* PROXY v2 in front of every datagram */

@@ -77,6 +77,15 @@ static enum stream_state sink_failed(struct relay *relay, struct tcp_end *sink, 
 	return STREAM_SINK_DEAD;
 }
 
+/* At once, not when the session ends: a download of hours would be seen as one leap. */
+static void count_delivered(struct relay *relay, struct stream *stream, size_t bytes)
+{
+	stream->bytes += bytes;
+	counter_add(&relay->counters,
+		    stream->to_client ? COUNTER_BYTES_FROM_UPSTREAM : COUNTER_BYTES_FROM_CLIENT,
+		    bytes);
+}
+
 static enum stream_state flush_held(struct relay *relay, struct stream *stream,
 				    struct tcp_end *sink)
 {
@@ -91,7 +100,7 @@ static enum stream_state flush_held(struct relay *relay, struct stream *stream,
 		if (sent < 0)
 			return sink_failed(relay, sink, sent);
 		held->start += (size_t)sent;
-		stream->bytes += (size_t)sent;
+		count_delivered(relay, stream, (size_t)sent);
 	}
 	free(held);
 	stream->held = NULL;
@@ -114,7 +123,7 @@ static enum stream_state flush_pipe(struct relay *relay, struct stream *stream,
 		if (moved == 0)
 			return sink_failed(relay, sink, -EPIPE);
 		pipe->length -= (size_t)moved;
-		stream->bytes += (size_t)moved;
+		count_delivered(relay, stream, (size_t)moved);
 	}
 	return STREAM_IDLE;
 }
@@ -154,7 +163,7 @@ int stream_send(struct relay *relay, struct stream *stream, struct tcp_end *sink
 			break;
 		}
 		sent_all += (size_t)sent;
-		stream->bytes += (size_t)sent;
+		count_delivered(relay, stream, (size_t)sent);
 	}
 	if (sent_all == length)
 		return 0;

@@ -40,6 +40,7 @@ struct stream {
 	uint64_t bytes;     /* delivered to the sink */
 	uint8_t full_reads; /* in a row: a reason to splice */
 	uint8_t small_moves;
+	bool to_client : 1; /* down, not up: which counter its bytes are for */
 	bool splicing : 1;
 	bool eof : 1;      /* the source has ended */
 	bool broken : 1;   /* reading the source has failed, after its last byte */

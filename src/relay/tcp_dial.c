@@ -43,6 +43,9 @@ static void connect_failed(struct tcp_session *session, int error)
 
 static void connected(struct tcp_session *session)
 {
+	struct relay *relay = session->relay;
+
+	histogram_observe(&relay->dial_latency, relay->sys->clock() - session->step_began);
 	session->upstream.writable = session->up.held == NULL || session->upstream.writable;
 	timer_drop(&session->timer);
 	if (session->plugins != NULL)
@@ -92,6 +95,7 @@ void tcp_dial_start(struct tcp_session *session, const uint8_t *payload, size_t 
 	int error;
 
 	session->state = TCP_DIAL;
+	session->step_began = relay->sys->clock();
 	dial_tcp(relay->sys, &request, &result);
 	relay_count_dial(relay, &result);
 	if (result.fd < 0) {

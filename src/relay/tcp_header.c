@@ -33,8 +33,10 @@ static void refuse(struct tcp_session *session, enum close_reason reason,
 
 static void count_header(struct tcp_session *session, const struct proxy_header *header)
 {
-	struct counter_set *counters = &session->relay->counters;
+	struct relay *relay = session->relay;
+	struct counter_set *counters = &relay->counters;
 
+	histogram_observe(&relay->header_latency, relay->sys->clock() - session->step_began);
 	counter_add(counters,
 		    header->version == PROXY_VERSION_1 ? COUNTER_HEADERS_V1 : COUNTER_HEADERS_V2,
 		    1);

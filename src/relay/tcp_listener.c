@@ -60,9 +60,10 @@ static void pause_accepting(struct tcp_listener *listener, const char *why)
 	struct relay *relay = listener->relay;
 
 	loop_timer_set(&relay->loop, &listener->retry, RETRY_INTERVAL);
-	/* Should epoll refuse, the listener goes on being asked in vain: busy, but not deaf. */
-	if (listener->paused || loop_rewatch(&relay->loop, listener->fd, 0, &listener->source) < 0)
+	if (listener->paused)
 		return;
+	/* Not "for no events": EPOLLEXCLUSIVE cannot be modified. */
+	loop_unwatch(&relay->loop, listener->fd);
 	listener->paused = true;
 	relay->paused++;
 	counter_add(&relay->counters, COUNTER_ACCEPT_PAUSED, 1);
@@ -78,7 +79,7 @@ static void resume_accepting(struct tcp_listener *listener)
 	if (room)
 		give_budgets_back(listener);
 	/* Level-triggered: whoever waits is reported in the next round. */
-	if (!room || loop_rewatch(loop, listener->fd, EPOLLIN, &listener->source) < 0) {
+	if (!room || loop_watch(loop, listener->fd, listener->events, &listener->source) < 0) {
 		loop_timer_set(loop, &listener->retry, RETRY_INTERVAL);
 		return;
 	}
@@ -196,39 +197,47 @@ static void use_settings(struct tcp_listener *listener, const struct relay_setti
 			    settings->keepalive);
 }
 
-struct tcp_listener *tcp_listener_create(struct relay *relay, int fd,
-					 const struct relay_settings *settings,
-					 struct budget *budget)
+struct tcp_listener *tcp_listener_create(struct relay *relay,
+					 const struct tcp_listener_start *start)
 {
 	struct tcp_listener *listener = calloc(1, sizeof(*listener));
 
 	if (listener == NULL) {
-		relay->sys->close(fd);
+		relay->sys->close(start->fd);
 		return NULL;
 	}
 	listener->source.ready = listener_ready;
 	listener->relay = relay;
-	listener->budget = budget;
-	listener->fd = fd;
+	listener->budget = start->budget;
+	listener->fd = start->fd;
+	/* A connection that comes in is one worker's: the others need not wake for it. */
+	listener->events = start->shared ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN;
+	listener->lives_on = start->lives_on;
 	timer_init(&listener->retry, retry_expired);
-	use_settings(listener, settings);
+	use_settings(listener, start->settings);
 	list_append(&relay->listeners, &listener->link);
-	if (loop_watch(&relay->loop, fd, EPOLLIN, &listener->source) < 0) {
+	if (loop_watch(&relay->loop, start->fd, listener->events, &listener->source) < 0) {
+		listener->paused = true; /* nothing to be taken */
+		relay->paused++;
+		listener->lives_on = true;
 		tcp_listener_destroy(listener);
 		return NULL;
 	}
 	return listener;
 }
 
-void tcp_listener_set_settings(struct tcp_listener *listener, const struct relay_settings *settings)
+void tcp_listener_set_settings(struct tcp_listener *listener, const struct relay_settings *settings,
+			       struct budget *budget)
 {
 	const struct relay_settings *old = listener->settings;
 
+	listener->budget = budget;
 	use_settings(listener, settings);
 	refcount_drop(old->owner);
 }
 
-void tcp_listener_destroy(struct tcp_listener *listener)
+/* Those who wait in the queue would be reset. */
+static void accept_rest(struct tcp_listener *listener)
 {
 	if (listener->paused)
 		resume_accepting(listener);
@@ -236,8 +245,16 @@ void tcp_listener_destroy(struct tcp_listener *listener)
 		if (!accept_one(listener))
 			break;
 	}
+}
+
+void tcp_listener_destroy(struct tcp_listener *listener)
+{
+	if (!listener->lives_on)
+		accept_rest(listener);
 	if (listener->paused)
 		listener->relay->paused--;
+	else /* closing does not end the watch of a socket that has other descriptors */
+		loop_unwatch(&listener->relay->loop, listener->fd);
 	timer_drop(&listener->retry);
 	listener->relay->sys->close(listener->fd);
 	list_remove(&listener->link);

@@ -7,6 +7,7 @@
 #define MMPROXY_RELAY_TCP_LISTENER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/list.h"
 #include "base/timer_wheel.h"
@@ -24,19 +25,31 @@ struct tcp_listener {
 	const struct relay_settings *settings; /* holds settings->owner */
 	struct budget *budget;                 /* this listener's sessions, of all workers */
 	int fd;
+	uint32_t events;
+	bool lives_on;
 	bool paused;
 };
 
-/* Starts accepting on `fd`, which is taken over. Holds settings->owner. Returns NULL on failure. */
-struct tcp_listener *tcp_listener_create(struct relay *relay, int fd,
-					 const struct relay_settings *settings,
-					 struct budget *budget);
+struct tcp_listener_start {
+	int fd; /* taken over */
+	const struct relay_settings *settings;
+	struct budget *budget; /* outlives settings->owner */
+	bool shared;           /* other workers accept from the same socket */
+	bool lives_on; /* the socket stays open elsewhere, with whoever waits in its queue */
+};
 
-/* New sessions get these settings. */
-void tcp_listener_set_settings(struct tcp_listener *listener,
-			       const struct relay_settings *settings);
+/* Starts accepting. Holds settings->owner. Returns NULL on failure. */
+struct tcp_listener *tcp_listener_create(struct relay *relay,
+					 const struct tcp_listener_start *start);
 
-/* Accepts what already waits, so that closing resets nobody, and closes. Frees the listener. */
+/* New sessions get these settings, and a place in this budget. */
+void tcp_listener_set_settings(struct tcp_listener *listener, const struct relay_settings *settings,
+			       struct budget *budget);
+
+/*
+ * Accepts what already waits, so that closing resets nobody, and closes. Where the socket lives on,
+ * who waits is left to its next user. Frees the listener.
+ */
 void tcp_listener_destroy(struct tcp_listener *listener);
 
 /* A descriptor has become free: listeners that paused for want of one try again. */

@@ -45,6 +45,7 @@ static void reset_begin(struct tcp_session *session, struct tcp_end *died)
 	if (death_reason(session->client_died, died->error) == CLOSE_SYSTEM_ERROR)
 		session->error = died->error;
 	session->last_active = session->relay->loop.now;
+	session->reset_unsent = 0;
 	session->reset_wait = RESET_WAIT_FIRST;
 	stream_discard(session->relay, session->client_died ? &session->down : &session->up);
 	/* Bytes that came before the reset can still be read. */

@@ -36,6 +36,7 @@ static struct tcp_session *session_create(struct relay *relay, const struct tcp_
 	end_init(&session->client, start->fd, client_ready);
 	end_init(&session->upstream, -1, upstream_ready);
 	session->client.readable = session->client.writable = true;
+	session->down.to_client = true;
 	session->relay = relay;
 	session->settings = start->settings;
 	session->listener_budget = start->listener_budget;
@@ -43,12 +44,13 @@ static struct tcp_session *session_create(struct relay *relay, const struct tcp_
 	loop_task_init(&session->task, task_run);
 	session->id = relay_new_session_id(relay);
 	session->started = session->last_active = relay->loop.now;
+	session->step_began = relay->sys->clock();
 	session->balancer = session->client_address = start->balancer;
 	session->state = TCP_HEADER;
 	refcount_take(start->settings->owner);
 	session_plugins_hold(relay, start->settings);
 	list_append(&relay->sessions, &session->link);
-	relay->session_count++;
+	relay_count_session(relay, 1);
 	return session;
 }
 
@@ -192,15 +194,6 @@ static struct session_end end_of(const struct tcp_session *session, enum close_r
 	};
 }
 
-static void count_close(struct tcp_session *session, enum close_reason reason)
-{
-	struct counter_set *counters = &session->relay->counters;
-
-	counter_add(counters, counter_of_close(reason), 1);
-	counter_add(counters, COUNTER_BYTES_FROM_CLIENT, session->up.bytes);
-	counter_add(counters, COUNTER_BYTES_FROM_UPSTREAM, session->down.bytes);
-}
-
 static void close_end(struct tcp_session *session, struct tcp_end *end, bool reset)
 {
 	end->source.ready = loop_ignore;
@@ -245,7 +238,7 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 	bool reset = ends_with_reset(session, reason);
 
 	session_log_end(relay, &end);
-	count_close(session, reason);
+	counter_add(&relay->counters, counter_of_close(reason), 1);
 	session_plugins_close(session->plugins, &end);
 	session->plugins = NULL;
 	stream_discard(relay, &session->up);
@@ -254,13 +247,13 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 	close_end(session, &session->upstream, reset);
 	timer_drop(&session->timer);
 	list_remove(&session->link);
-	relay->session_count--;
+	relay_count_session(relay, -1);
 	session->state = TCP_CLOSED;
 
 	session_plugins_release(relay, session->settings);
-	refcount_drop(session->settings->owner);
 	budget_give_back(session->listener_budget);
 	budget_give_back(relay->descriptors);
+	refcount_drop(session->settings->owner); /* with it the listener's budget may go */
 	tcp_listeners_resume(relay);
 	/* This round's events may still name the session. */
 	loop_task_drop(&session->task);

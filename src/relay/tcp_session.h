@@ -54,12 +54,17 @@ struct tcp_session {
 	struct address client_address;      /* from the header; the balancer's own for LOCAL */
 	struct address destination_address; /* what the client asked for; none for LOCAL */
 	struct plugin_session *plugins;     /* NULL: none are asked */
-	const char *failed_step;            /* the call that made the dial fail, or NULL */
-	int error;                          /* its -errno */
-	int reset_unsent;                   /* RESETTING: unacknowledged at the last look */
-	uint16_t reset_wait;                /* RESETTING: milliseconds until the next look */
-	uint8_t header_version;             /* 0: none read yet */
-	uint8_t state;                      /* enum tcp_state */
+	union {
+		uint64_t step_began; /* until connected: sys->clock() when accepted, or dialled */
+		struct {             /* RESETTING */
+			int reset_unsent;    /* unacknowledged at the last look */
+			uint16_t reset_wait; /* milliseconds until the next look */
+		};
+	};
+	const char *failed_step; /* the call that made the dial fail, or NULL */
+	int error;               /* its -errno */
+	uint8_t header_version;  /* 0: none read yet */
+	uint8_t state;           /* enum tcp_state */
 	bool header_local : 1;
 	bool port_replaced : 1; /* the upstream sees another port than the header's */
 	bool client_died : 1;   /* RESETTING: it was the client, not the upstream */

@@ -106,6 +106,12 @@ void udp_listener_set_settings(struct udp_listener *listener,
 /* No new flows. Those that live end soon after their last datagram. */
 void udp_listener_drain(struct udp_listener *listener);
 
+/*
+ * Is there no flow left, in any worker? Until then the sockets stay, all of them: closing one would
+ * send the live flows of others to sockets that do not know them.
+ */
+bool udp_listener_is_drained(const struct udp_listener *listener);
+
 /* Ends all flows, closes, frees. Only from outside the loop's round of events. */
 void udp_listener_destroy(struct udp_listener *listener);
 

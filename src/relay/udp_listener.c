@@ -157,6 +157,11 @@ void udp_listener_drain(struct udp_listener *listener)
 	set_timer(listener);
 }
 
+bool udp_listener_is_drained(const struct udp_listener *listener)
+{
+	return listener->draining && atomic_load(&listener->quota->flows.used) == 0;
+}
+
 void udp_finish(struct relay *relay)
 {
 	udp_workspace_destroy(relay->udp);
@@ -172,6 +177,7 @@ void udp_listener_destroy(struct udp_listener *listener)
 	if (listener->relay->udp->replying == listener)
 		listener->relay->udp->replying = NULL;
 	timer_drop(&listener->idle);
+	loop_unwatch(&listener->relay->loop, listener->fd);
 	listener->relay->sys->close(listener->fd);
 	if (listener->member->notices >= 0)
 		loop_unwatch(&listener->relay->loop, listener->member->notices);

@@ -80,10 +80,11 @@ class Daemon:
         environment=None,
         program=None,
         stderr=None,
+        pass_fds=(),
     ):
         """`prefix` stands before the program on its command line. `environment` is added to this
         process's own, or is a function that makes it from the log's open file. `stderr` is
-        another descriptor than the log's."""
+        another descriptor than the log's. It inherits `pass_fds`."""
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mmp-"))
         self.directory.chmod(0o755)
         self.config_file = self.directory / "mmproxy.conf"
@@ -107,6 +108,7 @@ class Daemon:
                 stderr=log if stderr is None else stderr,
                 cwd=self.directory,
                 env={**inherited, **(environment or {})},
+                pass_fds=pass_fds,
             )
         self.pid = self.process.pid
 

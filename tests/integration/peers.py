@@ -32,6 +32,8 @@ PROGRAMS = {
     "setpriv": "util-linux",
     "prlimit": "util-linux",
     "setcap": "libcap2-bin",
+    "promtool": "prometheus",
+    "tmux": "tmux",
 }
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 

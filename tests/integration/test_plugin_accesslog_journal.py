@@ -4,8 +4,6 @@ read."""
 
 import contextlib
 import re
-import socket
-import struct
 
 import pytest
 
@@ -13,51 +11,10 @@ import headers
 import plugins
 from accesslog import assert_is_now, finish, log, parse, run  # noqa: F401
 from headers import CLIENT4, tlv, v2
+from journal import Journal, in_mount_namespace
 from sessions import clients, open_session, send
 from settings import configuration, listener
 from udp import text
-
-
-class Journal:
-    """The socket of a journal, in a folder that a mount namespace may have at the right place."""
-
-    def __init__(self, folder):
-        self.folder = folder / "journal"
-        self.folder.mkdir()
-        self.folder.chmod(0o755)
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(self.folder / "socket"))
-        (self.folder / "socket").chmod(0o666)
-        self.socket.settimeout(10)
-
-    def launch(self):
-        return in_mount_namespace(
-            "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && "
-            f"mount --bind {self.folder} /run/systemd/journal"
-        )
-
-    def receive(self):
-        """The next entry's fields."""
-        return self.parse(self.socket.recv(1 << 20))
-
-    @staticmethod
-    def parse(entry):
-        """The journal's native protocol: KEY=value lines, or KEY, a length and bytes."""
-        fields = {}
-        while entry:
-            line, _, rest = entry.partition(b"\n")
-            key, separator, value = line.partition(b"=")
-            if not separator:
-                (length,) = struct.unpack("<Q", rest[:8])
-                value, rest = rest[8 : 8 + length], rest[8 + length + 1 :]
-            assert key.decode() not in fields
-            fields[key.decode()] = value.decode()
-            entry = rest
-        return fields
-
-
-def in_mount_namespace(script):
-    return {"prefix": ["unshare", "--mount", "sh", "-c", script + ' && exec "$@"', "sh"]}
 
 
 @pytest.fixture

@@ -268,7 +268,7 @@ def test_a_change_that_needs_a_restart_opens_no_plugin_for_good(
     host, start_daemon, upstream, record
 ):
     mmproxy = start_daemon(host, plugins=[record.entry("first")])
-    line = reload_with(mmproxy, [record.entry("other")], listen="127.0.0.1:9999")
+    line = reload_with(mmproxy, [record.entry("other")], backlog=7)
     assert "nothing changed" in line.text
     opened = set(instances(record, "open", label="other"))
     assert opened == set(instances(record, "close"))

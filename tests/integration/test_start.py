@@ -58,7 +58,6 @@ MISTAKES = {
         3,
         "listen",
     ),
-    "no_listen": (lines("listeners = ( {", ' name = "w";', FORWARD, ANY, "} );"), None, "listen"),
     "no_name": (lines("listeners = ( {", ' listen = "*:1";', FORWARD, ANY, "} );"), None, "name"),
     "no_listeners": (lines("workers = 1;"), None, "listeners"),
     "same_name_twice": (

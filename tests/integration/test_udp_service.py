@@ -228,7 +228,6 @@ def test_a_flow_fails_over_after_a_reload_as_before(host, start_udp, udp_upstrea
         ({"framing": "spp"}, "udp.framing"),
         ({"framing": "first"}, "udp.framing"),
         ({"max_flows": 5}, "udp.max_flows"),
-        ({"protocol": "tcp", "udp": None}, "protocol"),
         ({"listen": "127.0.0.1:8443"}, "listen"),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values())),

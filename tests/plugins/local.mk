@@ -6,6 +6,7 @@ test_plugins = \
 	tests/plugins/puppet.so \
 	tests/plugins/reader.so \
 	tests/plugins/recorder.so \
+	tests/plugins/stuck.so \
 	tests/plugins/puppet_1_0.so \
 	tests/plugins/reader_1_0.so \
 	tests/plugins/recorder_1_0.so \
@@ -47,6 +48,11 @@ tests_plugins_recorder_so_SOURCES = tests/plugins/recorder.c tests/plugins/recor
 tests_plugins_recorder_so_CPPFLAGS = $(module_cppflags)
 tests_plugins_recorder_so_CFLAGS = $(module_cflags)
 tests_plugins_recorder_so_LDFLAGS = $(module_ldflags)
+
+tests_plugins_stuck_so_SOURCES = tests/plugins/stuck.c
+tests_plugins_stuck_so_CPPFLAGS = $(module_cppflags)
+tests_plugins_stuck_so_CFLAGS = $(module_cflags)
+tests_plugins_stuck_so_LDFLAGS = $(module_ldflags)
 
 # The same against the header as it was when ABI 1.0 was given out: they must load and work for as
 # long as the major version is 1. What needs more than 1.0 belongs into other files.

@@ -50,6 +50,13 @@ struct fake_socket *fake_socket_create(struct fake_sys *fake)
 	return socket;
 }
 
+void fake_socket_unwatch(struct fake_socket *socket)
+{
+	socket->watch.active = false;
+	list_remove(&socket->watch.ready);
+	list_init(&socket->watch.ready);
+}
+
 void fake_socket_wake(struct fake_socket *socket, uint32_t key)
 {
 	struct fake_watch *watch = &socket->watch;

@@ -22,6 +22,7 @@ struct fake_socket *fake_socket_create(struct fake_sys *fake);
 uint32_t fake_socket_poll(struct fake_socket *socket);
 /* Marks it to be looked at, if `key` (EPOLL* bits; 0: anything) is what the watcher waits for. */
 void fake_socket_wake(struct fake_socket *socket, uint32_t key);
+void fake_socket_unwatch(struct fake_socket *socket);
 
 /* recv(), or a splice into a pipe, which urgent data stops. */
 ssize_t fake_socket_read(struct fake_socket *socket, void *bytes, size_t size, bool splice);

@@ -383,6 +383,18 @@ static int call_watch(int epoll, int fd, uint32_t events, void *source, bool mod
 	return 0;
 }
 
+static void call_unwatch(int epoll, int fd)
+{
+	(void)epoll;
+	fake_socket_unwatch(socket_of(fd, "epoll_ctl"));
+}
+
+/* The fake has no time but the test's. */
+static uint64_t call_clock(void)
+{
+	return fake->now * 1000;
+}
+
 const struct sys fake_table = {
 	.socket = call_socket,
 	.accept = call_accept,
@@ -401,6 +413,8 @@ const struct sys fake_table = {
 	.reset_on_close = call_reset_on_close,
 	.close = call_close,
 	.watch = call_watch,
+	.unwatch = call_unwatch,
+	.clock = call_clock,
 };
 
 void fake_init(struct fake_sys *of)

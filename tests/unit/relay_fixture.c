@@ -92,8 +92,12 @@ void fixture_start(struct relay_fixture *fixture)
 	fake_loop_start(&fixture->relay.loop, START);
 	fixture->fake.now = START;
 	fixture->listening = fake_listen(&fixture->fake);
-	fixture->listener = tcp_listener_create(&fixture->relay, fixture->listening->fd,
-						&fixture->settings, &fixture->sessions);
+	fixture->listener =
+		tcp_listener_create(&fixture->relay, &(struct tcp_listener_start){
+							     .fd = fixture->listening->fd,
+							     .settings = &fixture->settings,
+							     .budget = &fixture->sessions,
+						     });
 	expect_true(fixture->listener != NULL, "no listener");
 }
 

@@ -128,6 +128,14 @@ static void settings_that_are_left_out_have_the_defaults_of_the_table(void **sta
 	}
 	assert_string_equal(config.user, setting_table[SETTING_top_user].default_text);
 	assert_null(config.group);
+	assert_int_equal(config.log.target, LOG_TARGET_DEFAULT);
+	assert_null(config.control.where);
+	assert_null(config.control.socket);
+	assert_int_equal(config.control.mode,
+			 strtoul(setting_table[SETTING_control_mode].default_text, NULL, 8));
+	assert_null(config.control.group);
+	assert_int_equal(config.metrics_listen.family, ADDRESS_NONE);
+	assert_null(config.metrics_where);
 	assert_int_equal(config.workers, config_count_cpus());
 	assert_false(config.listeners[0].socket.freebind);
 	assert_null(config.listeners[0].device);

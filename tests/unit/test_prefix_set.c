@@ -607,6 +607,39 @@ static void the_order_of_adding_makes_no_difference(void **state)
 	prefix_set_destroy(backward);
 }
 
+/* One prefix alone says the same as a set that holds nothing else. */
+static void a_prefix_alone_holds_what_a_set_of_it_holds(void **state)
+{
+	static const char *const prefixes[] = {
+		"0.0.0.0/0",     "203.0.113.9/32", "203.0.113.8/29",  "192.0.0.0/3",    "::/0",
+		"2001:db8::/32", "2001:db8::/45",  "2001:db8::1/128", "203.0.112.0/23",
+	};
+	static const char *const addresses[] = {
+		"203.0.113.9", "203.0.113.8", "203.0.113.15", "203.0.113.16",     "203.0.112.255",
+		"223.0.0.1",   "224.0.0.1",   "2001:db8::1",  "2001:db8:7::",     "2001:db8:8::",
+		"2001:db9::",  "0.0.0.0",     "::",           "::ffff:192.0.2.1",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+		struct prefix_set *set = prefix_set_create();
+		struct prefix prefix;
+
+		assert_int_equal(prefix_parse(prefixes[i], &prefix), 0);
+		assert_int_equal(prefix_set_add(set, &prefix), 0);
+		prefix_set_seal(set);
+		for (size_t j = 0; j < sizeof(addresses) / sizeof(addresses[0]); j++) {
+			struct address address;
+
+			assert_int_equal(address_parse_ip(addresses[j], &address), 0);
+			assert_int_equal(prefix_contains(&prefix, &address),
+					 prefix_set_contains(set, &address));
+		}
+		assert_false(prefix_contains(&prefix, &(struct address){.family = ADDRESS_NONE}));
+		prefix_set_destroy(set);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -639,6 +672,7 @@ int main(void)
 		cmocka_unit_test(the_count_is_that_of_the_prefixes_added),
 		cmocka_unit_test(a_hundred_thousand_random_prefixes_answer_as_a_scan_does),
 		cmocka_unit_test(the_order_of_adding_makes_no_difference),
+		cmocka_unit_test(a_prefix_alone_holds_what_a_set_of_it_holds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,6 +148,23 @@ static void a_splice_stops_before_urgent_data_as_if_at_the_end(void **state)
 	sys_linux.close(far);
 }
 
+static void the_clock_has_microseconds_and_never_goes_back(void **state)
+{
+	uint64_t began = sys_linux.clock(), last = began;
+	unsigned steps = 0;
+
+	(void)state;
+	/* Far fewer than 1,000 steps in a millisecond would say that the clock is a coarse one. */
+	while (last - began < 1000) {
+		uint64_t now = sys_linux.clock();
+
+		assert_true(now >= last);
+		steps += now > last && now - last < 1000;
+		last = now;
+	}
+	assert_true(steps >= 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +174,7 @@ int main(void)
 		cmocka_unit_test(a_close_after_reset_on_close_is_seen_as_a_reset),
 		cmocka_unit_test(what_arrived_before_a_reset_can_still_be_read),
 		cmocka_unit_test(a_splice_stops_before_urgent_data_as_if_at_the_end),
+		cmocka_unit_test(the_clock_has_microseconds_and_never_goes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

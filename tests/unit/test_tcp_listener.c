@@ -121,7 +121,7 @@ static void a_listener_at_its_limit_lets_the_rest_wait(void **state)
 	connect_clients(10);
 	assert_int_equal(accepted(), 3);
 	assert_int_equal(paused(), 1);
-	assert_int_equal(fixture.listening->watch.events, 0);
+	assert_false(fixture.listening->watch.active);
 	/* Nobody was refused or reset. */
 	for (unsigned i = 3; i < 10; i++)
 		assert_false(clients[i]->saw_reset || clients[i]->fin_delivered);
@@ -264,7 +264,7 @@ static void new_settings_hold_for_new_sessions_alone(void **state)
 	newer.owner = &owner;
 	refcount_init(&owner, fixture.owner.destroy);
 	address_parse_endpoint("127.0.0.1:9999", &newer.forward_ipv4);
-	tcp_listener_set_settings(fixture.listener, &newer);
+	tcp_listener_set_settings(fixture.listener, &newer, &fixture.sessions);
 	/* The old ones are held by the session that has them, and by the test. */
 	assert_int_equal(atomic_load(&fixture.owner.holders), 2);
 	connect_clients(1);
@@ -308,8 +308,9 @@ static void all_paused_listeners_resume(void **state)
 {
 	struct fake_socket *second = fake_listen(&fixture.fake);
 	struct budget budget = {0};
-	struct tcp_listener *listener =
-		tcp_listener_create(&fixture.relay, second->fd, &fixture.settings, &budget);
+	const struct tcp_listener_start start = {
+		.fd = second->fd, .settings = &fixture.settings, .budget = &budget};
+	struct tcp_listener *listener = tcp_listener_create(&fixture.relay, &start);
 
 	(void)state;
 	assert_non_null(listener);
@@ -332,10 +333,12 @@ static void a_listener_that_cannot_be_watched_is_not_made(void **state)
 {
 	struct fake_socket *second = fake_listen(&fixture.fake);
 	struct budget budget = {0};
+	const struct tcp_listener_start start = {
+		.fd = second->fd, .settings = &fixture.settings, .budget = &budget};
 
 	(void)state;
 	fake_fail(&fixture.fake, FAKE_WATCH, 1, -ENOMEM);
-	assert_null(tcp_listener_create(&fixture.relay, second->fd, &fixture.settings, &budget));
+	assert_null(tcp_listener_create(&fixture.relay, &start));
 	assert_int_not_equal(second->closed, FAKE_OPEN);
 	assert_int_equal(atomic_load(&fixture.owner.holders), 2);
 }

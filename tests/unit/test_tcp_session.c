@@ -112,12 +112,15 @@ static void both_sides_may_finish_in_the_same_round(void **state)
 	expect_closed(&fixture, CLOSE_FINISHED);
 }
 
-static void bytes_are_counted_once_when_the_session_ends(void **state)
+static void bytes_are_counted_once_and_as_they_are_delivered(void **state)
 {
 	(void)state;
 	fixture_open(&fixture, &client, &upstream);
 	fixture_send(client, 1234567);
 	fixture_send(upstream, 7654321);
+	fixture_settle(&fixture);
+	assert_int_equal(count(COUNTER_BYTES_FROM_CLIENT), 1234567);
+	assert_int_equal(count(COUNTER_BYTES_FROM_UPSTREAM), 7654321);
 	fake_peer_finish(client);
 	fake_peer_finish(upstream);
 	fixture_settle(&fixture);
@@ -154,7 +157,7 @@ int main(void)
 		TEST(after_the_client_half_closes_the_upstream_goes_on),
 		TEST(after_the_upstream_half_closes_the_client_goes_on),
 		TEST(both_sides_may_finish_in_the_same_round),
-		TEST(bytes_are_counted_once_when_the_session_ends),
+		TEST(bytes_are_counted_once_and_as_they_are_delivered),
 		TEST(a_stop_of_the_daemon_resets_what_is_not_finished),
 		TEST(an_event_of_the_round_in_which_a_session_closed_is_harmless),
 	};

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands: what each is called, what it takes, and the function that carries it out. */
+#ifndef MMPROXY_CTL_COMMAND_H
+#define MMPROXY_CTL_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct options;
+
+/* Options that only some commands take. */
+enum command_option {
+	COMMAND_CLIENT = 1 << 0,
+	COMMAND_LISTENER = 1 << 1,
+	COMMAND_OLDER = 1 << 2,
+	COMMAND_LIMIT = 1 << 3,
+	COMMAND_NO_WAIT = 1 << 4,
+	COMMAND_INTERVAL = 1 << 5,
+	COMMAND_ONCE = 1 << 6,
+	COMMAND_JSON = 1 << 7,
+};
+
+struct command {
+	const char *name;
+	const char *argument; /* what its argument is called; NULL: it takes none */
+	bool argument_needed;
+	unsigned options;                          /* of enum command_option */
+	int (*run)(const struct options *options); /* returns the exit status */
+};
+
+extern const struct command command_table[];
+extern const size_t command_count;
+
+/* NULL: there is none of this name. */
+const struct command *command_find(const char *name);
+
+#endif

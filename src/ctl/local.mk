@@ -1,0 +1,30 @@
+# mmproxyctl: the other side of the control socket. It is written in JSON, so there is none without jansson.
+if HAVE_JANSSON
+noinst_LIBRARIES += libctl.a
+libctl_a_SOURCES = \
+	src/ctl/answer.c src/ctl/answer.h \
+	src/ctl/command.c src/ctl/command.h \
+	src/ctl/connection.c src/ctl/connection.h \
+	src/ctl/format.c src/ctl/format.h \
+	src/ctl/lines.c src/ctl/lines.h \
+	src/ctl/manage.c src/ctl/manage.h \
+	src/ctl/memory.h \
+	src/ctl/options.c src/ctl/options.h \
+	src/ctl/show.h \
+	src/ctl/show_counters.c src/ctl/show_listeners.c src/ctl/show_plugins.c \
+	src/ctl/show_sessions.c src/ctl/show_status.c \
+	src/ctl/suggest.c src/ctl/suggest.h \
+	src/ctl/table.c src/ctl/table.h \
+	src/ctl/top.c src/ctl/top.h \
+	src/ctl/top_sample.c src/ctl/top_sample.h \
+	src/ctl/top_view.c src/ctl/top_view.h
+libctl_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(NCURSES_CFLAGS)
+if HAVE_NCURSES
+libctl_a_SOURCES += src/ctl/top_screen.c src/ctl/top_screen.h
+endif
+
+sbin_PROGRAMS += mmproxyctl
+mmproxyctl_SOURCES = src/ctl/main.c
+mmproxyctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+mmproxyctl_LDADD = libctl.a libpure.a $(JANSSON_LIBS) $(NCURSES_LIBS) -lm
+endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* mmproxyctl: argv in, exit status out. */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/report.h"
+#include "ctl/answer.h"
+#include "ctl/options.h"
+#include "ctl/top.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unversioned"
+#endif
+
+/* A mistake on the command line, as distinct from a daemon that says no, or says nothing. */
+#define EXIT_MISTAKE 2
+
+static int run(const struct options *options)
+{
+	switch (options->action) {
+	case OPTIONS_HELP:
+		return options_show_help(options);
+	case OPTIONS_VERSION:
+		printf("mmproxyctl %s\n%cncurses\n", PACKAGE_VERSION, top_has_screen() ? '+' : '-');
+		return EXIT_SUCCESS;
+	case OPTIONS_RUN:
+		break;
+	}
+	return options->command->run(options);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct report report;
+	int status;
+
+	report_init(&report);
+	if (options_parse(argc, argv, &options, &report) < 0) {
+		for (size_t i = 0; i < report.count; i++)
+			fprintf(stderr, "%s\n", report.lines[i]);
+		report_finish(&report);
+		return EXIT_MISTAKE;
+	}
+	report_finish(&report);
+	status = run(&options);
+	/* A full disk must not look like an answer. */
+	if ((ferror(stdout) || fflush(stdout) != 0) && status == EXIT_SUCCESS) {
+		answer_complain("standard output cannot be written");
+		status = EXIT_FAILURE;
+	}
+	return status;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* mmproxyctl's command line. */
+#ifndef MMPROXY_CTL_OPTIONS_H
+#define MMPROXY_CTL_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "ctl/command.h"
+
+struct report;
+
+enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION };
+
+struct options {
+	enum options_action action;
+	const struct command *command; /* NULL unless OPTIONS_RUN */
+	const char *argument;          /* the command's; NULL: none was given */
+	const char *socket;            /* never NULL */
+	bool json;
+	bool no_wait;
+	bool once;
+	const char *client;   /* NULL: any; no blank in it */
+	const char *listener; /* the same */
+	double older;         /* seconds; 0: any */
+	unsigned limit;       /* 0: as many as the daemon likes */
+	double interval;      /* seconds */
+};
+
+/*
+ * Reads argv, which keeps the texts. Returns 0, or -EINVAL with a line a mistake in `report`, which
+ * the caller has initialised.
+ */
+int options_parse(int argc, char **argv, struct options *options, struct report *report);
+
+/* At most 24 lines of 80 columns. */
+const char *options_help(void);
+
+/* The command `help`. */
+int options_show_help(const struct options *options);
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* Which listener a passed socket is for, and making it like one of ours. */
+#include "daemon/listeners.h"
+#include "daemon/listeners_plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/report.h"
+#include "daemon/server_state.h"
+#include "os/log.h"
+
+static bool is_passed_to(const struct passed_socket *socket, const struct config_listener *listener)
+{
+	return (socket->type == SOCK_DGRAM) == (listener->relay.protocol == RELAY_PROTOCOL_UDP);
+}
+
+size_t listeners_owner(const struct passed_socket *socket, const struct config *config)
+{
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (is_passed_to(socket, &config->listeners[i]) &&
+		    strcmp(socket->name, config->listeners[i].name) == 0)
+			return i;
+	}
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (is_passed_to(socket, &config->listeners[i]) &&
+		    listeners_find_endpoint(&config->listeners[i], &socket->endpoint) != NULL)
+			return i;
+	}
+	return LISTENERS_NONE;
+}
+
+static void describe(const struct passed_socket *socket, char *text, size_t size)
+{
+	char address[ADDRESS_TEXT_SIZE];
+
+	snprintf(text, size, "socket %d, passed as \"%.64s\" (%s %s%s)", socket->fd, socket->name,
+		 socket->type == SOCK_DGRAM ? "udp" : "tcp",
+		 address_format(&socket->endpoint.address, address),
+		 socket->endpoint.both_families ? ", both families" : "");
+}
+
+/* Whoever came to a socket that nobody reads would wait for ever. */
+void listeners_check_passed(const struct passed_sockets *passed, const struct config *config,
+			    bool starting, struct report *mistakes, struct report *remarks)
+{
+	for (size_t i = 0; i < passed->count; i++) {
+		const struct passed_socket *socket = &passed->sockets[i];
+		size_t owner = listeners_owner(socket, config);
+		char text[192];
+
+		describe(socket, text, sizeof(text));
+		if (owner == LISTENERS_NONE && starting)
+			report_add(mistakes,
+				   "%s: no listener has its name and protocol, or its address in "
+				   "listen; write one, or FileDescriptorName= in its unit",
+				   text);
+		else if (owner == LISTENERS_NONE)
+			report_add(remarks,
+				   "%s: no listener is there for it any more; stop its "
+				   "unit, or its clients wait in vain",
+				   text);
+		else if (config->listeners[owner].listen_count > 0 &&
+			 listeners_find_endpoint(&config->listeners[owner], &socket->endpoint) ==
+				 NULL)
+			report_add(mistakes,
+				   "%s: %s: listen of \"%s\" has another address; write this one, "
+				   "or leave listen out",
+				   config->listeners[owner].where, text,
+				   config->listeners[owner].name);
+	}
+}
+
+struct listening *listeners_adopt(struct server *server, const struct config *config, size_t index,
+				  const struct listen_endpoint *endpoint, struct report *mistakes)
+{
+	const struct config_listener *listener = &config->listeners[index];
+	struct listening *listening = listening_create(listener->relay.protocol, endpoint,
+						       (unsigned)server->passed.count);
+	unsigned count = 0;
+
+	if (listening == NULL)
+		return NULL;
+	listening->passed = true;
+	for (size_t i = 0; i < server->passed.count; i++) {
+		const struct passed_socket *socket = &server->passed.sockets[i];
+		const char *step;
+		char text[192];
+		int error;
+
+		if (listeners_owner(socket, config) != index ||
+		    !listeners_endpoint_equal(&socket->endpoint, endpoint))
+			continue;
+		listening->sockets[count++] =
+			(struct listening_socket){++server->last_socket, socket->fd};
+		error = socket->type == SOCK_DGRAM
+				? listen_adopt_udp(socket->fd, endpoint, &step)
+				: listen_adopt_tcp(socket->fd, &listener->socket, &step);
+		if (error == 0)
+			continue;
+		describe(socket, text, sizeof(text));
+		report_add(mistakes, "%s: %s: %s", text, step, log_error_text(error));
+	}
+	listening->socket_count = count;
+	return listening;
+}

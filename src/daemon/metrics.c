@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* The metrics' text: what is read where, and in what order it is told. */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "daemon/metrics.h"
+
+#include <stdio.h>
+
+#include "base/histogram.h"
+#include "daemon/exposition.h"
+#include "daemon/heartbeat.h"
+#include "daemon/server_state.h"
+#include "host/plugin_host.h"
+#include "os/log.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unversioned"
+#endif
+
+static void put_one(struct exposition *exposition, const char *name, enum exposition_type type,
+		    const char *help, uint64_t value)
+{
+	exposition_family(exposition, name, type, help);
+	exposition_number(exposition, name, NULL, value);
+}
+
+static void put_config(struct exposition *exposition, const struct server *server)
+{
+	static const char reloads[] = "mmproxy_config_reloads_total";
+
+	exposition_family(exposition, "mmproxy_build_info", EXPOSITION_GAUGE,
+			  "Always 1; the label says which version runs.");
+	exposition_number(exposition, "mmproxy_build_info",
+			  EXPOSITION_LABELS({"version", PACKAGE_VERSION}), 1);
+	put_one(exposition, "mmproxy_config_generation", EXPOSITION_GAUGE,
+		"Number of the configuration in place; the first is 1.",
+		server->generation->number);
+	put_one(exposition, "mmproxy_config_last_reload_successful", EXPOSITION_GAUGE,
+		"Whether the last reload was put in place; 1 also when there was none.",
+		server->reloads.mistakes.count == 0);
+	put_one(exposition, "mmproxy_config_last_reload_success_timestamp_seconds",
+		EXPOSITION_GAUGE,
+		"When the configuration in place was loaded, in seconds since 1970.",
+		server->reloads.loaded);
+	exposition_family(exposition, reloads, EXPOSITION_COUNTER,
+			  "Reloads that were asked for, by outcome.");
+	exposition_number(exposition, reloads, EXPOSITION_LABELS({"outcome", "success"}),
+			  server->generation->number - 1);
+	exposition_number(exposition, reloads, EXPOSITION_LABELS({"outcome", "failure"}),
+			  server->reloads.failed);
+	put_one(exposition, "mmproxy_draining", EXPOSITION_GAUGE,
+		"1 while mmproxy stops and lets its last sessions finish.", server->stopping);
+}
+
+/* One family of listeners: `value` is where in struct listener_figures it stands. */
+static void put_listeners(struct exposition *exposition, const struct server *server,
+			  const char *name, enum exposition_type type, const char *help,
+			  size_t value)
+{
+	exposition_family(exposition, name, type, help);
+	for (size_t i = 0; i < server->generation->config.listener_count; i++) {
+		const struct listener_figures figures = listener_share_figures(
+			server->generation->listeners[i].share, &server->descriptors);
+
+		exposition_number(
+			exposition, name,
+			EXPOSITION_LABELS({"listener", figures.name},
+					  {"protocol", relay_protocol_name(figures.protocol)}),
+			*(const uint64_t *)((const char *)&figures + value));
+	}
+}
+
+static void put_sessions(struct exposition *exposition, const struct server *server)
+{
+	put_listeners(exposition, server, "mmproxy_sessions", EXPOSITION_GAUGE,
+		      "TCP sessions, or UDP flows, that are alive.",
+		      offsetof(struct listener_figures, sessions));
+	put_listeners(exposition, server, "mmproxy_sessions_limit", EXPOSITION_GAUGE,
+		      "How many may be alive: max_sessions, or what the descriptors allow all TCP "
+		      "listeners together; places in the flow table.",
+		      offsetof(struct listener_figures, limit));
+	put_listeners(exposition, server, "mmproxy_sessions_begun_total", EXPOSITION_COUNTER,
+		      "TCP sessions, or UDP flows, that ever began.",
+		      offsetof(struct listener_figures, begun));
+	put_one(exposition, "mmproxy_tcp_sessions_limit", EXPOSITION_GAUGE,
+		"TCP sessions that the descriptors allow, of all listeners together.",
+		atomic_load(&server->descriptors.limit));
+}
+
+static void put_counters(struct exposition *exposition, const struct server *server)
+{
+	uint64_t values[COUNTER_COUNT];
+
+	for (unsigned i = 0; i < COUNTER_COUNT; i++)
+		values[i] = server_sum_counter(server, (enum counter)i);
+	metrics_put_counters(exposition, values);
+	put_one(exposition, "mmproxy_log_lines_dropped_total", EXPOSITION_COUNTER,
+		"Log lines lost because they could not be written at once.", log_lines_dropped());
+}
+
+static void put_latencies(struct exposition *exposition, const struct server *server)
+{
+	struct histogram_sum header = {0}, dial = {0};
+
+	for (unsigned i = 0; i < server->worker_count; i++) {
+		histogram_add_to(&server->workers[i].relay.header_latency, &header);
+		histogram_add_to(&server->workers[i].relay.dial_latency, &dial);
+	}
+	exposition_family(exposition, "mmproxy_header_latency_seconds", EXPOSITION_HISTOGRAM,
+			  "From the accepted connection to its whole header, where that was sound; "
+			  "TCP.");
+	exposition_histogram(exposition, "mmproxy_header_latency_seconds", &header);
+	exposition_family(exposition, "mmproxy_dial_latency_seconds", EXPOSITION_HISTOGRAM,
+			  "From the dial to the upstream's answer, where it took the connection; "
+			  "TCP.");
+	exposition_histogram(exposition, "mmproxy_dial_latency_seconds", &dial);
+}
+
+static void put_plugins(struct exposition *exposition, const struct server *server)
+{
+	static const char name[] = "mmproxy_plugin_events_total";
+
+	if (server->plugins.counters == NULL)
+		return;
+	exposition_family(exposition, name, EXPOSITION_COUNTER,
+			  "What plugins count, and what mmproxy counts of them, by the plugin's "
+			  "entry in the configuration.");
+	for (const struct plugin_counter *counter = server->plugins.counters; counter != NULL;
+	     counter = counter->next)
+		exposition_number(
+			exposition, name,
+			EXPOSITION_LABELS({"entry", counter->entry}, {"counter", counter->counter}),
+			atomic_load(&counter->value));
+}
+
+static void put_workers(struct exposition *exposition, const struct server *server)
+{
+	char number[16];
+
+	exposition_family(exposition, "mmproxy_worker_sessions", EXPOSITION_GAUGE,
+			  "TCP sessions and UDP flows of a worker that are alive.");
+	for (unsigned i = 0; i < server->worker_count; i++) {
+		snprintf(number, sizeof(number), "%u", i);
+		exposition_number(exposition, "mmproxy_worker_sessions",
+				  EXPOSITION_LABELS({"worker", number}),
+				  atomic_load(&server->workers[i].relay.session_count));
+	}
+	exposition_family(exposition, "mmproxy_worker_heartbeat_age_seconds", EXPOSITION_GAUGE,
+			  "Time since a worker's last sign of life: up to 1 s, if it is well.");
+	for (unsigned i = 0; i < server->worker_count; i++) {
+		snprintf(number, sizeof(number), "%u", i);
+		exposition_seconds(exposition, "mmproxy_worker_heartbeat_age_seconds",
+				   EXPOSITION_LABELS({"worker", number}),
+				   heartbeat_age_ms(server, i) * 1000);
+	}
+}
+
+char *metrics_text(const struct server *server)
+{
+	struct exposition exposition;
+
+	if (exposition_begin(&exposition) < 0)
+		return NULL;
+	put_config(&exposition, server);
+	metrics_put_process(&exposition, server->started, server->descriptor_limit);
+	put_sessions(&exposition, server);
+	put_counters(&exposition, server);
+	put_latencies(&exposition, server);
+	put_plugins(&exposition, server);
+	put_workers(&exposition, server);
+	return exposition_end(&exposition);
+}

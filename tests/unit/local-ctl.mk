@@ -1,0 +1,37 @@
+# mmproxyctl. Built only where it is.
+
+ctl_tests = \
+	tests/unit/test_ctl_format \
+	tests/unit/test_ctl_options \
+	tests/unit/test_ctl_table \
+	tests/unit/test_ctl_top
+
+if HAVE_JANSSON
+if HAVE_CMOCKA
+check_PROGRAMS += $(ctl_tests)
+TESTS += $(ctl_tests)
+endif
+endif
+
+ctl_cflags = $(unit_cflags) $(JANSSON_CFLAGS)
+ctl_ldadd = libctl.a libpure.a $(JANSSON_LIBS) $(NCURSES_LIBS) $(CMOCKA_LIBS) -lm
+
+tests_unit_test_ctl_format_SOURCES = tests/unit/test_ctl_format.c
+tests_unit_test_ctl_format_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_ctl_format_CFLAGS = $(ctl_cflags)
+tests_unit_test_ctl_format_LDADD = $(ctl_ldadd)
+
+tests_unit_test_ctl_options_SOURCES = tests/unit/test_ctl_options.c
+tests_unit_test_ctl_options_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_ctl_options_CFLAGS = $(ctl_cflags)
+tests_unit_test_ctl_options_LDADD = $(ctl_ldadd)
+
+tests_unit_test_ctl_table_SOURCES = tests/unit/test_ctl_table.c
+tests_unit_test_ctl_table_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_ctl_table_CFLAGS = $(ctl_cflags)
+tests_unit_test_ctl_table_LDADD = $(ctl_ldadd)
+
+tests_unit_test_ctl_top_SOURCES = tests/unit/test_ctl_top.c
+tests_unit_test_ctl_top_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_ctl_top_CFLAGS = $(ctl_cflags)
+tests_unit_test_ctl_top_LDADD = $(ctl_ldadd)
