@@ -216,6 +216,7 @@ def test_a_thousand_reloads_under_a_thousand_connections_a_second(
     for connection, accepted in steady:
         connection.close()
         assert read_to_end(accepted) == (b"", EOF)
+        accepted.close()
     wait_until_generations(record, 1)
 
 
