@@ -421,9 +421,9 @@ EXTRA_DIST += tests/fuzz/replay-corpus tests/fuzz/corpus
 
 include tests/plugins/local.mk
 
-# A balancer for UDP, and the bench's two ends. Built with the tests; the bench itself is started by
+# A balancer for UDP, a load of TCP sessions, and the bench's two ends. Built with the tests; the bench itself is started by
 # hand (tests/bench/udp.py), never by `make check`: speed is nothing that passes or fails.
-check_PROGRAMS += tests/tools/udp_forwarder tests/bench/udp_bench tests/bench/udp_plain
+check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load tests/bench/udp_bench tests/bench/udp_plain
 bench_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/bench
 bench_sources = \
 	tests/bench/udp_batch.c tests/bench/udp_batch.h \
@@ -431,6 +431,8 @@ bench_sources = \
 tests_tools_udp_forwarder_SOURCES = tests/tools/udp_forwarder.c $(bench_sources)
 tests_tools_udp_forwarder_CPPFLAGS = $(bench_cppflags)
 tests_tools_udp_forwarder_LDADD = libpure.a
+tests_tools_tcp_load_SOURCES = tests/tools/tcp_load.c
+tests_tools_tcp_load_LDADD = libpure.a
 tests_bench_udp_bench_SOURCES = \
 	tests/bench/udp_bench.c tests/bench/udp_load.c tests/bench/udp_load.h $(bench_sources)
 tests_bench_udp_bench_CPPFLAGS = $(bench_cppflags)
@@ -444,7 +446,7 @@ EXTRA_DIST += tests/bench/udp.py
 # Needs root, real balancers (tests/tools/install-packages) and network namespaces, which it makes.
 # What cannot run there fails.
 .PHONY: check-integration
-check-integration: all tests/tools/udp_forwarder$(EXEEXT) $(test_plugins)
+check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(EXEEXT) $(test_plugins)
 	MMPROXY=$(abs_top_builddir)/mmproxy \
 		PLUGINS=$(abs_top_builddir)/plugin:$(abs_top_builddir)/tests/plugins \
 		UDP_FORWARDER=$(abs_top_builddir)/tests/tools/udp_forwarder \
@@ -478,6 +480,7 @@ integration_files = \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
 	tests/integration/systemd.py \
+	tests/integration/tcp_load.py \
 	tests/integration/terminal.py \
 	tests/integration/test_balancers.py \
 	tests/integration/test_control.py \
@@ -518,6 +521,7 @@ integration_files = \
 	tests/integration/test_plugin_verdicts.py \
 	tests/integration/test_privileges.py \
 	tests/integration/test_relay.py \
+	tests/integration/test_reload_storm.py \
 	tests/integration/test_reset.py \
 	tests/integration/test_service.py \
 	tests/integration/test_socket_activation.py \

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""A thousand reloads under a thousand connections a second, with broken files among them: every
+connection gets its own answer, and nothing is left behind.
+
+The load is paced by tests/tools/tcp_load, the reloads by the load: each waits until so many more
+sessions have been answered. So what is asserted are counts, and on a slow machine both take longer.
+"""
+
+import itertools
+import os
+import time
+
+import pytest
+
+import plugins
+from tcp_load import TcpLoad
+from sessions import clients
+from headers import v2
+from settings import configuration, listener
+from traffic import EOF, read_exactly, read_to_end
+from upstreams import Listener
+from waiting import wait_until
+
+pytest_plugins = ["hooks"]
+
+RELOADS, RATE = 1000, 1000
+# A build with sanitizers is many times slower, and so is its every allocation: a tenth of the
+# reloads under a fifth of the load.
+SANITIZED_RELOADS, SANITIZED_RATE = 100, 200
+SESSIONS_PER_RELOAD = 15
+
+MIB = 1 << 20
+
+# What is freed goes back to the system, so that what has grown is what is held.
+FRUGAL = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+
+
+@pytest.fixture
+def start_load(host):
+    started = []
+
+    def run(rate):
+        started.append(TcpLoad(host, rate))
+        return started[-1]
+
+    yield run
+    for load in started:
+        load.kill()
+
+
+class Files:
+    """Configurations for a daemon: the first one, good ones and broken ones without end."""
+
+    def __init__(self, record):
+        self._record = record
+        numbers = itertools.count(1)
+        self.good = (self._good(number) for number in numbers)
+        self.broken = itertools.cycle(self._broken())
+
+    def first(self):
+        return self._file(listener("web"))
+
+    def _file(self, *listeners, **top):
+        """Always with the listener whose sessions outlive the storm."""
+        steady = listener(
+            "steady",
+            listen="127.0.0.1:8444",
+            forward={"ipv4": "127.0.0.1:444"},
+            plugins=[self._record.entry("steady")],
+        )
+        top = {"workers": 2, "drain_timeout": 0, "log": {"level": "info"}, **top}
+        return configuration(*listeners, steady, **top)
+
+    def _good(self, number):
+        """All that may change does, each at a pace of its own."""
+        chains = [
+            None,
+            [plugins.entry("acl", {"deny": [f"192.0.2.{number % 250}"]})],
+            [plugins.entry("ratelimit", {"rate": 100.0}), self._record.entry("web")],
+        ]
+        web = listener(
+            "web",
+            subnets=["127.0.0.0/8"] + [f"192.0.2.{other}/32" for other in range(number % 7)],
+            header_timeout=5.0 + number % 3,
+            idle_timeout=60.0 + number % 5,
+            user_timeout=30.0 + number % 2,
+            max_sessions=5000 + number % 11,
+            mark=number % 4,
+            plugins=chains[number % len(chains)],
+        )
+        return self._file(web, *self._others(number))
+
+    @staticmethod
+    def _others(number):
+        return []
+
+    def _broken(self):
+        good = self._file(listener("web"))
+        return [
+            good.replace("(", "", 1),
+            good[: len(good) * 2 // 3],
+            '@include "no-such-file"\n' + good,
+            "",
+            self._file(listener("web", no_such_setting=1)),
+            self._file(listener("web", listen="127.0.0.1:8443:1")),
+            self._file(listener("web", subnets=None, subnets_files=["/no/such/file"])),
+            self._file(listener("web", plugins=[{"name": "x", "path": "/no/such/plugin.so"}])),
+            self._file(listener("web", plugins=[plugins.entry("acl", {"deny": ["none"]})])),
+            self._file(listener("web"), workers=3),
+        ]
+
+
+def storm(mmproxy, files, load, reloads):
+    """Each reload is awaited, and each second or third is of a broken file. Returns how many were
+    of a good one."""
+    good = 0
+    for number in range(reloads):
+        wait_until(
+            lambda: load.counts()["right"] >= number * SESSIONS_PER_RELOAD,
+            60,
+            lambda: f"sessions are answered: {load.counts()}\n{mmproxy.log()[-2000:]}",
+            interval=0.002,
+        )
+        broken = number % 5 in (1, 3)
+        mmproxy.write_config(next(files.broken if broken else files.good))
+        line = mmproxy.reload()
+        if broken:
+            assert line.event == "config: reload failed, nothing changed", line.text
+        else:
+            good += 1
+            assert line.event == "config: reloaded", line.text
+            assert int(line["generation"]) == good + 2  # those before the storm
+    return good
+
+
+class Resources:
+    """What must be again as it was: descriptors, threads, files that are mapped."""
+
+    def __init__(self, mmproxy):
+        numbers = os.listdir(f"/proc/{mmproxy.pid}/fd")
+        links = [os.readlink(f"/proc/{mmproxy.pid}/fd/{number}") for number in numbers]
+        with open(f"/proc/{mmproxy.pid}/maps") as file:
+            fields = [line.split() for line in file]
+        self.descriptors = sorted(link.partition(":")[0] for link in links)
+        self.threads = len(mmproxy.tasks())
+        self.mapped = sorted({line[5] for line in fields if len(line) > 5})
+        self.count = len(links)
+
+    def __eq__(self, other):
+        return vars(self) == vars(other)
+
+    def __repr__(self):
+        return repr(vars(self))
+
+
+def wait_until_generations(record, count):
+    """Each generation opens the plugin, and closes it when it goes. A broken file's may have
+    come so far, too."""
+
+    def alive():
+        opened, closed = (len(record.calls(hook, label="steady")) for hook in ("open", "close"))
+        return opened - closed
+
+    wait_until(lambda: alive() == count, 15, lambda: f"{count} generations, not {alive()}")
+
+
+@pytest.mark.deadline(240)
+def test_a_thousand_reloads_under_a_thousand_connections_a_second(
+    host, start_daemon, start_load, record, capsys
+):
+    files = Files(record)
+    mmproxy = start_daemon(host, config=files.first(), launch={"environment": FRUGAL})
+    sanitized = mmproxy.built_with_sanitizer()
+    reloads, rate = (SANITIZED_RELOADS, SANITIZED_RATE) if sanitized else (RELOADS, RATE)
+    upstream = Listener(host, ("127.0.0.1", 444))
+    steady = [open_steady(host, upstream, client) for client in clients(20)]
+
+    # What is there once for all sessions, buffers and the like, is there before the measurement.
+    load = start_load(rate)
+    wait_until(lambda: load.counts()["right"] >= 200, 60, "the load is answered")
+    warm = load.finish()
+    assert mmproxy.reload().event == "config: reloaded"
+    mmproxy.wait_until_idle()
+    before, memory = Resources(mmproxy), mmproxy.memory("RssAnon")
+
+    load = start_load(rate)
+    wait_until(lambda: load.counts()["right"] >= 100, 60, "the load is answered")
+    began, first = time.monotonic(), load.counts()
+    good = storm(mmproxy, files, load, reloads)
+    last, took = load.counts(), time.monotonic() - began
+    mmproxy.write_config(files.first())
+    assert mmproxy.reload().event == "config: reloaded"
+    counts = load.finish()
+
+    answered = last["right"] - first["right"]
+    with capsys.disabled():
+        print(f"\n{reloads} reloads, {reloads - good} of broken files, under {answered}"
+              f" sessions in {took:.1f} s: {answered / took:.0f} a second")
+    assert answered >= (reloads - 10) * SESSIONS_PER_RELOAD
+    assert counts == {**dict.fromkeys(counts, 0), "opened": counts["right"], "right": counts["right"]}
+    for session in steady:
+        assert_alive(*session)
+
+    # Nobody was turned away, and whoever left did so in order.
+    finished = warm["right"] + counts["right"]
+    counters = mmproxy.wait_for_counter("sessions_closed_finished", finished)
+    ends = {name: value for name, value in counters.items() if name.startswith("sessions_closed")}
+    assert ends == {"sessions_closed_finished": finished}
+    assert counters["accept_errors"] == 0
+
+    # The first generation lives on in its sessions, the last one serves: no other is left.
+    wait_until_generations(record, 2)
+    wait_until(lambda: mmproxy.descriptors() <= before.count, 10, "the descriptors are back")
+    assert Resources(mmproxy) == before
+    mmproxy.assert_memory_grew_less(memory, 1 * MIB, "RssAnon")
+    for connection, accepted in steady:
+        connection.close()
+        assert read_to_end(accepted) == (b"", EOF)
+        accepted.close()
+    wait_until_generations(record, 1)
+
+
+def open_steady(host, upstream, client):
+    connection = host.connect(("127.0.0.1", 8444))
+    connection.sendall(v2(client))
+    accepted, peer = upstream.accept()
+    assert peer == client
+    return connection, accepted
+
+
+def assert_alive(connection, accepted):
+    connection.sendall(b"ping")
+    assert read_exactly(accepted, 4) == b"ping"
+    accepted.sendall(b"pong")
+    assert read_exactly(connection, 4) == b"pong"
