@@ -126,7 +126,7 @@ def test_a_drain_is_told_with_its_progress(host, start_daemon, upstream, manager
     stopping = manager.wait_for("STOPPING")
     assert stopping["STOPPING"] == "1"
     assert stopping["STATUS"] == "draining: 2 sessions, 20 s left"
-    manager.wait_for_status("draining: 2 sessions, 19 s left")
+    manager.wait_for_status("draining: 2 sessions, 1")  # the seconds that are left become fewer
     for end in sessions[0]:
         end.close()
     manager.wait_for_status("draining: 1 session, 1")
