@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The packaged units under a real systemd."""
 
+import time
+
 import pytest
 
 import plugins
@@ -252,3 +254,17 @@ def test_instances_do_not_disturb_each_other(systemd, host, upstream):
     assert is_refused(host, ("127.0.0.1", 8440))
     assert is_refused(host, ("127.0.0.1", 8441))
     assert not is_refused(host, ("127.0.0.1", 8442))
+
+
+def test_a_drain_may_take_longer_than_the_units_timeout(systemd, host, upstream):
+    systemd.drop_in(SERVICE, "[Service]\nTimeoutStopSec=1\n")
+    start(systemd, drain_timeout=30)
+    session = open_session(host, upstream)
+    systemd.systemctl("stop", "--no-block", SERVICE)
+    systemd.wait_for_log(SERVICE, "daemon: stopping")
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() > began + 3, 10, "the unit's timeout is long over")
+    assert_alive(session)
+    finish(session)
+    wait_until(lambda: systemd.show(SERVICE, "ActiveState") == "inactive", 15, "it has stopped")
+    assert systemd.show(SERVICE, "Result") == "success"
