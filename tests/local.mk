@@ -453,6 +453,7 @@ check-integration: all tests/tools/udp_forwarder$(EXEEXT) $(test_plugins)
 EXTRA_DIST += \
 	tests/check-settings.py tests/demo.py tests/lint tests/run-all tests/run-demo \
 	tests/tools/build tests/tools/install-packages \
+	tests/tools/terminal-picture tests/tools/top-picture \
 	tests/unit/cmocka-is-missing \
 	$(integration_files)
 
