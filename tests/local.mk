@@ -455,6 +455,7 @@ check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(
 EXTRA_DIST += \
 	tests/check-settings.py tests/demo.py tests/lint tests/run-all tests/run-demo \
 	tests/tools/build tests/tools/install-packages \
+	tests/tools/terminal-picture tests/tools/top-picture \
 	tests/unit/cmocka-is-missing \
 	$(integration_files)
 
