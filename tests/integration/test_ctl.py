@@ -12,9 +12,11 @@ import threading
 import pytest
 
 import ctl
+import plugins
 from ctl import STATUS, FakeControl
-from sessions import clients, open_session
-from settings import configuration, listener
+from headers import CLIENT4, v2, v2_udp
+from sessions import clients, open_session, send
+from settings import configuration, listener, udp_listener
 from waiting import wait_until
 
 
@@ -211,6 +213,51 @@ def test_drain_need_not_be_waited_for(host, mmproxy, upstream, socket_path):
 
 def test_plugins_are_none(mmproxy, socket_path):
     assert ctl.run(socket_path, "plugins").stdout == "there are no plugins\n"
+
+
+def test_plugins_are_shown_with_what_they_counted(host, start_daemon, upstream, socket_path):
+    deny = plugins.entry("acl", {"deny": "203.0.113.0/24"}, timeout=1.5)
+    config = configuration(
+        listener(plugins=[deny]),
+        listener("other", listen="127.0.0.1:8444"),
+        control={"socket": str(socket_path)},
+    )
+    mmproxy = start_daemon(host, config=config)
+    send(host, v2(CLIENT4))
+    mmproxy.assert_closed("plugin-denied")
+    entries, counted = ctl.run(socket_path, "plugins").stdout.split("\n\n")
+    assert column(entries, "ENTRY") == ["acl"]
+    assert column(entries, "TIMEOUT") == ["1.5s"]
+    assert column(entries, "LISTENERS") == ["web"]
+    assert column(entries, "PATH") == [plugins.path("acl")]
+    rows = zip(*(column(counted, name) for name in ("ENTRY", "COUNTER", "VALUE")))
+    assert ("acl", "refusals", "1") in rows
+
+
+def test_a_flow_is_a_session(host, start_daemon, udp_upstream, socket_path):
+    control = {"socket": str(socket_path)}
+    config = configuration(udp_listener(), drain_timeout=0, control=control)
+    start_daemon(host, config=config)
+    balancer = host.socket(kind=socket.SOCK_DGRAM)
+    balancer.sendto(v2_udp(CLIENT4) + b"hello", ("127.0.0.1", 8443))
+    assert udp_upstream.receive() == (b"hello", CLIENT4)
+    done = ctl.run(socket_path, "sessions")
+    assert column(done.stdout, "LISTENER") == ["dns"]
+    assert column(done.stdout, "PROTOCOL") == ["udp"]
+    assert column(done.stdout, "CLIENT") == ["%s:%d" % CLIENT4]
+    assert column(done.stdout, "FROM CLIENT") == ["5 B"]
+    assert column(ctl.run(socket_path, "listeners").stdout, "PROTOCOL")[0] == "udp, every"
+
+
+def test_metrics_are_what_prometheus_would_read(host, mmproxy, upstream, socket_path):
+    open_session(host, upstream)
+    text = ctl.run(socket_path, "metrics").stdout
+    assert ctl.ask(socket_path, "metrics")["content_type"].startswith("text/plain")
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30
+    )
+    assert checked.returncode == 0 and checked.stderr == "", checked
+    assert re.search(r"^mmproxy_\w+ 1$", text, re.M)
 
 
 def test_help_needs_no_daemon(tmp_path):
