@@ -24,7 +24,7 @@ if !HAVE_LIBSYSTEMD
 edit_notices = \
 	-e 's|^Type=notify$$|Type=exec|' \
 	-e '/^NotifyAccess=/d' \
-	-e '/^# Fed as long/,/^WatchdogSec=/d'
+	-e '/^. Fed as long/,/^WatchdogSec=/d'
 endif
 
 # Of the two the first waits, and says what is wrong with the new configuration.
