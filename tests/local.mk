@@ -455,6 +455,7 @@ check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(
 EXTRA_DIST += \
 	tests/check-settings.py tests/demo.py tests/lint tests/run-all tests/run-demo \
 	tests/tools/build tests/tools/install-packages \
+	tests/tools/terminal-picture tests/tools/top-picture \
 	tests/unit/cmocka-is-missing \
 	$(integration_files)
 
@@ -521,6 +522,7 @@ integration_files = \
 	tests/integration/test_plugin_verdicts.py \
 	tests/integration/test_privileges.py \
 	tests/integration/test_relay.py \
+	tests/integration/test_reload_listeners.py \
 	tests/integration/test_reload_storm.py \
 	tests/integration/test_reset.py \
 	tests/integration/test_service.py \

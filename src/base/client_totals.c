@@ -2,6 +2,7 @@
 /* A hash table with open addressing, at most half full. */
 #include "base/client_totals.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,8 @@ static int grow(struct client_totals *totals)
 			*slot_of(&larger, &slot->client) = *slot;
 	}
 	free(totals->slots);
-	*totals = larger;
+	totals->slots = larger.slots;
+	totals->slot_count = larger.slot_count;
 	return 0;
 }
 
@@ -73,6 +75,7 @@ int client_totals_add(struct client_totals *totals, const struct client_total *m
 
 int client_totals_merge(struct client_totals *totals, const struct client_totals *from)
 {
+	assert(totals != from);
 	for (size_t i = 0; i < from->slot_count; i++) {
 		if (from->slots[i].sessions > 0 && client_totals_add(totals, &from->slots[i]) < 0)
 			return -ENOMEM;

@@ -32,7 +32,7 @@ void client_totals_finish(struct client_totals *totals);
 /* Adds to the client's total, or begins it. Returns 0 or -ENOMEM with nothing changed. */
 int client_totals_add(struct client_totals *totals, const struct client_total *more);
 
-/* Adds all of `from`, which may have another secret. Returns 0 or -ENOMEM. */
+/* Adds all of `from`, which is another one, maybe with another secret. Returns 0 or -ENOMEM. */
 int client_totals_merge(struct client_totals *totals, const struct client_totals *from);
 
 /*

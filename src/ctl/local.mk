@@ -1,4 +1,4 @@
-# mmproxyctl: the other side of the control socket. It is written in JSON, so there is none without jansson.
+# mmproxyctl: the other side of the control socket. Answers are JSON, so there is none without jansson.
 if HAVE_JANSSON
 noinst_LIBRARIES += libctl.a
 libctl_a_SOURCES = \

@@ -56,9 +56,29 @@ static void add_title(const struct top_sample *sample, struct lines *lines)
 		  answer_count(status, "generation"), alive, json_array_size(workers));
 }
 
-static double counter_rate(const struct comparison *comparison, const char *name)
+/* Two rates beside each other, each below the one of the line above. */
+static void add_pair(struct lines *lines, const char *label, const char *figure, const char *one,
+		     const char *one_rate, const char *other, const char *other_rate)
 {
-	return top_counter_rate(comparison->before, comparison->after, name);
+	lines_add(lines, LINE_PLAIN, "%-10s %-16s %-12s %11s   %-14s %11s", label, figure, one,
+		  one_rate, other, other_rate);
+}
+
+static const char *counter_rate(const struct comparison *comparison, const char *name,
+				char text[static FORMAT_SIZE])
+{
+	char rate[FORMAT_SIZE];
+
+	format_rate(top_counter_rate(comparison->before, comparison->after, name), rate);
+	snprintf(text, FORMAT_SIZE, "%.24s/s", rate);
+	return text;
+}
+
+static const char *byte_rate(const struct comparison *comparison, const char *name,
+			     char text[static FORMAT_SIZE])
+{
+	return format_byte_rate(top_counter_rate(comparison->before, comparison->after, name),
+				text);
 }
 
 static void add_totals(const struct comparison *comparison, struct lines *lines)
@@ -68,15 +88,15 @@ static void add_totals(const struct comparison *comparison, struct lines *lines)
 
 	snprintf(sessions, sizeof(sessions), "%" PRIu64 " of %" PRIu64,
 		 answer_count(status, "sessions"), answer_count(status, "max_sessions"));
-	lines_add(lines, LINE_PLAIN, "%-10s %-24s accepted %8s/s   relayed %8s/s", "sessions",
-		  sessions, format_rate(counter_rate(comparison, "sessions_accepted"), one),
-		  format_rate(counter_rate(comparison, "sessions_relayed"), other));
-	lines_add(lines, LINE_PLAIN, "%-10s from clients %10s   from upstreams %10s", "bytes",
-		  format_byte_rate(counter_rate(comparison, "bytes_from_client"), one),
-		  format_byte_rate(counter_rate(comparison, "bytes_from_upstream"), other));
-	lines_add(lines, LINE_PLAIN, "%-10s from clients %8s/s   from upstreams %8s/s", "datagrams",
-		  format_rate(counter_rate(comparison, "datagrams_from_client"), one),
-		  format_rate(counter_rate(comparison, "datagrams_from_upstream"), other));
+	add_pair(lines, "sessions", sessions, "accepted",
+		 counter_rate(comparison, "sessions_accepted", one), "relayed",
+		 counter_rate(comparison, "sessions_relayed", other));
+	add_pair(lines, "bytes", "", "from clients",
+		 byte_rate(comparison, "bytes_from_client", one), "from upstreams",
+		 byte_rate(comparison, "bytes_from_upstream", other));
+	add_pair(lines, "datagrams", "", "from clients",
+		 counter_rate(comparison, "datagrams_from_client", one), "from upstreams",
+		 counter_rate(comparison, "datagrams_from_upstream", other));
 }
 
 static void fill_listeners(const struct comparison *comparison, struct table *table)

@@ -181,7 +181,7 @@ static int open_socket(struct control *control, const struct config_control *con
 					    "set control.socket to a shorter one"};
 		return -1;
 	}
-	strcpy(address.sun_path, control->path);
+	memcpy(address.sun_path, control->path, strlen(control->path));
 	if (find_group(control, config->group, failure) < 0 || remove_stale(&address, failure) < 0)
 		return -1;
 	control->owner = owner->uid;
@@ -197,7 +197,7 @@ static void remove_file(const struct control *control)
 {
 	struct stat status;
 
-	if (control->inode != 0 && lstat(control->path, &status) == 0 &&
+	if (control->path != NULL && control->inode != 0 && lstat(control->path, &status) == 0 &&
 	    status.st_dev == control->device && status.st_ino == control->inode)
 		unlink(control->path);
 }

@@ -261,13 +261,16 @@ void control_gather_init(struct control *control)
 	timer_init(&control->rest, rest_is_over);
 }
 
+static void abandon_all(struct list *gathers)
+{
+	for (struct list *link = gathers->next, *next = link->next; link != gathers;
+	     link = next, next = link->next)
+		control_gather_abandon(container_of(link, struct control_gather, link));
+}
+
 void control_gather_close(struct control *control)
 {
-	while (!list_empty(&control->gathers))
-		control_gather_abandon(
-			container_of(control->gathers.next, struct control_gather, link));
-	while (!list_empty(&control->waiting))
-		control_gather_abandon(
-			container_of(control->waiting.next, struct control_gather, link));
+	abandon_all(&control->gathers);
+	abandon_all(&control->waiting);
 	timer_drop(&control->rest);
 }

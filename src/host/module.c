@@ -146,22 +146,100 @@ static int judge_file(int fd, const char *path, char why[static PLUGIN_MODULE_WH
 }
 
 /*
+ * A file that is loaded. It is still the same when it is loaded again, as long as somebody uses it:
+ * until then its inode is no other file's.
+ */
+struct loaded_file {
+	struct loaded_file *next;
+	dev_t device;
+	ino_t inode;
+	unsigned users;
+	char name[128]; /* for the loader: "/proc/self/fd/", two characters a bit, and ten digits */
+};
+
+static struct loaded_file *loaded_files;
+
+static struct loaded_file *find_loaded(const struct stat *status)
+{
+	struct loaded_file *file = loaded_files;
+
+	while (file != NULL && (file->device != status->st_dev || file->inode != status->st_ino))
+		file = file->next;
+	return file;
+}
+
+/*
  * The very file that was judged, by its descriptor. The loader knows a file again by the name it
  * was loaded by, before it looks whether it is the same file; a descriptor's number comes back, so
  * each name is written as none before: a "./" or a "/" for each bit of a number that counts. So a
- * file that was replaced is loaded beside the old one, and one that was not is shared.
+ * file that was replaced is loaded beside the old one.
  */
-static void *load_by_descriptor(int fd)
+static void write_name(struct loaded_file *file, int fd)
 {
 	static unsigned loaded;
-	char name[128] = "/proc/self/fd/"; /* and two characters a bit, and ten digits */
-	char *end = name + strlen(name);
+	char *end = stpcpy(file->name, "/proc/self/fd/");
 
 	loaded++;
 	for (unsigned bits = loaded; bits > 0; bits >>= 1)
 		end = stpcpy(end, (bits & 1) != 0 ? "./" : "/");
 	sprintf(end, "%d", fd);
-	return dlopen(name, RTLD_NOW | RTLD_LOCAL);
+}
+
+/* The file behind the descriptor, with one more user; NULL when memory ran out. */
+static struct loaded_file *take_file(int fd)
+{
+	struct loaded_file *file;
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return NULL;
+	file = find_loaded(&status);
+	if (file == NULL) {
+		file = calloc(1, sizeof(*file));
+		if (file == NULL)
+			return NULL;
+		file->device = status.st_dev;
+		file->inode = status.st_ino;
+		write_name(file, fd);
+		file->next = loaded_files;
+		loaded_files = file;
+	}
+	file->users++;
+	return file;
+}
+
+static void drop_file(struct loaded_file *file)
+{
+	struct loaded_file **at = &loaded_files;
+
+	if (--file->users > 0)
+		return;
+	while (*at != file)
+		at = &(*at)->next;
+	*at = file->next;
+	free(file);
+}
+
+/*
+ * One that is loaded already is asked for by the name that it has: the loader keeps every name that
+ * it was ever given for a file, and a reload loads the plugins that stay before it lets them go.
+ */
+static int load_by_descriptor(struct plugin_module *module, int fd)
+{
+	module->file = take_file(fd);
+	if (module->file == NULL)
+		return -ENOMEM;
+	module->handle = dlopen(module->file->name, RTLD_NOW | RTLD_LOCAL);
+	if (module->handle != NULL)
+		return 0;
+	drop_file(module->file);
+	return -ENOEXEC;
+}
+
+static void unload(struct plugin_module *module)
+{
+	dlclose(module->handle);
+	drop_file(module->file);
 }
 
 static bool all_zero(const uint8_t *bytes, size_t length)
@@ -209,21 +287,25 @@ static int judge_descriptor(const struct mmproxy_plugin *plugin, struct mmproxy_
 	return 0;
 }
 
+/* Without the name that it begins with, by which the file was loaded: it says nothing to anybody.
+ */
+static const char *loader_error(void)
+{
+	const char *text = dlerror(), *colon = strstr(text, ": ");
+
+	return strncmp(text, "/proc/self/fd/", 14) == 0 && colon != NULL ? colon + 2 : text;
+}
+
 static int load_file(struct plugin_module *module, int fd, char why[static PLUGIN_MODULE_WHY_SIZE])
 {
 	const struct mmproxy_plugin *plugin;
 	int error;
 
-	module->handle = load_by_descriptor(fd);
-	if (module->handle == NULL) {
-		const char *colon, *text = dlerror();
-
-		/* It begins with the name that it was loaded by, which says nothing to anybody. */
-		colon = strstr(text, ": ");
-		return fail(why, -ENOEXEC, "%s cannot be loaded: %s", module->path,
-			    strncmp(text, "/proc/self/fd/", 14) == 0 && colon != NULL ? colon + 2
-										      : text);
-	}
+	error = load_by_descriptor(module, fd);
+	if (error == -ENOMEM)
+		return fail(why, error, "%s cannot be loaded: %s", module->path, strerror(ENOMEM));
+	if (error < 0)
+		return fail(why, error, "%s cannot be loaded: %s", module->path, loader_error());
 	plugin = dlsym(module->handle, "mmproxy_plugin_v1");
 	if (plugin != NULL)
 		error = judge_descriptor(plugin, &module->hooks, why);
@@ -233,7 +315,7 @@ static int load_file(struct plugin_module *module, int fd, char why[static PLUGI
 			     "major version of the interface than 1",
 			     module->path);
 	if (error < 0)
-		dlclose(module->handle);
+		unload(module);
 	return error;
 }
 
@@ -257,6 +339,6 @@ int plugin_module_load(struct plugin_module *module, const char *path,
 
 void plugin_module_unload(struct plugin_module *module)
 {
-	dlclose(module->handle);
+	unload(module);
 	free(module->path);
 }

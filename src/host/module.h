@@ -6,8 +6,11 @@
 #include <mmproxy/plugin.h>
 #include <stddef.h>
 
+struct loaded_file;
+
 struct plugin_module {
 	void *handle;
+	struct loaded_file *file;    /* shared by all modules of the same file */
 	char *path;                  /* the file that was loaded, free of links */
 	struct mmproxy_plugin hooks; /* what the plugin says of itself; unknown parts are zero */
 };
@@ -17,7 +20,8 @@ struct plugin_module {
 
 /*
  * Loads the file at `path`, a relative one from the plugin folder. Returns 0; or -errno and says in
- * `why` what is wrong and what would be right, and then there is nothing to unload.
+ * `why` what is wrong and what would be right, and then there is nothing to unload. Main thread
+ * only, as is unloading.
  */
 int plugin_module_load(struct plugin_module *module, const char *path,
 		       char why[static PLUGIN_MODULE_WHY_SIZE]);

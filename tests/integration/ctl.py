@@ -43,9 +43,9 @@ def ask(path, *words):
 class FakeControl:
     """Listens on a Unix socket and answers each request by a table.
 
-    `answers` maps a command to a result, to a whole reply (a dict with "ok"), to bytes that are sent
-    as they are, or to a function of the request's words that returns one of these. What has no answer
-    gets none. `requests` is every line that came.
+    `answers` maps a command to a result, to a whole reply (a dict with "ok"), to bytes that are
+    sent as they are, or to a function of the request's words that returns one of these. What has
+    no answer gets none. `requests` is every line that came.
     """
 
     def __init__(self, answers):
@@ -139,8 +139,8 @@ class Busy:
     def answers(self):
         return {
             "status": lambda _: STATUS,
-            "listeners": lambda _: {"listeners": [self._listener(i) for i in range(self.listeners)]},
-            "clients": lambda _: {"clients": [self._client(i) for i in range(self.clients)]},
+            "listeners": lambda _: {"listeners": list(map(self._listener, range(self.listeners)))},
+            "clients": lambda _: {"clients": list(map(self._client, range(self.clients)))},
             "counters": lambda _: {
                 "counters": {name: self._grown(rate) for name, rate in self.rates.items()}
             },

@@ -113,6 +113,31 @@ def test_listeners_are_shown_with_their_figures(host, start_daemon, upstream, ud
     }
 
 
+def test_a_listener_that_a_reload_has_removed_is_shown_until_its_last_session_ends(
+    host, start_daemon, upstream
+):
+    both = listener("web"), listener("mail", listen="127.0.0.1:8025")
+    mmproxy = start_daemon(host, config=configuration(*both))
+    connection, accepted = open_session(host, upstream)
+    wait_for_sessions(mmproxy, 1)
+    mmproxy.write_config(configuration(both[1]))
+    request(mmproxy, "reload")
+
+    def shown():
+        return {one["name"]: one for one in request(mmproxy, "listeners")["listeners"]}
+
+    assert shown().keys() == {"mail", "web"}
+    assert shown()["mail"]["state"] == "listening"
+    assert shown()["web"]["state"] == "draining"
+    wait_until(lambda: shown()["web"]["sessions"] == 1, 10, "only its session is counted")
+    assert "listen" not in shown()["web"]
+    (session,) = request(mmproxy, "sessions listener=web")["sessions"]
+    assert session["client"] == text(CLIENT4)
+    for end in connection, accepted:
+        end.close()
+    wait_until(lambda: shown().keys() == {"mail"}, 10, "it is gone")
+
+
 # sessions
 
 

@@ -12,9 +12,11 @@ import threading
 import pytest
 
 import ctl
+import plugins
 from ctl import STATUS, FakeControl
-from sessions import clients, open_session
-from settings import configuration, listener
+from headers import CLIENT4, v2, v2_udp
+from sessions import clients, open_session, send
+from settings import configuration, listener, udp_listener
 from waiting import wait_until
 
 
@@ -73,7 +75,8 @@ def test_status_says_what_runs(mmproxy, socket_path):
     assert done.returncode == 0 and done.stderr == ""
     assert re.search(rf"^mmproxy +\S+, up \S+, process {mmproxy.pid}$", done.stdout, re.M)
     assert re.search(r"^state +running$", done.stdout, re.M)
-    assert re.search(r"^generation +1, loaded \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(\S+ ago\)$", done.stdout, re.M)
+    loaded = r"^generation +1, loaded \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(\S+ ago\)$"
+    assert re.search(loaded, done.stdout, re.M)
     assert re.search(r"^last reload +none so far$", done.stdout, re.M)
     assert re.search(r"^workers +(\d+) of \1 alive$", done.stdout, re.M)
     assert ctl.ask(socket_path, "status")["pid"] == mmproxy.pid
@@ -200,7 +203,8 @@ def test_drain_shows_progress_until_the_daemon_has_ended(host, mmproxy, upstream
 def test_drain_need_not_be_waited_for(host, mmproxy, upstream, socket_path):
     connection, accepted = open_session(host, upstream)
     done = ctl.run(socket_path, "drain", "--no-wait")
-    assert done.returncode == 0 and re.fullmatch(r"draining: \d sessions?, \d+ s left\n", done.stdout)
+    assert done.returncode == 0
+    assert re.fullmatch(r"draining: \d sessions?, \d+ s left\n", done.stdout)
     assert mmproxy.process.poll() is None
     connection.close()
     accepted.close()
@@ -209,6 +213,51 @@ def test_drain_need_not_be_waited_for(host, mmproxy, upstream, socket_path):
 
 def test_plugins_are_none(mmproxy, socket_path):
     assert ctl.run(socket_path, "plugins").stdout == "there are no plugins\n"
+
+
+def test_plugins_are_shown_with_what_they_counted(host, start_daemon, upstream, socket_path):
+    deny = plugins.entry("acl", {"deny": "203.0.113.0/24"}, timeout=1.5)
+    config = configuration(
+        listener(plugins=[deny]),
+        listener("other", listen="127.0.0.1:8444"),
+        control={"socket": str(socket_path)},
+    )
+    mmproxy = start_daemon(host, config=config)
+    send(host, v2(CLIENT4))
+    mmproxy.assert_closed("plugin-denied")
+    entries, counted = ctl.run(socket_path, "plugins").stdout.split("\n\n")
+    assert column(entries, "ENTRY") == ["acl"]
+    assert column(entries, "TIMEOUT") == ["1.5s"]
+    assert column(entries, "LISTENERS") == ["web"]
+    assert column(entries, "PATH") == [plugins.path("acl")]
+    rows = zip(*(column(counted, name) for name in ("ENTRY", "COUNTER", "VALUE")))
+    assert ("acl", "refusals", "1") in rows
+
+
+def test_a_flow_is_a_session(host, start_daemon, udp_upstream, socket_path):
+    control = {"socket": str(socket_path)}
+    config = configuration(udp_listener(), drain_timeout=0, control=control)
+    start_daemon(host, config=config)
+    balancer = host.socket(kind=socket.SOCK_DGRAM)
+    balancer.sendto(v2_udp(CLIENT4) + b"hello", ("127.0.0.1", 8443))
+    assert udp_upstream.receive() == (b"hello", CLIENT4)
+    done = ctl.run(socket_path, "sessions")
+    assert column(done.stdout, "LISTENER") == ["dns"]
+    assert column(done.stdout, "PROTOCOL") == ["udp"]
+    assert column(done.stdout, "CLIENT") == ["%s:%d" % CLIENT4]
+    assert column(done.stdout, "FROM CLIENT") == ["5 B"]
+    assert column(ctl.run(socket_path, "listeners").stdout, "PROTOCOL")[0] == "udp, every"
+
+
+def test_metrics_are_what_prometheus_would_read(host, mmproxy, upstream, socket_path):
+    open_session(host, upstream)
+    text = ctl.run(socket_path, "metrics").stdout
+    assert ctl.ask(socket_path, "metrics")["content_type"].startswith("text/plain")
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30
+    )
+    assert checked.returncode == 0 and checked.stderr == "", checked
+    assert re.search(r"^mmproxy_\w+ 1$", text, re.M)
 
 
 def test_help_needs_no_daemon(tmp_path):
@@ -266,7 +315,8 @@ def test_usage_is_status_2(tmp_path):
 
 def test_a_full_disk_is_no_answer(fake):
     with open("/dev/full", "w") as full:
-        done = ctl.run(fake(status=STATUS).path, "status", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+        streams = {"capture_output": False, "stdout": full, "stderr": subprocess.PIPE}
+        done = ctl.run(fake(status=STATUS).path, "status", **streams)
     assert done.returncode == 1 and "standard output cannot be written" in done.stderr
 
 
@@ -290,24 +340,30 @@ def test_workers_that_did_not_answer_are_named(fake):
 
 
 @pytest.mark.parametrize(
-    "answer", [b"\n", b"hello\n", b"[1]\n", b'{"ok":1}\n', b'{"ok":true}\n', b'{"ok":true,"result":7}\n']
+    "answer", ["", "hello", "[1]", '{"ok":1}', '{"ok":true}', '{"ok":true,"result":7}']
 )
 def test_nonsense_is_an_error(fake, answer):
-    [line] = refused(ctl.run(fake(status=answer).path, "status"))
+    [line] = refused(ctl.run(fake(status=answer.encode() + b"\n").path, "status"))
     assert line.startswith("mmproxyctl: the answer ")
 
 
 def test_a_connection_that_ends_early_is_an_error(fake):
     made = fake(status=b'{"ok":tr')
-    threading.Timer(0, lambda: (wait_until(lambda: made.requests, 10, "asked"), made.disconnect())).start()
+
+    def leave():
+        wait_until(lambda: made.requests, 10, "asked")
+        made.disconnect()
+
+    threading.Thread(target=leave).start()
     [line] = refused(ctl.run(made.path, "status"))
     assert "mmproxy has ended, or closed the connection" in line
 
 
 def test_escapes_do_not_reach_the_terminal(fake):
     evil = "\x1b]0;owned\x07\x9b2J\n"
+    reload = {"ok": False, "time": 1, "mistakes": [evil]}
     made = fake(
-        status={**STATUS, "version": evil, "last_reload": {"ok": False, "time": 1, "mistakes": [evil]}},
+        status={**STATUS, "version": evil, "last_reload": reload},
         sessions={"matched": 1, "sessions": [{"id": 1, "client": evil, "listener": evil}]},
         counters={"counters": {evil: 3}},
         plugins={"plugins": [{"entry": evil, "listeners": [evil], "counters": {evil: 1}}]},
@@ -352,10 +408,19 @@ def test_metrics_are_printed_as_they_are(fake):
 
 
 def test_the_last_refused_reload_shows_its_mistakes(fake):
-    made = fake(status={**STATUS, "last_reload": {"ok": False, "time": 1700000000, "mistakes": ["x:1: a"]}})
+    reload = {"ok": False, "time": 1700000000, "mistakes": ["x:1: a"]}
+    made = fake(status={**STATUS, "last_reload": reload})
     text = ctl.run(made.path, "status", env={**os.environ, "TZ": "UTC"}).stdout
-    assert re.search(r"^last reload +2023-11-14 22:13:20, refused; nothing was changed\n +x:1: a$", text, re.M)
-    assert re.search(r"^workers +1 of 2 alive\n +worker 0 has 7 sessions\n +worker 1 is stuck$", text, re.M)
+    lines = [re.sub("  +", "  ", line) for line in text.splitlines()]
+    assert lines[3:5] == [
+        "last reload  2023-11-14 22:13:20, refused; nothing was changed",
+        "  x:1: a",
+    ]
+    assert lines[6:9] == [
+        "workers  1 of 2 alive",
+        "  worker 0 has 7 sessions",
+        "  worker 1 is stuck",
+    ]
 
 
 def test_drain_that_is_refused_fails(fake):
@@ -365,11 +430,15 @@ def test_drain_that_is_refused_fails(fake):
 
 def test_a_table_is_cut_to_the_terminal(fake):
     """By script(1)'s own means: a pseudo-terminal of 40 columns."""
-    session = {"id": 1, "listener": "web", "client": "203.0.113.9:41000", "upstream": "127.0.0.1:443"}
+    session = {"id": 1, "client": "203.0.113.9:41000", "upstream": "127.0.0.1:443", "idle": 7}
     made = fake(sessions={"matched": 1, "sessions": [session]})
     shell = f"stty cols 40; exec {ctl.binary()} --socket {made.path} sessions"
     done = subprocess.run(
-        ["script", "-qec", shell, "/dev/null"], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
+        ["script", "-qec", shell, "/dev/null"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
     )
     lines = done.stdout.splitlines()
     assert len(lines) == 2 and max(map(len, lines)) <= 40
@@ -380,7 +449,9 @@ def test_a_table_is_cut_to_the_terminal(fake):
 
 def test_an_interrupted_drain_leaves_the_daemon_draining(host, mmproxy, upstream, socket_path):
     open_session(host, upstream)
-    draining = subprocess.Popen(ctl.command(socket_path, "drain"), stdout=subprocess.PIPE, text=True)
+    draining = subprocess.Popen(
+        ctl.command(socket_path, "drain"), stdout=subprocess.PIPE, text=True
+    )
     assert draining.stdout.readline().startswith("draining: ")
     draining.send_signal(signal.SIGINT)
     assert draining.wait(10) == -signal.SIGINT

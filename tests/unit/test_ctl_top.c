@@ -154,7 +154,7 @@ static void the_view_has_it_all(void **state)
 	static const char *const due[] = {
 		"mmproxy 0.1.0  running  up 2h13m  generation 3  1 of 2 workers alive",
 		"12 of 1000",
-		"accepted       20/s",
+		"accepted            20/s",
 		"2.0 KiB/s",
 		"LISTENER",
 		"203.0.113.9",
@@ -183,7 +183,7 @@ static void the_first_sample_has_no_rates(void **state)
 
 	(void)state;
 	top_view(NULL, &after, 0, &lines);
-	assert_true(has_line(&lines, "accepted        -/s"));
+	assert_true(has_line(&lines, "accepted             -/s"));
 	assert_false(has_line(&lines, "KiB/s"));
 	lines_finish(&lines);
 	top_sample_finish(&after);
