@@ -180,6 +180,15 @@ def test_mmproxyctl_reaches_the_service(systemd):
     systemd.run("mmproxyctl", "reload")
 
 
+def test_a_group_for_the_control_socket_takes_the_drop_in_that_the_error_names(systemd):
+    configure(systemd, control={"group": "adm"})
+    log = start_fails(systemd)
+    assert "SupplementaryGroups=" in log and "SystemCallFilter=@chown" in log
+    systemd.drop_in(SERVICE, "[Service]\nSupplementaryGroups=adm\nSystemCallFilter=@chown\n")
+    systemd.systemctl("restart", SERVICE)
+    assert systemd.path("/run/mmproxy/control.sock").group() == "adm"
+
+
 # What the unit's hardening leaves, and that it is enough.
 
 
