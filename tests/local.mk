@@ -522,6 +522,7 @@ integration_files = \
 	tests/integration/test_plugin_verdicts.py \
 	tests/integration/test_privileges.py \
 	tests/integration/test_relay.py \
+	tests/integration/test_reload_listeners.py \
 	tests/integration/test_reload_storm.py \
 	tests/integration/test_reset.py \
 	tests/integration/test_service.py \
