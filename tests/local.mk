@@ -523,6 +523,7 @@ integration_files = \
 	tests/integration/test_privileges.py \
 	tests/integration/test_relay.py \
 	tests/integration/test_reload_listeners.py \
+	tests/integration/test_reload_sockets.py \
 	tests/integration/test_reload_storm.py \
 	tests/integration/test_reset.py \
 	tests/integration/test_service.py \

@@ -4,19 +4,15 @@
 import grp
 import os
 import pwd
-import shutil
 import signal
 import socket
 import stat
 
 import pytest
 
-from control import Client, ask_as, refusal, request
-from network import Namespace
-from sessions import open_session
+from control import Client, ask_as, request
 from settings import configuration, listener
 from test_privileges import AS_THE_UNIT
-from waiting import wait_until
 
 NOBODY = pwd.getpwnam("nobody")
 ADM = grp.getgrnam("adm").gr_gid

@@ -12,7 +12,7 @@ from headers import CLIENT4, v2
 from hooks import DENY
 from network import Path
 from sessions import MMPROXY, clients, open_session, send
-from settings import configuration, listener, udp_listener
+from settings import configuration, udp_listener
 from traffic import RESET, Background, read_exactly, read_to_end, wait_until_ended
 from udp import Balancer, question, round_trip, text
 from upstreams import Datagrams

@@ -6,12 +6,12 @@ import time
 import plugins
 import pytest
 import udp
-from headers import CLIENT4, CLIENT6, local, v1, v2
+from headers import CLIENT4, local, v1, v2
 from metrics import config, promtool, scrape
 from sessions import MMPROXY, clients, open_session, send
-from settings import configuration, listener, udp_listener
+from settings import listener, udp_listener
 from traffic import EOF, read_exactly, read_to_end, wait_until_ended
-from upstreams import UPSTREAM4, Datagrams, Listener
+from upstreams import UPSTREAM4, Listener
 from waiting import wait_until
 
 HEADER, DIAL = "mmproxy_header_latency_seconds", "mmproxy_dial_latency_seconds"

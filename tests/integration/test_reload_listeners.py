@@ -1,322 +1,384 @@
 # SPDX-License-Identifier: MIT
-"""Listeners that a reload adds, removes, moves and renames, beside sessions that do not notice."""
+"""Listeners that a reload adds, removes, moves and renames, and the sessions that they have."""
 
+import contextlib
 import socket
 
 import pytest
 
-import headers
-from control import request
-from sessions import MMPROXY
+import plugins
+from faults import without_descriptors
+from headers import CLIENT4, v2
+from sessions import MMPROXY, open_session, send
 from settings import configuration, listener, udp_listener
 from traffic import EOF, read_exactly, read_to_end
-from udp import Balancer, answer, question, round_trip
+from udp import Balancer, flows, question, round_trip, text, wait_until_closed
 from waiting import wait_until
 
+OTHER = (CLIENT4[0], 41001)
 SECOND = ("127.0.0.1", 8444)
-CLIENT = headers.CLIENT4[0]
+THIRD = ("127.0.0.1", 8445)
+
+# Another listener in front of the same upstream.
+second = listener("second", listen="127.0.0.1:8444")
+second_udp = udp_listener("second", listen="127.0.0.1:8444", max_flows=100, idle_timeout=0.3)
 
 
-def session_at(host, upstream, address, port):
-    connection = host.connect(address)
-    connection.sendall(headers.v2((CLIENT, port)))
-    accepted, peer = upstream.accept()
-    assert peer == (CLIENT, port)
-    for end in connection, accepted:
-        end.settimeout(20)
-    return connection, accepted
+def reload_with(mmproxy, *listeners, **top):
+    mmproxy.write_config(configuration(*listeners, **{"drain_timeout": 0, **top}))
+    return mmproxy.reload()
 
 
-def assert_alive(session):
-    connection, accepted = session
+def assert_reloaded(mmproxy, *listeners, **top):
+    line = reload_with(mmproxy, *listeners, **top)
+    assert line.event == "config: reloaded", mmproxy.log()
+
+
+def assert_nothing_changed(mmproxy, *listeners, **top):
+    """Returns the mistakes that the log names."""
+    before = len(mmproxy.log_lines("config: mistake"))
+    line = reload_with(mmproxy, *listeners, **top)
+    assert "nothing changed" in line.text
+    return [mistake["line"].replace('\\"', '"') for mistake in mmproxy.log_lines("config: mistake")[before:]]
+
+
+def assert_alive(connection, accepted):
     connection.sendall(b"ping")
     assert read_exactly(accepted, 4) == b"ping"
     accepted.sendall(b"pong")
     assert read_exactly(connection, 4) == b"pong"
 
 
-def finish(session):
-    connection, accepted = session
-    connection.close()
-    assert read_to_end(accepted) == (b"", EOF)
-    accepted.close()
-
-
-def assert_refused(host, address):
-    with pytest.raises(ConnectionRefusedError):
-        host.connect(address)
-
-
-def reload(mmproxy, *listeners, **top):
-    mmproxy.write_config(configuration(*listeners, **{"drain_timeout": 0, **top}))
-    line = mmproxy.reload()
-    assert line.event == "config: reloaded", mmproxy.log()
-    return line
-
-
-def reload_fails(mmproxy, *listeners, **top):
-    """The lines that say why."""
-    mmproxy.write_config(configuration(*listeners, **{"drain_timeout": 0, **top}))
-    assert "nothing changed" in mmproxy.reload().text
-    return "\n".join(line.text for line in mmproxy.log_lines("config: mistake"))
-
-
-def second(**changes):
-    return listener("second", **{"listen": "127.0.0.1:8444", **changes})
-
-
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_an_added_listener_serves(workers, host, start_daemon, upstream):
-    mmproxy = start_daemon(host, top={"workers": workers})
-    live = session_at(host, upstream, MMPROXY, 20000)
-    reload(mmproxy, listener(), second(), workers=workers)
-    line = mmproxy.log_lines("listener: listening")[-1]
-    assert (line["name"], line["listen"]) == ("second", "127.0.0.1:8444")
-    assert line["sockets"] == str(workers)
-    for port in range(20001, 20009):
-        finish(session_at(host, upstream, SECOND, port))
-    finish(session_at(host, upstream, MMPROXY, 20010))
-    assert_alive(live)
-    # It is ours alone: no other process can join it.
-    with host.entered(), socket.socket() as thief:
-        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with pytest.raises(OSError, match="in use"):
-            thief.bind(SECOND)
-            thief.listen()
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_removed_listener_refuses_and_its_sessions_go_on(workers, host, start_daemon, upstream):
-    config = configuration(listener(), second(), workers=workers, drain_timeout=0)
-    mmproxy = start_daemon(host, config=config)
-    sessions = [session_at(host, upstream, SECOND, 20000 + number) for number in range(6)]
-    before = mmproxy.descriptors()
-    reload(mmproxy, listener(), workers=workers)
-    line = mmproxy.wait_for_log("no longer listening")
-    assert (line["name"], line["listen"]) == ("second", "127.0.0.1:8444")
-    assert_refused(host, SECOND)
-    for session in sessions:
-        assert_alive(session)
-    assert mmproxy.descriptors() == before - workers
-    for session in sessions:
-        finish(session)
-    reload(mmproxy, listener(), second(), workers=workers)
-    finish(session_at(host, upstream, SECOND, 21000))
-
-
-def test_who_waits_in_the_queue_of_a_removed_listener_is_not_reset(host, start_daemon, upstream):
-    """max_sessions keeps them in the queue; the reload that removes the listener takes them in."""
-    full = second(max_sessions=1)
-    mmproxy = start_daemon(host, config=configuration(listener(), full, workers=1))
-    first = session_at(host, upstream, SECOND, 20000)
-    waiting = []
-    for port in 20001, 20002:
-        connection = host.connect(SECOND)
-        connection.sendall(headers.v2((CLIENT, port)))
-        waiting.append(connection)
-    mmproxy.wait_for_counter("accept_paused")
-    # Room for them, and no listener any more.
-    reload(mmproxy, listener(), second(max_sessions=0), workers=1, drain_timeout=10)
-    reload(mmproxy, listener(), workers=1, drain_timeout=10)
-    accepted = [upstream.accept() for _ in waiting]
-    assert {peer for _, peer in accepted} == {(CLIENT, 20001), (CLIENT, 20002)}
-    finish(first)
-    for connection in waiting:
-        connection.close()
-    for end, _ in accepted:
-        end.close()
-
-
-def test_another_address_of_a_listener(host, start_daemon, upstream):
-    mmproxy = start_daemon(host)
-    live = session_at(host, upstream, MMPROXY, 20000)
-    reload(mmproxy, listener(listen=["127.0.0.1:8443", "127.0.0.1:8444"]))
-    finish(session_at(host, upstream, SECOND, 20001))
-    reload(mmproxy, listener(listen="127.0.0.1:8444"))
-    assert_refused(host, MMPROXY)
-    finish(session_at(host, upstream, SECOND, 20002))
-    assert_alive(live)
-
-
-def test_a_renamed_listener_keeps_its_sockets_and_its_limit(host, start_daemon, upstream):
-    mmproxy = start_daemon(host, max_sessions=2)
-    live = session_at(host, upstream, MMPROXY, 20000)
-    reload(mmproxy, listener("renamed", max_sessions=2))
-    assert len(mmproxy.log_lines("listener: listening")) == 1
-    assert not mmproxy.log_lines("no longer listening")
-    other = session_at(host, upstream, MMPROXY, 20001)
-    # The session that was there before counts.
-    third = host.connect(MMPROXY)
-    third.sendall(headers.v2((CLIENT, 20002)))
-    mmproxy.wait_for_counter("accept_paused")
-    finish(live)
+def assert_serves(host, upstream, address, client):
+    connection = host.connect(address)
+    connection.sendall(v2(client) + b"question")
     accepted, peer = upstream.accept()
-    assert peer == (CLIENT, 20002)
-    assert_alive(other)
-    third.close()
+    assert peer == client
+    assert read_exactly(accepted, 8) == b"question"
     accepted.close()
+    assert read_to_end(connection) == (b"", EOF)
+    connection.close()
 
 
-def test_an_address_that_moves_to_another_listener(host, start_daemon, upstream):
-    both = [listener(listen=["127.0.0.1:8443", "127.0.0.1:8444"]), second(listen="127.0.0.1:8445")]
-    mmproxy = start_daemon(host, config=configuration(*both, drain_timeout=0))
-    reload(mmproxy, listener(), second(listen=["127.0.0.1:8444", "127.0.0.1:8445"]))
-    session = session_at(host, upstream, SECOND, 20000)
-    finish(session)
-    assert mmproxy.wait_for_log("session: closed")["listener"] == "second"
+def is_refused(host, address):
+    with contextlib.closing(host.socket()) as probe:
+        return probe.connect_ex(address) != 0
+
+
+def listening_sockets(mmproxy, port, protocol="tcp"):
+    """The inodes of the sockets that listen on a port of IPv4's."""
+    state = {"tcp": "0A", "udp": "07"}[protocol]
+    with open(f"/proc/{mmproxy.pid}/net/{protocol}") as file:
+        fields = [line.split() for line in file.readlines()[1:]]
+    return {
+        line[9] for line in fields if line[3] == state and line[1].endswith(f":{port:04X}")
+    }
+
+
+# Added.
+
+
+def test_an_added_listener_serves(host, mmproxy, upstream):
+    session = open_session(host, upstream)
+    assert is_refused(host, SECOND)
+    assert_reloaded(mmproxy, listener(), second)
+    assert mmproxy.wait_for_log("listener: listening name=second")["listen"] == "127.0.0.1:8444"
+    for _ in range(10):
+        assert_serves(host, upstream, SECOND, OTHER)
+        assert_serves(host, upstream, MMPROXY, OTHER)
+    assert_alive(*session)
+
+
+def test_an_added_udp_listener_serves(host, mmproxy, udp_upstream):
+    assert_reloaded(mmproxy, listener(), second_udp)
+    balancer = Balancer(host, to=SECOND)
+    assert round_trip(balancer, udp_upstream, CLIENT4) == CLIENT4
+
+
+def test_an_added_address_of_a_listener_serves(host, mmproxy, upstream):
+    kept = listening_sockets(mmproxy, 8443)
+    assert_reloaded(mmproxy, listener(listen=["127.0.0.1:8443", "127.0.0.1:8444"]))
+    assert listening_sockets(mmproxy, 8443) == kept
+    for address in MMPROXY, SECOND:
+        assert_serves(host, upstream, address, CLIENT4)
+
+
+def test_a_listener_may_come_and_go_many_times(host, start_daemon, upstream):
+    """TCP and UDP, with a session and a flow at each visit."""
+    mmproxy = start_daemon(host, top={"workers": 3})
+    mmproxy.wait_until_idle()
+    before = mmproxy.descriptors()
+    for number in range(20):
+        assert_reloaded(mmproxy, listener(), second, workers=3)
+        assert_serves(host, upstream, SECOND, (CLIENT4[0], 42000 + number))
+        assert_reloaded(mmproxy, listener(), workers=3)
+        assert is_refused(host, SECOND)
+    wait_until(lambda: mmproxy.descriptors() == before, 10, "the descriptors are back")
+
+
+# Removed.
+
+
+def test_a_removed_listener_refuses_and_its_sessions_go_on(host, start_daemon, upstream):
+    mmproxy = start_daemon(host, config=configuration(listener(), second, drain_timeout=0))
+    session = open_session(host, upstream)
+    assert_reloaded(mmproxy, second)
+    line = mmproxy.wait_for_log("listener: no longer listening")
+    assert (line["name"], line["listen"]) == ("web", "127.0.0.1:8443")
+    wait_until(lambda: is_refused(host, MMPROXY), 10, "new connections are refused")
+    assert not listening_sockets(mmproxy, 8443)
+    assert_serves(host, upstream, SECOND, OTHER)
+    for _ in range(3):
+        assert_alive(*session)
+        assert_reloaded(mmproxy, second)
+    connection, accepted = session
+    connection.shutdown(socket.SHUT_WR)
+    assert read_to_end(accepted) == (b"", EOF)
+    accepted.sendall(b"goodbye")
+    accepted.shutdown(socket.SHUT_WR)
+    assert read_to_end(connection) == (b"goodbye", EOF)
+    line = mmproxy.wait_for_log(r"session: closed .*client=203\.0\.113\.9:41000 ")
+    assert (line["listener"], line["reason"]) == ("web", "finished")
+
+
+def test_who_waits_to_be_accepted_by_a_removed_listener_is_served(host, start_daemon, upstream):
+    mmproxy = start_daemon(host, config=configuration(listener(), second, drain_timeout=0))
+    for round_number in range(5):
+        mmproxy.write_config(configuration(second, drain_timeout=0))
+        waiting = [host.connect(MMPROXY) for _ in range(50)]
+        assert mmproxy.reload().event == "config: reloaded"
+        for number, connection in enumerate(waiting):
+            connection.sendall(v2((CLIENT4[0], 20000 + 100 * round_number + number)) + b"x")
+        for accepted, _ in upstream.accept_many(50):
+            assert read_exactly(accepted, 1) == b"x"
+        assert_reloaded(mmproxy, listener(), second)
+
+
+def test_a_removed_listener_may_come_back_while_it_has_sessions(host, start_daemon, upstream):
+    mmproxy = start_daemon(host, config=configuration(listener(), second, drain_timeout=0))
+    sessions = []
+    for number in range(5):
+        sessions.append(open_session(host, upstream, (CLIENT4[0], 42000 + number)))
+        assert_reloaded(mmproxy, second)
+        wait_until(lambda: is_refused(host, MMPROXY), 10, "new connections are refused")
+        assert_reloaded(mmproxy, listener(), second)
+    for session in sessions:
+        assert_alive(*session)
+
+
+# Moved, renamed.
+
+
+def test_a_listener_that_moves_keeps_its_sessions_and_its_limit(host, start_daemon, upstream):
+    mmproxy = start_daemon(host, max_sessions=1, top={"drain_timeout": 0})
+    session = open_session(host, upstream)
+    assert_reloaded(mmproxy, listener(listen="127.0.0.1:8444", max_sessions=1))
+    assert is_refused(host, MMPROXY)
+    waiting = host.connect(SECOND)
+    waiting.sendall(v2(OTHER))
+    mmproxy.wait_for_counter("accept_paused")
+    upstream.assert_untouched()
+    assert_alive(*session)
+    for end in session:
+        end.close()
+    assert upstream.accept()[1] == OTHER
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        [listener("renamed"), second],
+        [second, listener()],
+        [listener("second"), listener("web", listen="127.0.0.1:8444")],
+        [listener("web", listen=["127.0.0.1:8443", "127.0.0.1:8444"])],
+        [listener("one", listen=["127.0.0.1:8444", "127.0.0.1:8445"]), listener("other")],
+    ],
+    ids=["renamed", "another_order", "names_swapped", "joined", "renamed_with_one_more"],
+)
+def test_an_address_that_stays_keeps_its_sockets(changed, host, start_daemon, upstream):
+    mmproxy = start_daemon(
+        host, config=configuration(listener(), second, workers=3, drain_timeout=0)
+    )
+    kept = [listening_sockets(mmproxy, port) for port in (8443, 8444)]
+    assert [len(sockets) for sockets in kept] == [3, 3]
+    session = open_session(host, upstream)
+    assert_reloaded(mmproxy, *changed, workers=3)
+    assert [listening_sockets(mmproxy, port) for port in (8443, 8444)] == kept
+    for address in MMPROXY, SECOND:
+        assert_serves(host, upstream, address, OTHER)
+    assert_alive(*session)
+
+
+def test_a_renamed_listener_goes_on_under_its_new_name(host, start_daemon, upstream):
+    mmproxy = start_daemon(host, max_sessions=1, top={"drain_timeout": 0})
+    session = open_session(host, upstream)
+    assert_reloaded(mmproxy, listener("renamed", max_sessions=1))
+    waiting = send(host, v2(OTHER))
+    mmproxy.wait_for_counter("accept_paused")
+    upstream.assert_untouched()
+    for end in session:
+        end.close()
+    accepted, peer = upstream.accept()
+    assert peer == OTHER
+    for end in waiting, accepted:
+        end.close()
+    names = {
+        client: mmproxy.wait_for_log(f"session: closed .*client={client} ")["listener"]
+        for client in (text(CLIENT4), text(OTHER))
+    }
+    assert names == {text(CLIENT4): "web", text(OTHER): "renamed"}
+
+
+def test_a_name_with_another_protocol_is_another_listener(
+    host, start_daemon, upstream, udp_upstream
+):
+    mmproxy = start_daemon(host, top={"drain_timeout": 0})
+    session = open_session(host, upstream)
+    assert_reloaded(mmproxy, udp_listener("web"))
+    assert is_refused(host, MMPROXY)
+    assert_alive(*session)
+    assert round_trip(Balancer(host), udp_upstream, OTHER) == OTHER
+    assert_reloaded(mmproxy, listener())
+    assert_serves(host, upstream, MMPROXY, OTHER)
+    assert_alive(*session)
 
 
 # What cannot be opened.
 
 
-def test_an_address_that_is_taken_changes_nothing(host, start_daemon, upstream):
-    mmproxy = start_daemon(host)
-    with host.entered():
-        taken = host.keep(socket.create_server(("127.0.0.1", 8445)))
-    before = mmproxy.descriptors()
-    why = reload_fails(mmproxy, listener(), second(), listener("third", listen="127.0.0.1:8445"))
-    assert "third" in why and "tcp 127.0.0.1:8445: bind: Address already in use" in why
-    assert "mmproxy.conf:" in why
-    assert_refused(host, SECOND)  # not half of it
-    assert mmproxy.descriptors() == before
-    finish(session_at(host, upstream, MMPROXY, 20000))
-    taken.close()
-    reload(mmproxy, listener(), second(), listener("third", listen="127.0.0.1:8445"))
-    finish(session_at(host, upstream, ("127.0.0.1", 8445), 20001))
+def assert_as_before(host, upstream, mmproxy, session):
+    assert_alive(*session)
+    assert_serves(host, upstream, MMPROXY, OTHER)
+    for address in SECOND, THIRD:
+        assert not listening_sockets(mmproxy, address[1])
 
 
-def test_an_address_that_is_not_here_is_named_with_freebind(host, start_daemon, upstream):
-    mmproxy = start_daemon(host)
-    elsewhere = second(listen="198.51.100.99:8444")
-    assert "freebind = true" in reload_fails(mmproxy, listener(), elsewhere)
-    reload(mmproxy, listener(), second(listen="198.51.100.99:8444", freebind=True))
-    finish(session_at(host, upstream, MMPROXY, 20000))
+def test_an_address_that_is_taken_changes_nothing(host, mmproxy, upstream):
+    session = open_session(host, upstream)
+    with contextlib.closing(host.socket()) as taken:
+        taken.bind(("127.0.0.1", 8446))
+        taken.listen()
+        for others in [second, listener("x", listen="127.0.0.1:8445")], [second]:
+            (line,) = assert_nothing_changed(
+                mmproxy, *others, listener("taken", listen="127.0.0.1:8446")
+            )
+            assert 'listener "taken" cannot listen on tcp 127.0.0.1:8446' in line
+            assert "in use" in line and "ss -lntup" in line
+            assert_as_before(host, upstream, mmproxy, session)
+    assert_reloaded(mmproxy, listener(), listener("taken", listen="127.0.0.1:8446"))
+    assert_serves(host, upstream, ("127.0.0.1", 8446), OTHER)
 
 
-def test_a_low_port_names_the_socket_unit(host, start_daemon, upstream):
-    mmproxy = start_daemon(host)  # which has become nobody
-    why = reload_fails(mmproxy, listener(), second(listen="127.0.0.1:80"))
-    assert "Permission denied" in why
-    assert "mmproxy.socket" in why
-    finish(session_at(host, upstream, MMPROXY, 20000))
+def test_an_address_that_this_host_has_not_changes_nothing(host, mmproxy, upstream):
+    session = open_session(host, upstream)
+    lost = listener("lost", listen="192.0.2.1:8444")
+    (line,) = assert_nothing_changed(mmproxy, listener(), lost)
+    assert 'listener "lost" cannot listen on tcp 192.0.2.1:8444' in line
+    assert "freebind" in line
+    assert_as_before(host, upstream, mmproxy, session)
+    assert_reloaded(mmproxy, listener(), {**lost, "freebind": True})
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"backlog": 7}, {"freebind": True}],
-    ids=lambda changes: next(iter(changes)),
-)
-def test_what_an_open_socket_cannot_change_asks_for_a_restart(
-    changes, host, start_daemon, upstream
-):
-    mmproxy = start_daemon(host)
-    why = reload_fails(mmproxy, listener(**changes))
-    assert f"{next(iter(changes))}: changed, and this change needs a restart" in why
-    finish(session_at(host, upstream, MMPROXY, 20000))
+def test_a_low_port_names_the_socket_unit(host, mmproxy, upstream):
+    """It was started as root, and is root no more."""
+    session = open_session(host, upstream)
+    low = listener("low", listen="127.0.0.1:80")
+    (line,) = assert_nothing_changed(mmproxy, listener(), second, low)
+    assert 'listener "low" cannot listen on tcp 127.0.0.1:80' in line
+    assert "mmproxy.socket" in line and "FileDescriptorName=" in line
+    assert_as_before(host, upstream, mmproxy, session)
 
 
-def test_no_descriptors_for_it(host, start_daemon, upstream):
-    mmproxy = start_daemon(host, launch={"prefix": ["prlimit", "--nofile=200:200"]})
-    reload(mmproxy, listener(), udp_listener(listen="127.0.0.1:8444", max_flows=1000000))
-    assert mmproxy.log_lines("config: remark .* flows instead of max_flows")
-    finish(session_at(host, upstream, MMPROXY, 20000))
-    why = reload_fails(
-        mmproxy,
-        listener(),
-        udp_listener(listen="127.0.0.1:8444", max_flows=1000000),
-        *[
-            udp_listener(f"dns{port}", listen=[f"127.0.0.1:{port}", f"[::1]:{port}"])
-            for port in range(9000, 9040)
-        ],
-    )
-    assert "descriptors" in why or "Too many open files" in why
-    finish(session_at(host, upstream, MMPROXY, 20001))
+def test_a_plugin_that_is_missing_leaves_new_listeners_unopened(host, mmproxy, upstream):
+    session = open_session(host, upstream)
+    entries = [{"name": "missing", "path": f"{plugins.folder()}/missing.so"}]
+    (line,) = assert_nothing_changed(mmproxy, second, {**listener(), "plugins": entries})
+    assert "missing.so" in line
+    assert_as_before(host, upstream, mmproxy, session)
+
+
+def test_without_descriptors_nothing_changes(host, mmproxy, upstream):
+    """Neither new sockets nor, where those could be opened, what the workers need of them."""
+    session = open_session(host, upstream)
+    with without_descriptors(mmproxy):
+        assert_nothing_changed(mmproxy, listener(), second)
+        assert_alive(*session)
+    assert_as_before(host, upstream, mmproxy, session)
+    assert_reloaded(mmproxy, listener(), second)
+    assert_serves(host, upstream, SECOND, OTHER)
 
 
 # UDP.
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_added_udp_listener_serves(workers, host, start_daemon, udp_upstream):
-    """The first of its kind: until then there was TCP alone."""
-    mmproxy = start_daemon(host, top={"workers": workers, "drain_timeout": 0})
-    reload(mmproxy, listener(), udp_listener(), workers=workers)
-    balancers = [Balancer(host, source=f"127.0.0.{1 + number}") for number in range(6)]
-    for number, balancer in enumerate(balancers):
-        client = (CLIENT, 20000 + number)
+@pytest.fixture
+def spread(host, start_daemon, udp_upstream):
+    """mmproxy with four workers, a UDP listener, and flows that all of them have."""
+    settings = udp_listener(listen="127.0.0.1:8443", max_flows=100)
+    mmproxy = start_daemon(host, config=configuration(settings, workers=4, drain_timeout=0))
+    balancers = [Balancer(host, source=f"127.0.0.{2 + number}") for number in range(24)]
+    pairs = [(balancer, (CLIENT4[0], 42000 + n)) for n, balancer in enumerate(balancers)]
+    for balancer, client in pairs:
         assert round_trip(balancer, udp_upstream, client) == client
+    return mmproxy, settings, pairs
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_a_removed_udp_listener_serves_its_flows_to_their_end(
-    workers, host, start_daemon, udp_upstream
+def test_the_flows_of_a_removed_udp_listener_go_on_and_nobody_else_gets_in(
+    host, spread, udp_upstream
 ):
-    config = configuration(listener(), udp_listener(), workers=workers, drain_timeout=0)
-    mmproxy = start_daemon(host, config=config)
-    balancers = [Balancer(host, source=f"127.0.0.{1 + number}") for number in range(8)]
-    clients = [(CLIENT, 20000 + number) for number in range(8)]
-    for balancer, client in zip(balancers, clients):
+    mmproxy, _, pairs = spread
+    sockets = listening_sockets(mmproxy, 8443, "udp")
+    assert len(sockets) == 4
+    assert_reloaded(mmproxy, second_udp, workers=4)
+    assert mmproxy.wait_for_log("listener: no longer listening")["listen"] == "127.0.0.1:8443"
+    late = [Balancer(host, source=f"127.0.0.{102 + number}") for number in range(24)]
+    for number, (balancer, client) in enumerate(pairs):
+        # One that is silent for a second ends; in all the flows' rounds none is.
         assert round_trip(balancer, udp_upstream, client) == client
-    reload(mmproxy, listener(), workers=workers)
-    # One flow speaks on, and the others fall silent: the sockets of all workers stay for it.
-    relayed = mmproxy.counters()["sessions_relayed"]
-
-    def only_one_left():
-        question(balancers[0], udp_upstream, clients[0])
-        answer(balancers[0], udp_upstream, clients[0], clients[0], b"still here")
-        return mmproxy.counters()["sessions_closed_shutdown"] >= len(clients) - 1
-
-    wait_until(only_one_left, 20, "the silent flows have ended", interval=0.1)
-    for _ in range(5):
-        question(balancers[0], udp_upstream, clients[0])
-        answer(balancers[0], udp_upstream, clients[0], clients[0], b"still here")
-    # Nobody else gets in.
-    for number, balancer in enumerate(balancers):
-        balancer.send((CLIENT, 21000 + number), b"too late")
-    mmproxy.wait_for_counter("datagrams_dropped_draining", len(balancers))
-    assert mmproxy.counters()["sessions_relayed"] == relayed
-    # While it drains its address is taken; afterwards it can be had again.
-    assert "already in use" in reload_fails(mmproxy, listener(), udp_listener(), workers=workers)
-
-    def added_again():
-        mmproxy.write_config(
-            configuration(listener(), udp_listener(), workers=workers, drain_timeout=0)
-        )
-        return mmproxy.reload().event == "config: reloaded"
-
-    wait_until(added_again, 20, "its last flow has ended", interval=0.1)
-    assert round_trip(balancers[3], udp_upstream, (CLIENT, 22000)) == (CLIENT, 22000)
+        late[number].send((CLIENT4[0], 43000 + number), b"too late")
+        mmproxy.assert_counter("datagrams_dropped_draining", number + 1)
+        udp_upstream.assert_untouched()
+    assert flows(mmproxy) == len(pairs)
+    assert listening_sockets(mmproxy, 8443, "udp") == sockets
+    assert round_trip(Balancer(host, to=SECOND), udp_upstream, OTHER) == OTHER
 
 
-def test_a_renamed_udp_listener_keeps_its_flows(host, start_udp, udp_upstream):
-    mmproxy = start_udp(host)
-    balancer = Balancer(host)
-    assert round_trip(balancer, udp_upstream, (CLIENT, 20000)) == (CLIENT, 20000)
-    reload(mmproxy, udp_listener("renamed"))
-    assert round_trip(balancer, udp_upstream, (CLIENT, 20000)) == (CLIENT, 20000)
-    assert mmproxy.counters()["sessions_relayed"] == 1
+def test_a_removed_udp_listener_is_gone_with_its_last_flow_and_may_come_back(
+    host, spread, udp_upstream
+):
+    mmproxy, settings, pairs = spread
+    assert_reloaded(mmproxy, second_udp, workers=4)
+    # Silent, they end; only then is the port free.
+    (line,) = assert_nothing_changed(mmproxy, settings, second_udp, workers=4)
+    assert "still drains" in line
+    for _, client in pairs:
+        assert wait_until_closed(mmproxy, client)["reason"] in ("shutdown", "idle-timeout")
+    wait_until(lambda: not listening_sockets(mmproxy, 8443, "udp"), 10, "the sockets are closed")
+    assert_reloaded(mmproxy, settings, second_udp, workers=4)
+    for balancer, client in pairs:
+        assert round_trip(balancer, udp_upstream, client) == client
 
 
-def test_the_other_protocol_on_the_same_address(host, start_daemon, upstream, udp_upstream):
-    mmproxy = start_daemon(host)
-    live = session_at(host, upstream, MMPROXY, 20000)
-    reload(mmproxy, udp_listener("web", listen="127.0.0.1:8443"))
-    assert round_trip(Balancer(host), udp_upstream, (CLIENT, 20001)) == (CLIENT, 20001)
-    assert_refused(host, MMPROXY)
-    assert_alive(live)
+def test_a_renamed_udp_listener_keeps_its_flows(host, spread, udp_upstream):
+    mmproxy, settings, pairs = spread
+    sockets = listening_sockets(mmproxy, 8443, "udp")
+    assert_reloaded(mmproxy, {**settings, "name": "renamed"}, workers=4)
+    assert listening_sockets(mmproxy, 8443, "udp") == sockets
+    for balancer, client in pairs:
+        assert round_trip(balancer, udp_upstream, client) == client
+    assert mmproxy.counters()["sessions_accepted"] == len(pairs)
 
 
-def test_descriptors_and_limits_are_back_when_a_listener_has_gone(host, start_daemon, upstream):
-    mmproxy = start_daemon(host)
-    before = mmproxy.descriptors()
-    limit = request(mmproxy, "status")["max_sessions"]
-    for number in range(20):
-        reload(mmproxy, listener(), second(), udp_listener(listen="127.0.0.1:8445"))
-        finish(session_at(host, upstream, SECOND, 20000 + number))
-        reload(mmproxy, listener())
-
-        def back():
-            return mmproxy.descriptors() == before
-
-        wait_until(back, 10, lambda: f"{before} descriptors: {mmproxy.descriptors()}")
-        assert request(mmproxy, "status")["max_sessions"] == limit
+def test_a_datagram_that_comes_while_a_udp_listener_is_added_is_not_lost(
+    host, start_daemon, udp_upstream
+):
+    """From the moment that it is open it is received from, whichever of its sockets it came to."""
+    mmproxy = start_daemon(host, top={"workers": 4, "drain_timeout": 0})
+    for number in range(10):
+        assert_reloaded(mmproxy, listener(), second_udp, workers=4)
+        balancer = Balancer(host, to=SECOND, source=f"127.0.0.{2 + number}")
+        client = (CLIENT4[0], 42000 + number)
+        assert question(balancer, udp_upstream, client) == client
+        assert_reloaded(mmproxy, listener(), workers=4)
+        assert wait_until_closed(mmproxy, client)["reason"] in ("shutdown", "idle-timeout")
+        wait_until(lambda: not listening_sockets(mmproxy, 8444, "udp"), 10, "it is gone")

@@ -3,8 +3,6 @@
 
 import time
 
-import pytest
-
 import plugins
 from headers import CLIENT4, v2, v2_udp
 from sessions import MMPROXY, open_session, send
