@@ -81,6 +81,10 @@ int tcp_session_watch(struct tcp_session *session, struct tcp_end *end, uint32_t
 
 	end->watched = error == 0;
 	end->watches_out = (more_events & EPOLLOUT) != 0;
+	if (error < 0) {
+		session->failed_step = "epoll_ctl";
+		session->error = error;
+	}
 	return error;
 }
 

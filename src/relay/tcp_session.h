@@ -61,7 +61,7 @@ struct tcp_session {
 			uint16_t reset_wait; /* milliseconds until the next look */
 		};
 	};
-	const char *failed_step; /* the call that made the dial fail, or NULL */
+	const char *failed_step; /* the call that failed, or NULL */
 	int error;               /* its -errno */
 	uint8_t header_version;  /* 0: none read yet */
 	uint8_t state;           /* enum tcp_state */
@@ -76,7 +76,7 @@ struct tcp_session {
  */
 void tcp_session_close(struct tcp_session *session, enum close_reason reason);
 
-/* Starts watching an end. Returns 0 or -errno. */
+/* Starts watching an end. Returns 0; or -errno, which the session's last line will name. */
 int tcp_session_watch(struct tcp_session *session, struct tcp_end *end, uint32_t more_events);
 
 /* Has the balancer reset its connection? One that only finished sending still wants the answer. */

@@ -88,15 +88,15 @@ def pytest_sessionfinish(session, exitstatus):
         with open(session.config.option.raised_by, "w") as file:
             file.writelines(f"{line}\n" for line in _raised.table())
     # Tests that failed, or were not reached, would have raised theirs.
+    session.config.never_raised = []
     if exitstatus == pytest.ExitCode.OK and raised.is_whole_run(session.config):
-        if _raised.missing():
+        session.config.never_raised = _raised.missing()
+        if session.config.never_raised:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(terminalreporter, exitstatus, config):
-    if not raised.is_whole_run(config):
-        return
-    for name in _raised.missing():
+def pytest_terminal_summary(terminalreporter, config):
+    for name in config.never_raised:
         terminalreporter.write_line(f"FAILED no test has raised the counter {name}", red=True)
 
 

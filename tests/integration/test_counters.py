@@ -3,6 +3,8 @@
 to by the run as a whole; see raised.py."""
 
 import os
+import pathlib
+import types
 
 import pytest
 
@@ -82,6 +84,17 @@ def test_a_session_that_cannot_be_watched_fails_alone(host, start_daemon, upstre
     assert "No space left" in closed(mmproxy, "system-error").text
     assert_alive(*session)
     open_session(host, upstream, OTHER)
+
+
+def test_a_connection_that_cannot_be_watched_for_its_header_fails(host, start_daemon, upstream):
+    mmproxy = start_daemon(host, top=one_worker)
+    with failing(mmproxy, "epoll_ctl", "ENOSPC", when=1):
+        connection = host.socket()
+        connection.connect_ex(MMPROXY)  # it may be reset before this is over
+        line = closed(mmproxy, "system-error")
+    assert line["step"] == "epoll_ctl"
+    assert "No space left" in line["error"]
+    open_session(host, upstream)
 
 
 def test_a_session_ends_when_the_kernel_has_no_memory_for_it(host, start_daemon, upstream):
@@ -250,3 +263,29 @@ def test_the_record_names_what_no_test_has_raised():
     assert {"accept_errors", "sessions_closed_no_memory"} < set(record.missing())
     record.note("one", "daemon: counters accept_errors=1 plugin_any_refusals=1")
     assert set(raised.expected()) - set(record.missing()) == {"accept_errors", "plugin_*_refusals"}
+
+
+@pytest.mark.parametrize(
+    "changes, whole",
+    [
+        ({}, True),
+        ({"args": [".."]}, False),
+        ({"args": [".", "test_counters.py"]}, False),
+        ({"args": ["test_counters.py::test_x"]}, False),
+        ({"keyword": "udp"}, False),
+        ({"markexpr": "deadline"}, False),
+        ({"deselect": ["test_counters.py"]}, False),
+        ({"ignore": ["test_counters.py"]}, False),
+        ({"collectonly": True}, False),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else str(value),
+)
+def test_only_a_run_of_all_tests_must_raise_all(changes, whole):
+    here = os.path.dirname(__file__)
+    names = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "collectonly")
+    config = types.SimpleNamespace(
+        args=changes.get("args", ["."]),
+        invocation_params=types.SimpleNamespace(dir=pathlib.Path(here)),
+        option=types.SimpleNamespace(**{name: changes.get(name) for name in names}),
+    )
+    assert raised.is_whole_run(config) == whole
