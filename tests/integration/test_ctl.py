@@ -449,9 +449,9 @@ def test_a_table_is_cut_to_the_terminal(fake):
 
 def test_an_interrupted_drain_leaves_the_daemon_draining(host, mmproxy, upstream, socket_path):
     open_session(host, upstream)
-    draining = subprocess.Popen(
-        ctl.command(socket_path, "drain"), stdout=subprocess.PIPE, text=True
-    )
+    # A shell's background job, as this run may be, hands down an ignored SIGINT.
+    command = ["env", "--default-signal=INT", *ctl.command(socket_path, "drain")]
+    draining = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert draining.stdout.readline().startswith("draining: ")
     draining.send_signal(signal.SIGINT)
     assert draining.wait(10) == -signal.SIGINT
