@@ -265,9 +265,15 @@ class Daemon:
         """Waits until every thread sleeps: what had arrived by now has been dealt with."""
 
         def all_asleep():
-            return all(self._stat(task)[0] == "S" for task in self.tasks())
+            return all(self._is_asleep(task) for task in self.tasks())
 
         wait_until(all_asleep, _PATIENCE, "every thread of mmproxy sleeps", interval=0)
+
+    def _is_asleep(self, task):
+        try:
+            return self._stat(task)[0] == "S"
+        except (FileNotFoundError, ProcessLookupError):
+            return True  # a worker that has ended meanwhile, as they do in a drain
 
     def _stat(self, task=None):
         """The fields of /proc/PID/stat from the third, the state, on."""
