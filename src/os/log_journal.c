@@ -8,6 +8,7 @@
 #include "os/log_journal.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -21,6 +22,7 @@
 #define BYTES_TEXT_SIZE 1024
 
 static int journal = -1;
+static pthread_mutex_t delivery = PTHREAD_MUTEX_INITIALIZER;
 
 static int connect_to_journal(void)
 {
@@ -142,6 +144,16 @@ static int send_entry(const char *entry, size_t length)
 }
 
 /* A journald whose socket is another one now has left ours connected to nobody. */
+static int deliver_entry(const char *entry, size_t length)
+{
+	int error = send_entry(entry, length);
+
+	if (error != -ECONNREFUSED && error != -ENOTCONN)
+		return error;
+	error = connect_to_journal();
+	return error < 0 ? error : send_entry(entry, length);
+}
+
 int log_journal_send(const struct log_line_head *head, const struct log_field *fields, size_t count)
 {
 	char entry[LOG_ENTRY_SIZE];
@@ -151,9 +163,10 @@ int log_journal_send(const struct log_line_head *head, const struct log_field *f
 	if (journal < 0)
 		return -ENOTCONN;
 	length = log_journal_entry(entry, head, fields, count);
-	error = send_entry(entry, length);
-	if (error != -ECONNREFUSED && error != -ENOTCONN)
-		return error;
-	error = connect_to_journal();
-	return error < 0 ? error : send_entry(entry, length);
+	/* Neither call waits, so nobody is held up for long: only a second connect() is kept out.
+	 */
+	pthread_mutex_lock(&delivery);
+	error = deliver_entry(entry, length);
+	pthread_mutex_unlock(&delivery);
+	return error;
 }

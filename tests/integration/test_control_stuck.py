@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A worker that does not answer: the control socket says so, and goes on."""
 
+import contextlib
 import time
 
 import pytest
@@ -137,9 +138,11 @@ def test_clients_that_come_and_go_leave_few_calls_with_a_stuck_worker(mmproxy, h
     worker = Worker(mmproxy, host)
     open_before, memory = mmproxy.descriptors(), mmproxy.memory()
     for _ in range(1000):
-        with Client(mmproxy) as client:
+        # One too many at a time is sent away, maybe before it has asked.
+        with Client(mmproxy) as client, contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.send("status\n")
-    wait_until(lambda: mmproxy.descriptors() == open_before, 10, "all clients are gone", 0.02)
+    # The session that is stuck may have been accepted since.
+    wait_until(lambda: mmproxy.descriptors() <= open_before + 1, 10, "all clients are gone", 0.02)
     mmproxy.assert_memory_grew_less(memory, 1 << 20)
     worker.let_go()
     upstream.accept()
