@@ -75,25 +75,27 @@ libmmproxy_a_SOURCES = \
 	src/relay/udp_verdict.c \
 	src/relay/udp_waiting.c src/relay/udp_waiting.h \
 	src/relay/udp_workspace.c src/relay/udp_workspace.h \
+	src/config/config.c src/config/config.h \
+	src/config/config_address.c src/config/config_address.h \
+	src/config/config_endpoints.c \
+	src/config/config_file.c \
+	src/config/config_grammar.c src/config/config_grammar.h \
+	src/config/config_listener.c src/config/config_loader.h \
+	src/config/config_plugins.c \
+	src/config/config_scan.c src/config/config_scan.h \
+	src/config/config_service.c \
+	src/config/config_subnets.c \
+	src/config/config_token.c src/config/config_token.h \
+	src/config/config_value.c \
+	src/config/file_text.c src/config/file_text.h \
+	src/config/prefix_file.c \
+	src/config/setting.c src/config/setting.h src/config/settings.def \
 	src/daemon/announce.c src/daemon/announce.h \
 	src/daemon/capacity.c \
-	src/daemon/config.c src/daemon/config.h \
-	src/daemon/config_address.c src/daemon/config_address.h \
-	src/daemon/config_endpoints.c \
-	src/daemon/config_file.c \
-	src/daemon/config_grammar.c src/daemon/config_grammar.h \
-	src/daemon/config_listener.c src/daemon/config_loader.h \
-	src/daemon/config_plugins.c \
-	src/daemon/config_scan.c src/daemon/config_scan.h \
-	src/daemon/config_service.c \
-	src/daemon/config_subnets.c \
-	src/daemon/config_token.c src/daemon/config_token.h \
-	src/daemon/config_value.c \
 	src/daemon/control.h \
 	src/daemon/control_request.c src/daemon/control_request.h \
 	src/daemon/drain.c \
 	src/daemon/exposition.c src/daemon/exposition.h \
-	src/daemon/file_text.c src/daemon/file_text.h \
 	src/daemon/generation.c src/daemon/generation.h \
 	src/daemon/heartbeat.c src/daemon/heartbeat.h \
 	src/daemon/listeners.c src/daemon/listeners.h \
@@ -103,9 +105,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/metrics_counters.c src/daemon/metrics_http.h src/daemon/metrics_process.c \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/plugins.c src/daemon/plugins.h \
-	src/daemon/prefix_file.c \
 	src/daemon/reload.c \
-	src/daemon/setting.c src/daemon/setting.h src/daemon/settings.def \
 	src/daemon/server.c src/daemon/server.h src/daemon/server_state.h \
 	src/daemon/startup.c \
 	src/daemon/worker.c src/daemon/worker.h \

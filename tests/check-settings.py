@@ -15,7 +15,7 @@ import pathlib
 import re
 import sys
 
-TABLE = "src/daemon/settings.def"
+TABLE = "src/config/settings.def"
 MANUAL = "man/mmproxy.conf.5"
 EXAMPLE = "etc/mmproxy.conf"
 

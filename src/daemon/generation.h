@@ -12,7 +12,7 @@
 
 #include "base/list.h"
 #include "base/refcount.h"
-#include "daemon/config.h"
+#include "config/config.h"
 
 struct generation_listener;
 struct plugin_set;

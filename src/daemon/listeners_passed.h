@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "daemon/config.h"
+#include "config/config.h"
 #include "os/passed_sockets.h"
 
 struct listening;

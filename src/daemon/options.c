@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/report.h"
-#include "daemon/config_address.h"
+#include "config/config_address.h"
 
 /* Seconds, as in the older programs and in the range of udp.idle_timeout. */
 #define OPTIONS_CLOSE_AFTER_MAX 604800

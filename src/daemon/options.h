@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "daemon/config.h"
+#include "config/config.h"
 
 struct report;
 

@@ -3,7 +3,7 @@
 #ifndef MMPROXY_DAEMON_SERVER_H
 #define MMPROXY_DAEMON_SERVER_H
 
-#include "daemon/config.h"
+#include "config/config.h"
 
 /* Loads the configuration again, as at the start. Returns 0, or -EINVAL with lines reported. */
 typedef int server_reload_config(void *user_data, struct config *config, struct report *report);

@@ -15,8 +15,8 @@
 #include <cmocka.h>
 
 #include "base/report.h"
-#include "daemon/config.h"
-#include "daemon/setting.h"
+#include "config/config.h"
+#include "config/setting.h"
 #include "scratch.h"
 #include "wire/proxy_header.h"
 

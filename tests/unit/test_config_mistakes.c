@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/report.h"
-#include "daemon/config.h"
+#include "config/config.h"
 #include "scratch.h"
 
 #define FORWARD "forward = { ipv4 = \"127.0.0.1:443\"; };"

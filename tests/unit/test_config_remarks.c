@@ -15,8 +15,8 @@
 #include <cmocka.h>
 
 #include "base/report.h"
-#include "daemon/config.h"
-#include "daemon/config_address.h"
+#include "config/config.h"
+#include "config/config_address.h"
 #include "daemon/generation.h"
 #include "scratch.h"
 

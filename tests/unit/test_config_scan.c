@@ -18,7 +18,7 @@
 #include <libconfig.h>
 
 #include "base/report.h"
-#include "daemon/config_scan.h"
+#include "config/config_scan.h"
 #include "scratch.h"
 
 /* The path's last part, followed by what stands behind it in the report's only line. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of settings (settings.def), and what can be asked of it. */
-#ifndef MMPROXY_DAEMON_SETTING_H
-#define MMPROXY_DAEMON_SETTING_H
+#ifndef MMPROXY_CONFIG_SETTING_H
+#define MMPROXY_CONFIG_SETTING_H
 
 #include <stdbool.h>
 
@@ -29,7 +29,7 @@ enum setting_type {
 
 enum setting_id {
 #define SETTING(scope, name, type, default_text, range) SETTING_##scope##_##name,
-#include "daemon/settings.def"
+#include "config/settings.def"
 #undef SETTING
 	SETTING_COUNT,
 };

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/config_address.h"
-#include "daemon/config_loader.h"
+#include "config/config_address.h"
+#include "config/config_loader.h"
 
 /* Characters. A name stands in every log line of its sessions. */
 #define LISTENER_NAME_MAX 64

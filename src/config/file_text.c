@@ -3,7 +3,7 @@
  * Reading a small file in one go. It is read into memory before anything looks at it, so that a
  * file which changes meanwhile is seen either as it was or as it is.
  */
-#include "daemon/file_text.h"
+#include "config/file_text.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,16 +3,16 @@
  * Inside the loader: what the files that read settings share. Here libconfig's tree meets struct
  * config; nobody else sees libconfig.
  */
-#ifndef MMPROXY_DAEMON_CONFIG_LOADER_H
-#define MMPROXY_DAEMON_CONFIG_LOADER_H
+#ifndef MMPROXY_CONFIG_CONFIG_LOADER_H
+#define MMPROXY_CONFIG_CONFIG_LOADER_H
 
 #include <libconfig.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "daemon/config.h"
-#include "daemon/config_scan.h"
-#include "daemon/setting.h"
+#include "config/config.h"
+#include "config/config_scan.h"
+#include "config/setting.h"
 
 /* Where an endpoint was written, until it is known that nobody else listens there. */
 struct config_origin {

@@ -3,7 +3,7 @@
  * The table itself. Ranges are kept as the text that the manual prints and read from there, so that
  * what is documented is what is enforced.
  */
-#include "daemon/setting.h"
+#include "config/setting.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 const struct setting setting_table[SETTING_COUNT] = {
 #define SETTING(scope, name, type, default_text, range)                                            \
 	{#name, default_text, range, SETTING_SCOPE_##scope, SETTING_TYPE_##type},
-#include "daemon/settings.def"
+#include "config/settings.def"
 #undef SETTING
 };
 

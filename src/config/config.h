@@ -3,8 +3,8 @@
  * The configuration: every setting with its value, checked, and immutable once loaded. Made from a
  * libconfig file (config_file.c) or from the short command line (options.c); both end here.
  */
-#ifndef MMPROXY_DAEMON_CONFIG_H
-#define MMPROXY_DAEMON_CONFIG_H
+#ifndef MMPROXY_CONFIG_CONFIG_H
+#define MMPROXY_CONFIG_CONFIG_H
 
 #include <stdbool.h>
 #include <stddef.h>

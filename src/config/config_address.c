@@ -3,7 +3,7 @@
  * What goes wrong when people write addresses: names, forgotten ports and brackets, the other
  * family. Each of these has its own sentence; base/address.c only knows good from bad.
  */
-#include "daemon/config_address.h"
+#include "config/config_address.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/report.h"
-#include "daemon/config_loader.h"
+#include "config/config_loader.h"
 
 /* 0 is "one a CPU", which config_begin() has counted already. */
 static void read_workers(struct config_loader *loader, config_setting_t *setting,

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/report.h"
-#include "daemon/config_loader.h"
+#include "config/config_loader.h"
 
 /* Characters of a path in a message; ours need 40. */
 #define CONFIG_PATH_MAX 256

@@ -4,7 +4,7 @@
  * comment that never ends swallows the rest of the file, and a text whose closing quote is missing
  * goes on over the following lines. Both are faults here, at the line where they begin.
  */
-#include "daemon/config_token.h"
+#include "config/config_token.h"
 
 #include <errno.h>
 #include <stdint.h>

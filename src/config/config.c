@@ -3,7 +3,7 @@
  * The configuration in memory: what a setting is when nobody sets it, and who owns what. The
  * defaults stand in settings.def too, for people; a unit test compares the two.
  */
-#include "daemon/config.h"
+#include "config/config.h"
 
 #include <errno.h>
 #include <sched.h>

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "base/report.h"
-#include "daemon/config.h"
-#include "daemon/config_address.h"
-#include "daemon/file_text.h"
+#include "config/config.h"
+#include "config/config_address.h"
+#include "config/file_text.h"
 
 /* Bytes. The whole IPv4 and IPv6 routing table of the Internet is about 20 MiB of such lines. */
 #define PREFIX_FILE_BYTES_MAX (64U << 20)

@@ -9,12 +9,12 @@
  * and takes a comment without an end for the rest of the file. Also, nothing can change between
  * this look and libconfig's.
  */
-#ifndef MMPROXY_DAEMON_CONFIG_SCAN_H
-#define MMPROXY_DAEMON_CONFIG_SCAN_H
+#ifndef MMPROXY_CONFIG_CONFIG_SCAN_H
+#define MMPROXY_CONFIG_CONFIG_SCAN_H
 
 #include <stddef.h>
 
-#include "daemon/config_grammar.h"
+#include "config/config_grammar.h"
 
 struct report;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The words of a libconfig file: bytes in, tokens out. Opens nothing, allocates nothing. */
-#ifndef MMPROXY_DAEMON_CONFIG_TOKEN_H
-#define MMPROXY_DAEMON_CONFIG_TOKEN_H
+#ifndef MMPROXY_CONFIG_CONFIG_TOKEN_H
+#define MMPROXY_CONFIG_CONFIG_TOKEN_H
 
 #include <stdbool.h>
 #include <stddef.h>

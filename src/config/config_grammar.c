@@ -3,7 +3,7 @@
  * libconfig's grammar as a state and a stack of open brackets. A group holds settings; an array
  * [ ] holds plain values; a list ( ) holds values of any kind. The file itself is a group.
  */
-#include "daemon/config_grammar.h"
+#include "config/config_grammar.h"
 
 #include <errno.h>
 #include <stdio.h>

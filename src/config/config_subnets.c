@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/config_address.h"
-#include "daemon/config_loader.h"
+#include "config/config_address.h"
+#include "config/config_loader.h"
 
 static struct prefix_set *need_set(struct config_loader *loader, config_setting_t *setting,
 				   struct prefix_set **set)

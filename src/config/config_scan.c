@@ -6,7 +6,7 @@
  * notes the line of a text in a list only when it has seen the token behind it, so a separator or a
  * closing bracket stays on the line of the text it follows.
  */
-#include "daemon/config_scan.h"
+#include "config/config_scan.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/report.h"
-#include "daemon/file_text.h"
+#include "config/file_text.h"
 
 /* Bytes, all files together: a hundred thousand prefixes fit, a wrong file name is noticed. */
 #define SCAN_BYTES_MAX (4U << 20)

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/config_address.h"
-#include "daemon/config_loader.h"
+#include "config/config_address.h"
+#include "config/config_loader.h"
 
 static void add_endpoint(struct config_loader *loader, config_setting_t *element, const char *text,
 			 void *context)

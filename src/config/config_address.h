@@ -3,8 +3,8 @@
  * Addresses as people write them in the configuration and on the command line. Each function
  * returns NULL when the text is good, and otherwise what is wrong and what would be right.
  */
-#ifndef MMPROXY_DAEMON_CONFIG_ADDRESS_H
-#define MMPROXY_DAEMON_CONFIG_ADDRESS_H
+#ifndef MMPROXY_CONFIG_CONFIG_ADDRESS_H
+#define MMPROXY_CONFIG_CONFIG_ADDRESS_H
 
 #include "base/address.h"
 #include "base/prefix_set.h"

@@ -3,12 +3,12 @@
  * The order of words in a libconfig file, checked ahead of libconfig: its own answer is "syntax
  * error" and nothing else, and it loses memory on some of them.
  */
-#ifndef MMPROXY_DAEMON_CONFIG_GRAMMAR_H
-#define MMPROXY_DAEMON_CONFIG_GRAMMAR_H
+#ifndef MMPROXY_CONFIG_CONFIG_GRAMMAR_H
+#define MMPROXY_CONFIG_CONFIG_GRAMMAR_H
 
 #include <stddef.h>
 
-#include "daemon/config_token.h"
+#include "config/config_token.h"
 
 /* Brackets inside brackets. The deepest setting of ours is at 4; libconfig's tree is recursive. */
 #define CONFIG_GRAMMAR_DEPTH 32

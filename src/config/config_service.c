@@ -13,8 +13,8 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "daemon/config_address.h"
-#include "daemon/config_loader.h"
+#include "config/config_address.h"
+#include "config/config_loader.h"
 
 /* Bytes: the path and its NUL have to fit into the address of a socket, see unix(7). */
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/config_loader.h"
+#include "config/config_loader.h"
 #include "host/plugin_config.h"
 
 /* Characters. A name stands in log lines, and in the names of counters. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Whole text files, as the configuration and the allow lists read them. */
-#ifndef MMPROXY_DAEMON_FILE_TEXT_H
-#define MMPROXY_DAEMON_FILE_TEXT_H
+#ifndef MMPROXY_CONFIG_FILE_TEXT_H
+#define MMPROXY_CONFIG_FILE_TEXT_H
 
 #include <stddef.h>
 #include <sys/types.h>
