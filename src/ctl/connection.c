@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -36,6 +37,7 @@ static int fail(struct connection *connection, const char *what)
 
 static int fail_connect(struct connection *connection, int error)
 {
+	struct stat status;
 	char what[128];
 
 	switch (error) {
@@ -45,6 +47,11 @@ static int fail_connect(struct connection *connection, int error)
 			    "there is no control socket here; is mmproxy running? --socket PATH "
 			    "says where its setting `control` puts it");
 	case ECONNREFUSED:
+		/* The kernel says the same of what is there and no socket. */
+		if (stat(connection->path, &status) == 0 && !S_ISSOCK(status.st_mode))
+			return fail(connection,
+				    "this is no socket; --socket PATH says where mmproxy's setting "
+				    "`control` puts it");
 		return fail(connection,
 			    "nobody answers here; is mmproxy running? --socket PATH says where "
 			    "its setting `control` puts the socket");
