@@ -8,6 +8,7 @@ libpure_a_SOURCES = \
 	src/base/address.c src/base/address.h \
 	src/base/client_totals.c src/base/client_totals.h \
 	src/base/close_reason.c src/base/close_reason.def src/base/close_reason.h \
+	src/base/control_path.h \
 	src/base/counter.c src/base/counter.def src/base/counter.h \
 	src/base/denial_cache.c src/base/denial_cache.h \
 	src/base/escape.c src/base/escape.h \

@@ -155,24 +155,65 @@ static const struct config_rule plugin_rules[SETTING_COUNT] = {
 	[SETTING_plugin_config] = {read_config, offsetof(struct plugin_entry, config)},
 };
 
+/* A counter's name has '_' where its entry's has '-'. */
+static bool count_as_one(const char *name, const char *other)
+{
+	for (; *name != '\0'; name++, other++) {
+		if ((*name == '-' ? '_' : *name) != (*other == '-' ? '_' : *other))
+			return false;
+	}
+	return *other == '\0';
+}
+
+/*
+ * Entries of several lists may have one name, and count together. Says whether the name is a
+ * mistake beside those of `others`.
+ */
+static bool clashes(struct config_loader *loader, const config_setting_t *written,
+		    const struct plugin_list *list, const struct plugin_list *others)
+{
+	const struct plugin_entry *entry = &list->entries[list->count - 1];
+
+	for (size_t i = 0; i < others->count; i++) {
+		const struct plugin_entry *other = &others->entries[i];
+		bool same;
+
+		if (other == entry || other->name == NULL ||
+		    !count_as_one(other->name, entry->name))
+			continue;
+		same = strcmp(other->name, entry->name) == 0;
+		if (same && others == list)
+			config_mistake(loader, written,
+				       "\"%s\" is the name of the plugin at %s already; write "
+				       "another, and the file's name as path",
+				       entry->name, other->where);
+		else if (!same)
+			config_mistake(loader, written,
+				       "\"%s\" and \"%s\", the plugin at %s, would have the same "
+				       "counters, as '-' is '_' there; write another name",
+				       entry->name, other->name, other->where);
+		else
+			continue;
+		return true;
+	}
+	return false;
+}
+
 static void check_name(struct config_loader *loader, const config_setting_t *group,
 		       const struct plugin_list *list)
 {
-	const struct plugin_entry *entry = &list->entries[list->count - 1];
+	const config_setting_t *written = config_setting_get_member(group, "name");
+	const struct config *config = loader->config;
 
 	if (!config_group_has(group, SETTING_SCOPE_plugin, "name"))
 		config_mistake_missing(loader, group, "name",
 				       "write one for the log, such as name = \"acl\"");
-	for (size_t i = 0; entry->name != NULL && i + 1 < list->count; i++) {
-		const struct plugin_entry *other = &list->entries[i];
-
-		if (other->name != NULL && strcmp(other->name, entry->name) == 0) {
-			config_mistake(loader, config_setting_get_member(group, "name"),
-				       "\"%s\" is the name of the plugin at %s already; write "
-				       "another, and the file's name as path",
-				       entry->name, other->where);
+	if (list->entries[list->count - 1].name == NULL ||
+	    clashes(loader, written, list, &config->plugins))
+		return;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (clashes(loader, written, list, &config->listeners[i].plugins))
 			return;
-		}
 	}
 }
 

@@ -11,13 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
+#include "base/control_path.h"
 #include "config/config_address.h"
 #include "config/config_loader.h"
-
-/* Bytes: the path and its NUL have to fit into the address of a socket, see unix(7). */
-#define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 
 #define MODE_MAX 0777
 
@@ -45,11 +42,11 @@ static void read_socket(struct config_loader *loader, config_setting_t *setting,
 			       "\"%.80s\" is no path of a socket; write one that begins with a "
 			       "slash, such as \"/run/mmproxy/control.sock\"",
 			       text);
-	else if (strlen(text) > SOCKET_PATH_MAX)
+	else if (strlen(text) > CONTROL_PATH_MAX)
 		config_mistake(loader, setting,
-			       "this path has %zu bytes; write one of at most %zu, which is what "
+			       "this path has %zu bytes; write one of at most %d, which is what "
 			       "a socket's address holds",
-			       strlen(text), SOCKET_PATH_MAX);
+			       strlen(text), CONTROL_PATH_MAX);
 	else
 		config_read_text(loader, setting, known, field);
 }

@@ -83,7 +83,6 @@ static json_t *get(struct connection *connection, const char *request, struct li
 	reply = line != NULL ? answer_read(line, wrong) : NULL;
 	if (reply == NULL)
 		return NULL;
-	complain_unanswered(reply);
 	result = json_incref(json_object_get(reply, "result"));
 	json_decref(reply);
 	if (json_is_object(result)) {

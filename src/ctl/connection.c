@@ -9,12 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "ctl/clock.h"
 #include "ctl/format.h"
 #include "ctl/memory.h"
 
@@ -24,14 +25,6 @@
 
 /* Seconds to get in line, and to have a request taken: the daemon does nothing else meanwhile. */
 #define CONNECTION_PATIENCE 10
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 static int fail(struct connection *connection, const char *what)
 {
@@ -44,6 +37,7 @@ static int fail(struct connection *connection, const char *what)
 
 static int fail_connect(struct connection *connection, int error)
 {
+	struct stat status;
 	char what[128];
 
 	switch (error) {
@@ -53,6 +47,11 @@ static int fail_connect(struct connection *connection, int error)
 			    "there is no control socket here; is mmproxy running? --socket PATH "
 			    "says where its setting `control` puts it");
 	case ECONNREFUSED:
+		/* The kernel says the same of what is there and no socket. */
+		if (stat(connection->path, &status) == 0 && !S_ISSOCK(status.st_mode))
+			return fail(connection,
+				    "this is no socket; --socket PATH says where mmproxy's setting "
+				    "`control` puts it");
 		return fail(connection,
 			    "nobody answers here; is mmproxy running? --socket PATH says where "
 			    "its setting `control` puts the socket");
@@ -173,13 +172,13 @@ char *connection_take_line(struct connection *connection)
 
 char *connection_wait_line(struct connection *connection, double seconds, bool *ended)
 {
-	double deadline = now() + seconds;
+	double deadline = clock_now() + seconds;
 	char *line, what[64];
 
 	*ended = false;
 	while ((line = connection_take_line(connection)) == NULL) {
 		struct pollfd readable = {.fd = connection->fd, .events = POLLIN};
-		double left = deadline - now();
+		double left = deadline - clock_now();
 		int ready = left > 0 ? poll(&readable, 1, (int)ceil(left * 1000)) : 0;
 
 		if (ready < 0 && errno != EINTR) {
@@ -216,11 +215,11 @@ int connection_open_peer(const struct connection *connection)
 
 bool connection_wait_peer(int peer, double seconds)
 {
-	double deadline = now() + seconds;
+	double deadline = clock_now() + seconds;
 
 	while (peer >= 0) {
 		struct pollfd gone = {.fd = peer, .events = POLLIN};
-		double left = deadline - now();
+		double left = deadline - clock_now();
 		int ready = left > 0 ? poll(&gone, 1, (int)ceil(left * 1000)) : 0;
 
 		if (ready > 0 || (ready < 0 && errno != EINTR))

@@ -3,6 +3,7 @@ if HAVE_JANSSON
 noinst_LIBRARIES += libctl.a
 libctl_a_SOURCES = \
 	src/ctl/answer.c src/ctl/answer.h \
+	src/ctl/clock.h \
 	src/ctl/command.c src/ctl/command.h \
 	src/ctl/connection.c src/ctl/connection.h \
 	src/ctl/format.c src/ctl/format.h \

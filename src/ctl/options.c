@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/control_path.h"
+#include "base/prefix_set.h"
 #include "base/report.h"
 #include "ctl/format.h"
 #include "ctl/suggest.h"
@@ -18,7 +20,7 @@
 #define OPTIONS_INTERVAL_MIN 0.1
 #define OPTIONS_INTERVAL_MAX 3600
 
-#define OPTIONS_SOCKET_DEFAULT "/run/mmproxy/control.sock"
+#define OPTIONS_SOCKET_DEFAULT CONTROL_FOLDER "/" CONTROL_FILE
 
 enum option_code {
 	OPTION_SOCKET = 's',
@@ -82,16 +84,15 @@ int options_show_help(const struct options *options)
 	return EXIT_SUCCESS;
 }
 
-/* What the service manager made for this service, of which the first is where the socket is. */
 static const char *default_socket(void)
 {
 	static char path[4096];
-	const char *folder = getenv("RUNTIME_DIRECTORY");
-	int length = folder != NULL ? (int)strcspn(folder, ":") : 0;
+	int length;
+	const char *folder = control_given_folder(getenv("RUNTIME_DIRECTORY"), &length);
 
-	if (length == 0 || length > (int)sizeof(path) - 32)
+	if (folder == NULL)
 		return OPTIONS_SOCKET_DEFAULT;
-	snprintf(path, sizeof(path), "%.*s/control.sock", length, folder);
+	snprintf(path, sizeof(path), "%.*s/" CONTROL_FILE, length, folder);
 	return path;
 }
 
@@ -121,17 +122,39 @@ static const char *option_name(enum command_option option)
 /* A word of the request, which ends at a blank. */
 static const char *take_word(const char *option, const char *text, struct report *report)
 {
-	for (const char *c = text; *c != '\0'; c++) {
-		if (*c <= ' ' || *c > '~')
-			report_add(report,
-				   "mmproxyctl: %s: \"%.80s\" has a character that "
-				   "is not allowed here",
-				   option, text);
-		if (*c <= ' ' || *c > '~')
-			return text;
-	}
-	if (*text == '\0')
+	const char *c = text;
+
+	while (*c > ' ' && *c <= '~')
+		c++;
+	if (*c != '\0')
+		report_add(report,
+			   "mmproxyctl: %s: \"%.80s\" has a character that is not allowed here",
+			   option, text);
+	else if (c == text)
 		report_add(report, "mmproxyctl: %s is empty", option);
+	return text;
+}
+
+static const char *take_socket(const char *path, struct report *report)
+{
+	size_t length = strlen(path);
+
+	if (length == 0 || length > CONTROL_PATH_MAX)
+		report_add(report, "mmproxyctl: --socket: a path has 1 to %d characters, not %zu",
+			   CONTROL_PATH_MAX, length);
+	return path;
+}
+
+static const char *take_client(const char *text, struct report *report)
+{
+	struct prefix prefix;
+
+	if (prefix_parse(text, &prefix) < 0)
+		report_add(
+			report,
+			"mmproxyctl: --client: \"%.80s\" is no address or prefix; write 192.0.2.1 "
+			"or 2001:db8::/32",
+			text);
 	return text;
 }
 
@@ -177,13 +200,13 @@ static unsigned take_option(int code, struct options *options, struct report *re
 {
 	switch ((enum option_code)code) {
 	case OPTION_SOCKET:
-		options->socket = optarg;
+		options->socket = take_socket(optarg, report);
 		return 0;
 	case OPTION_JSON:
 		options->json = true;
 		return COMMAND_JSON;
 	case OPTION_CLIENT:
-		options->client = take_word("--client", optarg, report);
+		options->client = take_client(optarg, report);
 		return COMMAND_CLIENT;
 	case OPTION_LISTENER:
 		options->listener = take_word("--listener", optarg, report);
@@ -316,6 +339,7 @@ static void check_given(const struct options *options, unsigned given, struct re
 int options_parse(int argc, char **argv, struct options *options, struct report *report)
 {
 	size_t before = report->count;
+	bool unclear = false;
 	unsigned given = 0;
 	int code;
 
@@ -327,6 +351,7 @@ int options_parse(int argc, char **argv, struct options *options, struct report 
 	while ((code = getopt_long(argc, argv, ":s:jh", long_options, NULL)) != -1) {
 		if (code == '?' || code == ':') {
 			report_bad_option(code, argv[optind - 1], report);
+			unclear = true;
 			continue;
 		}
 		given |= take_option(code, options, report);
@@ -337,7 +362,9 @@ int options_parse(int argc, char **argv, struct options *options, struct report 
 			return 0;
 		}
 	}
-	take_words(argc, argv, options, report);
+	/* After such a mistake nobody knows which word is the command, and which a value. */
+	if (!unclear)
+		take_words(argc, argv, options, report);
 	if (options->command != NULL)
 		check_given(options, given, report);
 	return report->count == before ? 0 : -EINVAL;

@@ -19,8 +19,8 @@ struct options {
 	bool json;
 	bool no_wait;
 	bool once;
-	const char *client;   /* NULL: any; no blank in it */
-	const char *listener; /* the same */
+	const char *client;   /* NULL: any; an address or prefix */
+	const char *listener; /* NULL: any; no blank in it */
 	double older;         /* seconds; 0: any */
 	unsigned limit;       /* 0: as many as the daemon likes */
 	double interval;      /* seconds */

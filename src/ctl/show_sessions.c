@@ -42,14 +42,8 @@ static void add_duration(struct table *table, const json_t *object, const char *
 
 static void add_session(struct table *table, const json_t *session)
 {
-	const json_t *id = json_object_get(session, "id");
-
 	table_begin_row(table, LINE_PLAIN);
-	/* A number, or a text where numbers of 64 bits are too long for other readers of JSON. */
-	if (json_is_string(id))
-		table_add(table, "%s", json_string_value(id));
-	else
-		table_add(table, "%" PRIu64, answer_count(session, "id"));
+	table_add(table, "%" PRIu64, answer_count(session, "id"));
 	table_add(table, "%s", answer_text(session, "listener"));
 	table_add(table, "%s", answer_text(session, "state"));
 	table_add(table, "%s", answer_text(session, "client"));
@@ -83,8 +77,8 @@ static void print_sessions(const json_t *result, const struct options *options)
 	table_print(&table);
 	table_finish(&table);
 	if (matched > shown)
-		printf("%zu of %" PRIu64 " sessions; --limit %s shows more\n", shown, matched,
-		       "N, up to 10000,");
+		printf("%zu of %" PRIu64 " sessions; --limit N, up to 10000, shows more\n", shown,
+		       matched);
 }
 
 int show_sessions(const struct options *options)

@@ -16,10 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ctl/answer.h"
+#include "ctl/clock.h"
 #include "ctl/connection.h"
 #include "ctl/lines.h"
 #include "ctl/options.h"
@@ -50,14 +50,6 @@ static volatile sig_atomic_t signal_received;
 static void take_signal(int number)
 {
 	signal_received = number;
-}
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
 bool top_has_screen(void)
@@ -149,7 +141,7 @@ static void print_block(struct top *top)
 
 static int ask(struct top *top)
 {
-	top->asked = now();
+	top->asked = clock_now();
 	top->arrived = 0;
 	for (size_t i = 0; i < TOP_PART_COUNT; i++) {
 		if (connection_send(&top->connection, top_sample_request((enum top_part)i)) < 0)
@@ -166,7 +158,7 @@ static bool is_awaiting(const struct top *top)
 /* The parts are all there. */
 static void take_sample(struct top *top)
 {
-	top->coming.time = now();
+	top->coming.time = clock_now();
 	top_sample_finish(&top->before);
 	top->before = top->shown;
 	top->shown = top->coming;
@@ -212,7 +204,7 @@ static int take_answers(struct top *top, struct lines *wrong)
 /* Asks when it is time. Returns the seconds until there is something to do, or -1. */
 static double keep_time(struct top *top)
 {
-	double time = now();
+	double time = clock_now();
 
 	if (!is_awaiting(top) && time >= top->next && ask(top) < 0)
 		return -1;
@@ -303,7 +295,7 @@ static enum end run(struct top *top, struct lines *wrong)
 
 int top_run(const struct options *options)
 {
-	struct top top = {.options = options, .arrived = TOP_PART_COUNT, .next = now()};
+	struct top top = {.options = options, .arrived = TOP_PART_COUNT, .next = clock_now()};
 	enum end end = END_TROUBLE;
 	struct lines wrong = {0};
 

@@ -23,15 +23,6 @@ const char *top_sample_request(enum top_part part)
 	return requests[part];
 }
 
-bool top_sample_is_whole(const struct top_sample *sample)
-{
-	for (size_t i = 0; i < TOP_PART_COUNT; i++) {
-		if (sample->parts[i] == NULL)
-			return false;
-	}
-	return true;
-}
-
 void top_sample_finish(struct top_sample *sample)
 {
 	for (size_t i = 0; i < TOP_PART_COUNT; i++)

@@ -19,7 +19,6 @@ struct top_sample {
 /* The request for a part. */
 const char *top_sample_request(enum top_part part);
 
-bool top_sample_is_whole(const struct top_sample *sample);
 void top_sample_finish(struct top_sample *sample);
 
 /*

@@ -8,6 +8,7 @@
 
 #include "daemon/server_state.h"
 #include "os/service_manager.h"
+#include "os/sys.h"
 
 /* Milliseconds between two looks at the figures. */
 #define STATUS_INTERVAL 1000
@@ -16,14 +17,6 @@
 #define STOP_RESERVE 10000
 
 #define TIME_SIZE 32
-
-static uint64_t monotonic_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* Sessions begun a second. A notice between two looks has the figure of the first. */
 static void measure_rate(struct server *server)
@@ -130,7 +123,7 @@ void announce_reloading(struct server *server)
 	server->announcements.reloading = true;
 	service_manager_tell("RELOADING=1\nMONOTONIC_USEC=%" PRIu64
 			     "\nSTATUS=loading the configuration",
-			     monotonic_us());
+			     sys_linux.clock());
 }
 
 void announce_reload_over(struct server *server)

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/control_path.h"
 #include "daemon/control_gather.h"
 #include "daemon/control_state.h"
 #include "daemon/server_state.h"
@@ -31,10 +32,6 @@
 /* Milliseconds until another try at accepting, when there was no descriptor for it. */
 #define RETRY 1000
 
-/* Where the socket is when nobody says. */
-#define DEFAULT_FOLDER "/run/mmproxy"
-#define FILE_NAME      "control.sock"
-
 /* What went wrong on the way to the socket. */
 struct failure {
 	const char *step;
@@ -48,27 +45,25 @@ static int fail(struct failure *failure, const char *step)
 	return -1;
 }
 
-/* The folder may be several in systemd's variable, with a colon between: the first is taken. */
 static char *default_path(bool *in_default_folder)
 {
-	const char *folder = getenv("RUNTIME_DIRECTORY");
+	int length;
+	const char *folder = control_given_folder(getenv("RUNTIME_DIRECTORY"), &length);
 	char *path;
 
-	*in_default_folder = folder == NULL || folder[0] != '/';
-	if (*in_default_folder)
-		folder = DEFAULT_FOLDER;
-	if (asprintf(&path, "%.*s/" FILE_NAME, (int)strcspn(folder, ":"), folder) < 0)
-		return NULL;
-	return path;
+	*in_default_folder = folder == NULL;
+	if (folder == NULL)
+		return strdup(CONTROL_FOLDER "/" CONTROL_FILE);
+	return asprintf(&path, "%.*s/" CONTROL_FILE, length, folder) < 0 ? NULL : path;
 }
 
 /* Only the last folder, and only for root: elsewhere it is the service manager's to make. */
 static void make_default_folder(const struct privileges_identity *owner)
 {
-	if (geteuid() == 0 && mkdir(DEFAULT_FOLDER, 0755) == 0 &&
-	    lchown(DEFAULT_FOLDER, owner->uid, owner->gid) < 0)
+	if (geteuid() == 0 && mkdir(CONTROL_FOLDER, 0755) == 0 &&
+	    lchown(CONTROL_FOLDER, owner->uid, owner->gid) < 0)
 		log_warning("control", "cannot hand over the folder",
-			    LOG_TEXT("path", DEFAULT_FOLDER), LOG_TEXT("error", strerror(errno)));
+			    LOG_TEXT("path", CONTROL_FOLDER), LOG_TEXT("error", strerror(errno)));
 }
 
 static int find_group(struct control *control, const char *name, struct failure *failure)

@@ -46,6 +46,11 @@ json_t *control_seconds(uint64_t milliseconds)
 	return json_real((double)milliseconds / 1000);
 }
 
+void control_set_number(json_t *object, const char *name, uint64_t number)
+{
+	json_object_set_new(object, name, json_integer((json_int_t)number));
+}
+
 json_t *control_lines(const struct report *lines)
 {
 	json_t *array = json_array();
@@ -71,11 +76,6 @@ static json_t *endpoints_of(const struct generation_listener *listener)
 	return array;
 }
 
-static void set_number(json_t *object, const char *name, uint64_t number)
-{
-	json_object_set_new(object, name, json_integer((json_int_t)number));
-}
-
 /* What is known also of one that has left the configuration. */
 static json_t *share_to_json(const struct server *server, const struct listener_share *share,
 			     bool draining)
@@ -86,9 +86,9 @@ static json_t *share_to_json(const struct server *server, const struct listener_
 	json_object_set_new(object, "name", control_text(figures.name));
 	json_object_set_new(object, "protocol", json_string(relay_protocol_name(figures.protocol)));
 	json_object_set_new(object, "state", json_string(draining ? "draining" : "listening"));
-	set_number(object, "sessions", figures.sessions);
-	set_number(object, "sessions_total", figures.begun);
-	set_number(object, "max_sessions", figures.limit);
+	control_set_number(object, "sessions", figures.sessions);
+	control_set_number(object, "sessions_total", figures.begun);
+	control_set_number(object, "max_sessions", figures.limit);
 	return object;
 }
 
@@ -152,12 +152,12 @@ static void run_counters(struct control_connection *connection,
 	(void)request;
 	for (enum counter counter = 0; counter < COUNTER_COUNT; counter++) {
 		counter_name(counter, name);
-		set_number(counters, name, server_sum_counter(server, counter));
+		control_set_number(counters, name, server_sum_counter(server, counter));
 	}
-	set_number(counters, "log_lines_dropped", log_lines_dropped());
+	control_set_number(counters, "log_lines_dropped", log_lines_dropped());
 	for (const struct plugin_counter *counter = server->plugins.counters; counter != NULL;
 	     counter = counter->next)
-		set_number(counters, counter->name, atomic_load(&counter->value));
+		control_set_number(counters, counter->name, atomic_load(&counter->value));
 	json_object_set_new(result, "counters", counters);
 	control_reply(connection, result);
 }
@@ -219,11 +219,11 @@ static json_t *counters_of(const struct mmproxy_instance *instance)
 	json_t *object = json_object();
 
 	for (int i = 0; i < INSTANCE_COUNTER_COUNT; i++)
-		set_number(object, instance->own[i]->name + prefix,
-			   atomic_load(&instance->own[i]->value));
+		control_set_number(object, instance->own[i]->name + prefix,
+				   atomic_load(&instance->own[i]->value));
 	for (int i = 0; i < count; i++)
-		set_number(object, instance->counters[i]->name + prefix,
-			   atomic_load(&instance->counters[i]->value));
+		control_set_number(object, instance->counters[i]->name + prefix,
+				   atomic_load(&instance->counters[i]->value));
 	return object;
 }
 

@@ -258,15 +258,10 @@ void control_refuse(struct control_connection *connection, const char *format, .
 static void send_progress(struct control_connection *connection)
 {
 	struct server *server = connection->control->server;
-	uint64_t now = server->loop.now;
-	uint64_t end = server->drain_timer.deadline;
-	/* The timer is set to a millisecond more than was asked for. */
-	uint64_t left = timer_is_set(&server->drain_timer) && end > now ? end - now - 1 : 0;
 	json_t *progress = json_object(), *object = json_object();
 
-	json_object_set_new(progress, "sessions",
-			    json_integer((json_int_t)server_count_sessions(server)));
-	json_object_set_new(progress, "seconds_left", control_seconds(left));
+	control_set_number(progress, "sessions", server_count_sessions(server));
+	json_object_set_new(progress, "seconds_left", control_seconds(server_drain_left(server)));
 	json_object_set_new(object, "ok", json_true());
 	json_object_set_new(object, "progress", progress);
 	send_line(connection, dump(object));

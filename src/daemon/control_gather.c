@@ -6,10 +6,10 @@
 #include "daemon/control_gather.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "daemon/control_state.h"
 #include "daemon/server_state.h"
+#include "os/sys.h"
 
 /* Milliseconds that a worker has to answer. */
 #define PATIENCE 2000
@@ -24,14 +24,6 @@
 
 /* Calls to one worker. A client has one at a time, so these are of clients that came and went. */
 #define CALLS_MAX 64
-
-static uint64_t milliseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static struct loop *loop_of(struct control_gather *gather)
 {
@@ -52,7 +44,7 @@ static void gather_free(struct control_gather *gather)
 static void walk_is_over(struct control_gather *gather)
 {
 	struct control *control = gather->control;
-	uint64_t rest = (milliseconds() - gather->began) * REST_TIMES;
+	uint64_t rest = (sys_linux.clock() - gather->began) * REST_TIMES / 1000;
 
 	control->walk = NULL;
 	loop_timer_set(&control->server->loop, &control->rest, rest < REST_MAX ? rest : REST_MAX);
@@ -151,7 +143,7 @@ static void ask(struct control_gather *gather)
 {
 	list_remove(&gather->link);
 	list_append(&gather->control->gathers, &gather->link);
-	gather->began = milliseconds();
+	gather->began = sys_linux.clock();
 	if (gather->question->walks)
 		gather->control->walk = gather;
 	loop_timer_set(loop_of(gather), &gather->timer, PATIENCE);

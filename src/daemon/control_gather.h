@@ -62,7 +62,7 @@ struct control_gather {
 	struct list link;                      /* control->gathers, or control->waiting */
 	struct timer timer;
 	atomic_bool abandoned;       /* a worker that comes to it late need not begin */
-	uint64_t began;              /* milliseconds */
+	uint64_t began;              /* microseconds */
 	unsigned count;              /* workers that are asked */
 	unsigned awaited;            /* answers */
 	unsigned under_way;          /* calls that are not back */

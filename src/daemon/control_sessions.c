@@ -21,11 +21,6 @@
 #define PACKAGE_VERSION "unversioned"
 #endif
 
-static void set_number(json_t *object, const char *name, uint64_t number)
-{
-	json_object_set_new(object, name, json_integer((json_int_t)number));
-}
-
 static void set_text(json_t *object, const char *name, const char *text)
 {
 	json_object_set_new(object, name, text != NULL ? json_string(text) : json_null());
@@ -53,11 +48,11 @@ static json_t *workers_to_json(const struct control_gather *gather)
 		const struct control_call *call = &gather->calls[i];
 		json_t *object = json_object();
 
-		set_number(object, "worker", call->worker);
+		control_set_number(object, "worker", call->worker);
 		json_object_set_new(object, "alive",
 				    json_boolean(call->answer == CONTROL_ANSWERED));
 		if (call->answer == CONTROL_ANSWERED)
-			set_number(object, "sessions", call->number);
+			control_set_number(object, "sessions", call->number);
 		if (call->answer == CONTROL_WORKER_ENDED)
 			json_object_set_new(object, "ended", json_true());
 		json_array_append_new(workers, object);
@@ -73,7 +68,7 @@ static json_t *last_reload_to_json(const struct server *server)
 		return json_null();
 	object = json_object();
 	json_object_set_new(object, "ok", json_boolean(server->reloads.mistakes.count == 0));
-	set_number(object, "time", server->reloads.last);
+	control_set_number(object, "time", server->reloads.last);
 	json_object_set_new(object, "mistakes", control_lines(&server->reloads.mistakes));
 	return object;
 }
@@ -84,19 +79,19 @@ static void status_reply(struct control_gather *gather)
 	json_t *result = json_object(), *descriptors = json_object();
 
 	set_text(result, "version", PACKAGE_VERSION);
-	set_number(result, "pid", (uint64_t)getpid());
+	control_set_number(result, "pid", (uint64_t)getpid());
 	json_object_set_new(result, "uptime",
 			    control_seconds(server->loop.now - gather->control->opened));
 	set_text(result, "state", server->stopping ? "draining" : "running");
-	set_number(result, "generation", server->generation->number);
-	set_number(result, "loaded", server->reloads.loaded);
+	control_set_number(result, "generation", server->generation->number);
+	control_set_number(result, "loaded", server->reloads.loaded);
 	json_object_set_new(result, "last_reload", last_reload_to_json(server));
 	json_object_set_new(result, "workers", workers_to_json(gather));
-	set_number(result, "sessions", server_count_sessions(server));
-	set_number(result, "max_sessions", atomic_load(&server->descriptors.limit));
+	control_set_number(result, "sessions", server_count_sessions(server));
+	control_set_number(result, "max_sessions", atomic_load(&server->descriptors.limit));
 	set_text(result, "log_level", control_log_level());
-	set_number(descriptors, "open", descriptors_open());
-	set_number(descriptors, "limit", server->descriptor_limit);
+	control_set_number(descriptors, "open", descriptors_open());
+	control_set_number(descriptors, "limit", server->descriptor_limit);
 	json_object_set_new(result, "descriptors", descriptors);
 	control_gather_name_unanswered(gather, result);
 	control_reply(gather->connection, result);
@@ -149,7 +144,7 @@ static json_t *session_to_json(const struct session_view *view)
 {
 	json_t *object = json_object();
 
-	set_number(object, "id", view->id);
+	control_set_number(object, "id", view->id);
 	set_text(object, "listener", view->listener);
 	set_text(object, "protocol", view->protocol == RELAY_PROTOCOL_UDP ? "udp" : "tcp");
 	set_text(object, "state", view->state);
@@ -160,11 +155,12 @@ static json_t *session_to_json(const struct session_view *view)
 	set_text(object, "header", view->header);
 	json_object_set_new(object, "age", control_seconds(view->age));
 	json_object_set_new(object, "idle", control_seconds(view->idle));
-	set_number(object, "bytes_from_client", view->bytes_from_client);
-	set_number(object, "bytes_from_upstream", view->bytes_from_upstream);
+	control_set_number(object, "bytes_from_client", view->bytes_from_client);
+	control_set_number(object, "bytes_from_upstream", view->bytes_from_upstream);
 	if (view->protocol == RELAY_PROTOCOL_UDP) {
-		set_number(object, "datagrams_from_client", view->datagrams_from_client);
-		set_number(object, "datagrams_from_upstream", view->datagrams_from_upstream);
+		control_set_number(object, "datagrams_from_client", view->datagrams_from_client);
+		control_set_number(object, "datagrams_from_upstream",
+				   view->datagrams_from_upstream);
 	}
 	return object;
 }
@@ -208,7 +204,7 @@ static void sessions_reply(struct control_gather *gather)
 		for (size_t i = 0; i < list.count; i++)
 			json_array_append_new(sessions, session_to_json(&list.views[i]));
 		result = json_object();
-		set_number(result, "matched", list.matched);
+		control_set_number(result, "matched", list.matched);
 		json_object_set_new(result, "sessions", sessions);
 		control_gather_name_unanswered(gather, result);
 	}
@@ -278,9 +274,9 @@ static json_t *client_to_json(const struct client_total *client)
 	json_t *object = json_object();
 
 	set_text(object, "client", address_format_ip(&client->client, text));
-	set_number(object, "sessions", client->sessions);
-	set_number(object, "bytes_from_client", client->bytes_from_client);
-	set_number(object, "bytes_from_upstream", client->bytes_from_upstream);
+	control_set_number(object, "sessions", client->sessions);
+	control_set_number(object, "bytes_from_client", client->bytes_from_client);
+	control_set_number(object, "bytes_from_upstream", client->bytes_from_upstream);
 	return object;
 }
 
@@ -372,7 +368,7 @@ static void kill_reply(struct control_gather *gather)
 		return;
 	}
 	result = json_object();
-	set_number(result, "id", *id);
+	control_set_number(result, "id", *id);
 	control_reply(gather->connection, result);
 }
 
@@ -407,7 +403,7 @@ static void reload_reply(struct control_gather *gather)
 	const uint64_t *generation = gather->data;
 	json_t *result = json_object();
 
-	set_number(result, "generation", *generation);
+	control_set_number(result, "generation", *generation);
 	control_gather_name_unanswered(gather, result);
 	control_reply(gather->connection, result);
 }

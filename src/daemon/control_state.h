@@ -112,6 +112,7 @@ void control_run(struct control_connection *connection, const struct control_req
 json_t *control_text(const char *text);
 json_t *control_address(const struct address *address); /* null for ADDRESS_NONE */
 json_t *control_seconds(uint64_t milliseconds);
+void control_set_number(json_t *object, const char *name, uint64_t number);
 json_t *control_lines(const struct report *lines);
 const char *control_log_level(void); /* the one in force */
 

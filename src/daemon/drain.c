@@ -16,7 +16,8 @@ uint64_t server_drain_left(const struct server *server)
 {
 	uint64_t deadline = server->drain_timer.deadline, now = server->loop.now;
 
-	return timer_is_set(&server->drain_timer) && deadline > now ? deadline - now : 0;
+	/* The timer is set to a millisecond more than was asked for. */
+	return timer_is_set(&server->drain_timer) && deadline > now ? deadline - now - 1 : 0;
 }
 
 /* A line when something has changed, so that a long drain of a quiet server is not a long log. */

@@ -92,12 +92,11 @@ static void log_counters(const struct server *server)
 
 uint64_t server_count_sessions(const struct server *server)
 {
-	uint64_t sessions = atomic_load(&server->descriptors.used);
+	uint64_t sessions = 0;
 
-	for (const struct list *link = server->shares.next; link != &server->shares;
-	     link = link->next)
-		sessions += atomic_load(
-			&container_of(link, struct listener_share, link)->flows.flows.used);
+	/* Not by the budgets: a worker takes from them before it knows whether somebody waits. */
+	for (unsigned i = 0; i < server->worker_count; i++)
+		sessions += atomic_load(&server->workers[i].relay.session_count);
 	return sessions;
 }
 

@@ -297,8 +297,15 @@ def test_without_the_right_to_connect_the_group_is_named(fake):
 
 
 def test_a_path_too_long_is_a_clear_line():
-    [line] = refused(ctl.run("/x" * 60, "status"))
+    [line] = refused(ctl.run("/x" * 60, "status"), status=2)
     assert "107 characters" in line
+
+
+def test_what_is_no_socket_is_told_apart(tmp_path):
+    (tmp_path / "file").touch()
+    for path in tmp_path / "file", tmp_path:
+        [line] = refused(ctl.run(path, "status"))
+        assert f"{path}: this is no socket" in line
 
 
 def test_a_datagram_socket_is_not_mmproxys(tmp_path):

@@ -501,6 +501,43 @@ static void a_bad_prefix_file_is_named_with_its_own_lines(void **state)
 	refuses(text, "list:2: a NUL byte; this is not a text file");
 }
 
+/* With lists of plugins above the listener, in it, and below. The mistake is `beginning`, the
+ * file's path, `rest`. */
+static void plugins_refuse(const char *upper, const char *own, const char *lower,
+			   const char *beginning, const char *rest)
+{
+	char text[1024], wanted[1200];
+
+	snprintf(text, sizeof(text), "%s\nlisteners = ( { " MINIMAL " %s } );\n%s", upper, own,
+		 lower);
+	scratch_write("F", text);
+	snprintf(wanted, sizeof(wanted), "%s%s%s", beginning, scratch_path("F"), rest);
+	refuses(text, wanted);
+}
+
+static void plugins_that_would_count_as_one_are_named(void **state)
+{
+	(void)state;
+	plugins_refuse("plugins = ( { name = \"a\"; }, { name = \"a\"; } );", "", "",
+		       "F:1: plugins[1].name: \"a\" is the name of the plugin at ",
+		       ":1: plugins[0] "
+		       "already; write another, and the file's name as path");
+	plugins_refuse("plugins = ( { name = \"a-b\"; }, { name = \"a_b\"; } );", "", "",
+		       "F:1: plugins[1].name: \"a_b\" and \"a-b\", the plugin at ",
+		       ":1: plugins[0], "
+		       "would have the same counters, as '-' is '_' there; write another name");
+	/* In whatever order the lists stand. */
+	plugins_refuse(
+		"", "plugins = ( { name = \"a_b-c\"; } );", "plugins = ( { name = \"a-b-c\"; } );",
+		"F:3: plugins[0].name: \"a-b-c\" and \"a_b-c\", the plugin at ",
+		":2: "
+		"listeners[0].plugins[0], would have the same counters, as '-' is '_' there; "
+		"write another name");
+	/* One name in several lists is one counter, as it is meant to be. */
+	load("plugins = ( { name = \"a-b\"; }, { name = \"a-bc\"; } );\n"
+	     "listeners = ( { " MINIMAL " plugins = ( { name = \"a-b\"; } ); } );");
+}
+
 static void a_setting_that_is_there_twice_is_named(void **state)
 {
 	(void)state;
@@ -611,6 +648,7 @@ int main(void)
 		TEST(a_bad_prefix_is_named),
 		TEST(a_bad_device_is_named),
 		TEST(a_bad_prefix_file_is_named_with_its_own_lines),
+		TEST(plugins_that_would_count_as_one_are_named),
 		TEST(a_setting_that_is_there_twice_is_named),
 		TEST(an_array_of_mixed_values_is_named),
 		TEST(every_mistake_is_reported_not_just_the_first),

@@ -43,7 +43,7 @@ static struct options expect_sound(const char *line)
 	return options;
 }
 
-/* The first mistake has this in it. */
+/* There is one mistake, and it has this in it. */
 static void expect_mistake(const char *line, const char *due)
 {
 	struct options options;
@@ -51,7 +51,7 @@ static void expect_mistake(const char *line, const char *due)
 
 	report_init(&report);
 	assert_true(parse(line, &options, &report) < 0);
-	assert_true(report.count > 0);
+	assert_int_equal(report.count, 1);
 	if (strstr(report.lines[0], due) == NULL)
 		fail_msg("%s: \"%s\" is not in: %s", line, due, report.lines[0]);
 	report_finish(&report);
@@ -81,6 +81,8 @@ static void the_socket_is_where_the_service_manager_says(void **state)
 	setenv("RUNTIME_DIRECTORY", "/run/mmproxy-b:/run/other", 1);
 	assert_string_equal(expect_sound("status").socket, "/run/mmproxy-b/control.sock");
 	assert_string_equal(expect_sound("status -s here").socket, "here");
+	setenv("RUNTIME_DIRECTORY", "run", 1); /* as mmproxy has it: not a folder of systemd's */
+	assert_string_equal(expect_sound("status").socket, "/run/mmproxy/control.sock");
 	setenv("RUNTIME_DIRECTORY", "", 1);
 	assert_string_equal(expect_sound("status").socket, "/run/mmproxy/control.sock");
 	unsetenv("RUNTIME_DIRECTORY");
@@ -123,6 +125,10 @@ static void misspelt_words_get_a_suggestion(void **state)
 	expect_mistake("sessions --oldr=5", "did you mean --older?");
 	expect_mistake("sessions --xyzzy", "unknown or ambiguous option --xyzzy");
 	expect_mistake("sessions -x", "unknown option -x");
+	/* Words that may have been meant for the option are not blamed as well. */
+	expect_mistake("--sokcet /x/y status", "did you mean --socket?");
+	expect_mistake("--socket", "--socket takes a value");
+	expect_mistake("kill -1", "unknown option -1");
 }
 
 static void an_option_belongs_to_its_commands(void **state)
@@ -144,6 +150,10 @@ static void values_are_judged(void **state)
 	expect_mistake("sessions --limit 99999999999999999999", "is not a number from 1 to 10000");
 	expect_mistake("sessions --older soon", "\"soon\" is no duration");
 	expect_mistake("sessions --client", "--client takes a value");
+	expect_mistake("sessions --client 192.0.2.256", "\"192.0.2.256\" is no address or prefix");
+	expect_mistake("sessions --client 192.0.2.1/33",
+		       "\"192.0.2.1/33\" is no address or prefix");
+	expect_mistake("status --socket=", "--socket: a path has 1 to 107 characters, not 0");
 	expect_mistake("drain --no-wait=5", "this option takes no value");
 	expect_mistake("top --interval 0", "\"0\" is not from 0.1 to 3600 seconds");
 	expect_mistake("top --interval 2h", "\"2h\" is not from 0.1 to 3600 seconds");
@@ -169,7 +179,7 @@ static void an_argument_cannot_hold_a_blank(void **state)
 	assert_non_null(strstr(report.lines[0], "\"7\\x0areload\" has a character"));
 	assert_true(options_parse(3, tab, &options, &report) < 0);
 	assert_true(options_parse(3, empty, &options, &report) < 0);
-	assert_non_null(strstr(report.lines[2], "--client is empty"));
+	assert_non_null(strstr(report.lines[2], "--client: \"\" is no address"));
 	report_finish(&report);
 }
 
