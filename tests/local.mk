@@ -162,18 +162,21 @@ tests_unit_test_proxy_header_LDADD = $(pure_ldadd)
 
 # The configuration's loader, with scratch files of the test's own.
 config_ldadd = libmmproxy.a libpure.a $(libraries)
+config_fixture = \
+	tests/unit/config_fixture.c tests/unit/config_fixture.h \
+	tests/unit/scratch.c tests/unit/scratch.h
 
-tests_unit_test_config_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config.c
+tests_unit_test_config_SOURCES = $(config_fixture) tests/unit/test_config.c
 tests_unit_test_config_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_CFLAGS = $(unit_cflags)
 tests_unit_test_config_LDADD = $(config_ldadd)
 
-tests_unit_test_config_mistakes_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config_mistakes.c
+tests_unit_test_config_mistakes_SOURCES = $(config_fixture) tests/unit/test_config_mistakes.c
 tests_unit_test_config_mistakes_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_mistakes_CFLAGS = $(unit_cflags)
 tests_unit_test_config_mistakes_LDADD = $(config_ldadd)
 
-tests_unit_test_config_remarks_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config_remarks.c
+tests_unit_test_config_remarks_SOURCES = $(config_fixture) tests/unit/test_config_remarks.c
 tests_unit_test_config_remarks_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_remarks_CFLAGS = $(unit_cflags)
 tests_unit_test_config_remarks_LDADD = $(config_ldadd)
@@ -183,12 +186,12 @@ tests_unit_test_config_scan_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_scan_CFLAGS = $(unit_cflags)
 tests_unit_test_config_scan_LDADD = $(config_ldadd)
 
-tests_unit_test_config_service_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config_service.c
+tests_unit_test_config_service_SOURCES = $(config_fixture) tests/unit/test_config_service.c
 tests_unit_test_config_service_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_service_CFLAGS = $(unit_cflags)
 tests_unit_test_config_service_LDADD = $(config_ldadd)
 
-tests_unit_test_options_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_options.c
+tests_unit_test_options_SOURCES = $(config_fixture) tests/unit/test_options.c
 tests_unit_test_options_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_options_CFLAGS = $(unit_cflags)
 tests_unit_test_options_LDADD = $(config_ldadd)
