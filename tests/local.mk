@@ -424,25 +424,31 @@ EXTRA_DIST += tests/fuzz/replay-corpus tests/fuzz/corpus
 
 include tests/plugins/local.mk
 
-# A balancer for UDP, a load of TCP sessions, and the bench's two ends. Built with the tests; the bench itself is started by
-# hand (tests/bench/udp.py), never by `make check`: speed is nothing that passes or fails.
+# A balancer for UDP, a load of TCP sessions, and the bench's two ends. Built with the tests; the
+# bench itself is started by hand (tests/bench/udp.py), never by `make check`: speed is nothing that
+# passes or fails.
 check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load tests/bench/udp_bench tests/bench/udp_plain
-bench_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/bench
-bench_sources = \
-	tests/bench/udp_batch.c tests/bench/udp_batch.h \
-	tests/bench/udp_framing.c tests/bench/udp_framing.h
-tests_tools_udp_forwarder_SOURCES = tests/tools/udp_forwarder.c $(bench_sources)
-tests_tools_udp_forwarder_CPPFLAGS = $(bench_cppflags)
-tests_tools_udp_forwarder_LDADD = libpure.a
-tests_tools_tcp_load_SOURCES = tests/tools/tcp_load.c
-tests_tools_tcp_load_LDADD = libpure.a
+tool_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools -I$(top_srcdir)/tests/bench
+tool_arguments = tests/tools/arguments.c tests/tools/arguments.h
+bench_batch = tests/bench/udp_batch.c tests/bench/udp_batch.h
+bench_framing = tests/bench/udp_framing.c tests/bench/udp_framing.h
+tests_tools_udp_forwarder_SOURCES = \
+	tests/tools/udp_forwarder.c tests/tools/udp_forwarder.h \
+	tests/tools/udp_forwarder_clients.c tests/tools/udp_forwarder_replies.c \
+	tests/tools/udp_forwarder_requests.c \
+	$(tool_arguments) $(bench_batch) $(bench_framing)
+tests_tools_udp_forwarder_CPPFLAGS = $(tool_cppflags)
+tests_tools_udp_forwarder_LDADD = libmmproxy.a libpure.a
+tests_tools_tcp_load_SOURCES = tests/tools/tcp_load.c $(tool_arguments)
+tests_tools_tcp_load_CPPFLAGS = $(tool_cppflags)
+tests_tools_tcp_load_LDADD = libmmproxy.a libpure.a
 tests_bench_udp_bench_SOURCES = \
-	tests/bench/udp_bench.c tests/bench/udp_load.c tests/bench/udp_load.h $(bench_sources)
-tests_bench_udp_bench_CPPFLAGS = $(bench_cppflags)
+	tests/bench/udp_bench.c tests/bench/udp_load.c tests/bench/udp_load.h \
+	$(tool_arguments) $(bench_batch) $(bench_framing)
+tests_bench_udp_bench_CPPFLAGS = $(tool_cppflags)
 tests_bench_udp_bench_LDADD = libpure.a
-tests_bench_udp_plain_SOURCES = \
-	tests/bench/udp_plain.c tests/bench/udp_batch.c tests/bench/udp_batch.h
-tests_bench_udp_plain_CPPFLAGS = $(bench_cppflags)
+tests_bench_udp_plain_SOURCES = tests/bench/udp_plain.c $(bench_batch)
+tests_bench_udp_plain_CPPFLAGS = $(tool_cppflags)
 tests_bench_udp_plain_LDADD = libpure.a
 EXTRA_DIST += tests/bench/udp.py
 
