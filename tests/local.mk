@@ -30,6 +30,7 @@ unit_tests = \
 	tests/unit/test_session_view \
 	tests/unit/test_siphash \
 	tests/unit/test_source_policy \
+	tests/unit/test_suggest \
 	tests/unit/test_spp \
 	tests/unit/test_sys \
 	tests/unit/test_tcp_dial \
@@ -149,6 +150,11 @@ tests_unit_test_spp_SOURCES = tests/unit/test_spp.c
 tests_unit_test_spp_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_spp_CFLAGS = $(unit_cflags)
 tests_unit_test_spp_LDADD = $(pure_ldadd)
+
+tests_unit_test_suggest_SOURCES = tests/unit/test_suggest.c
+tests_unit_test_suggest_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_suggest_CFLAGS = $(unit_cflags)
+tests_unit_test_suggest_LDADD = $(pure_ldadd)
 
 tests_unit_test_timer_wheel_SOURCES = tests/unit/test_timer_wheel.c
 tests_unit_test_timer_wheel_CPPFLAGS = $(unit_cppflags)

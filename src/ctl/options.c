@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/report.h"
+#include "base/suggest.h"
 #include "ctl/format.h"
-#include "ctl/suggest.h"
 
 #define OPTIONS_LIMIT_MAX 10000
 
