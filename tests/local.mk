@@ -161,7 +161,15 @@ tests_unit_test_timer_wheel_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_timer_wheel_CFLAGS = $(unit_cflags)
 tests_unit_test_timer_wheel_LDADD = $(pure_ldadd)
 
-tests_unit_test_proxy_header_SOURCES = tests/unit/proxy_vectors.c tests/unit/proxy_vectors.h tests/unit/test_proxy_header.c
+tests_unit_test_proxy_header_SOURCES = \
+	tests/unit/proxy_vector_words.h tests/unit/proxy_vectors.c tests/unit/proxy_vectors.h \
+	tests/unit/proxy_vectors_start.c \
+	tests/unit/proxy_vectors_v1.c \
+	tests/unit/proxy_vectors_v1_fields.c \
+	tests/unit/proxy_vectors_v2.c \
+	tests/unit/proxy_vectors_v2_tlv.c \
+	tests/unit/proxy_vectors_v2_udp.c \
+	tests/unit/test_proxy_header.c
 tests_unit_test_proxy_header_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_proxy_header_CFLAGS = $(unit_cflags)
 tests_unit_test_proxy_header_LDADD = $(pure_ldadd)
