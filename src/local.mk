@@ -21,6 +21,7 @@ libpure_a_SOURCES = \
 	src/base/report.c src/base/report.h \
 	src/base/siphash.c src/base/siphash.h \
 	src/base/source_policy.c src/base/source_policy.h \
+	src/base/suggest.c src/base/suggest.h \
 	src/base/timer_wheel.c src/base/timer_wheel.h \
 	src/base/utf8.h \
 	src/wire/crc32c.c src/wire/crc32c.h \

@@ -30,6 +30,7 @@ unit_tests = \
 	tests/unit/test_session_view \
 	tests/unit/test_siphash \
 	tests/unit/test_source_policy \
+	tests/unit/test_suggest \
 	tests/unit/test_spp \
 	tests/unit/test_sys \
 	tests/unit/test_tcp_dial \
@@ -150,30 +151,46 @@ tests_unit_test_spp_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_spp_CFLAGS = $(unit_cflags)
 tests_unit_test_spp_LDADD = $(pure_ldadd)
 
+tests_unit_test_suggest_SOURCES = tests/unit/test_suggest.c
+tests_unit_test_suggest_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_suggest_CFLAGS = $(unit_cflags)
+tests_unit_test_suggest_LDADD = $(pure_ldadd)
+
 tests_unit_test_timer_wheel_SOURCES = tests/unit/test_timer_wheel.c
 tests_unit_test_timer_wheel_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_timer_wheel_CFLAGS = $(unit_cflags)
 tests_unit_test_timer_wheel_LDADD = $(pure_ldadd)
 
-tests_unit_test_proxy_header_SOURCES = tests/unit/proxy_vectors.c tests/unit/proxy_vectors.h tests/unit/test_proxy_header.c
+tests_unit_test_proxy_header_SOURCES = \
+	tests/unit/proxy_vector_words.h tests/unit/proxy_vectors.c tests/unit/proxy_vectors.h \
+	tests/unit/proxy_vectors_start.c \
+	tests/unit/proxy_vectors_v1.c \
+	tests/unit/proxy_vectors_v1_fields.c \
+	tests/unit/proxy_vectors_v2.c \
+	tests/unit/proxy_vectors_v2_tlv.c \
+	tests/unit/proxy_vectors_v2_udp.c \
+	tests/unit/test_proxy_header.c
 tests_unit_test_proxy_header_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_proxy_header_CFLAGS = $(unit_cflags)
 tests_unit_test_proxy_header_LDADD = $(pure_ldadd)
 
 # The configuration's loader, with scratch files of the test's own.
 config_ldadd = libmmproxy.a libpure.a $(libraries)
+config_fixture = \
+	tests/unit/config_fixture.c tests/unit/config_fixture.h \
+	tests/unit/scratch.c tests/unit/scratch.h
 
-tests_unit_test_config_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config.c
+tests_unit_test_config_SOURCES = $(config_fixture) tests/unit/test_config.c
 tests_unit_test_config_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_CFLAGS = $(unit_cflags)
 tests_unit_test_config_LDADD = $(config_ldadd)
 
-tests_unit_test_config_mistakes_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config_mistakes.c
+tests_unit_test_config_mistakes_SOURCES = $(config_fixture) tests/unit/test_config_mistakes.c
 tests_unit_test_config_mistakes_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_mistakes_CFLAGS = $(unit_cflags)
 tests_unit_test_config_mistakes_LDADD = $(config_ldadd)
 
-tests_unit_test_config_remarks_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config_remarks.c
+tests_unit_test_config_remarks_SOURCES = $(config_fixture) tests/unit/test_config_remarks.c
 tests_unit_test_config_remarks_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_remarks_CFLAGS = $(unit_cflags)
 tests_unit_test_config_remarks_LDADD = $(config_ldadd)
@@ -183,12 +200,12 @@ tests_unit_test_config_scan_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_scan_CFLAGS = $(unit_cflags)
 tests_unit_test_config_scan_LDADD = $(config_ldadd)
 
-tests_unit_test_config_service_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_config_service.c
+tests_unit_test_config_service_SOURCES = $(config_fixture) tests/unit/test_config_service.c
 tests_unit_test_config_service_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_service_CFLAGS = $(unit_cflags)
 tests_unit_test_config_service_LDADD = $(config_ldadd)
 
-tests_unit_test_options_SOURCES = tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_options.c
+tests_unit_test_options_SOURCES = $(config_fixture) tests/unit/test_options.c
 tests_unit_test_options_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_options_CFLAGS = $(unit_cflags)
 tests_unit_test_options_LDADD = $(config_ldadd)
@@ -421,25 +438,31 @@ EXTRA_DIST += tests/fuzz/replay-corpus tests/fuzz/corpus
 
 include tests/plugins/local.mk
 
-# A balancer for UDP, a load of TCP sessions, and the bench's two ends. Built with the tests; the bench itself is started by
-# hand (tests/bench/udp.py), never by `make check`: speed is nothing that passes or fails.
+# A balancer for UDP, a load of TCP sessions, and the bench's two ends. Built with the tests; the
+# bench itself is started by hand (tests/bench/udp.py), never by `make check`: speed is nothing that
+# passes or fails.
 check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load tests/bench/udp_bench tests/bench/udp_plain
-bench_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/bench
-bench_sources = \
-	tests/bench/udp_batch.c tests/bench/udp_batch.h \
-	tests/bench/udp_framing.c tests/bench/udp_framing.h
-tests_tools_udp_forwarder_SOURCES = tests/tools/udp_forwarder.c $(bench_sources)
-tests_tools_udp_forwarder_CPPFLAGS = $(bench_cppflags)
-tests_tools_udp_forwarder_LDADD = libpure.a
-tests_tools_tcp_load_SOURCES = tests/tools/tcp_load.c
-tests_tools_tcp_load_LDADD = libpure.a
+tool_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools -I$(top_srcdir)/tests/bench
+tool_arguments = tests/tools/arguments.c tests/tools/arguments.h
+bench_batch = tests/bench/udp_batch.c tests/bench/udp_batch.h
+bench_framing = tests/bench/udp_framing.c tests/bench/udp_framing.h
+tests_tools_udp_forwarder_SOURCES = \
+	tests/tools/udp_forwarder.c tests/tools/udp_forwarder.h \
+	tests/tools/udp_forwarder_clients.c tests/tools/udp_forwarder_replies.c \
+	tests/tools/udp_forwarder_requests.c \
+	$(tool_arguments) $(bench_batch) $(bench_framing)
+tests_tools_udp_forwarder_CPPFLAGS = $(tool_cppflags)
+tests_tools_udp_forwarder_LDADD = libmmproxy.a libpure.a
+tests_tools_tcp_load_SOURCES = tests/tools/tcp_load.c $(tool_arguments)
+tests_tools_tcp_load_CPPFLAGS = $(tool_cppflags)
+tests_tools_tcp_load_LDADD = libmmproxy.a libpure.a
 tests_bench_udp_bench_SOURCES = \
-	tests/bench/udp_bench.c tests/bench/udp_load.c tests/bench/udp_load.h $(bench_sources)
-tests_bench_udp_bench_CPPFLAGS = $(bench_cppflags)
+	tests/bench/udp_bench.c tests/bench/udp_load.c tests/bench/udp_load.h \
+	$(tool_arguments) $(bench_batch) $(bench_framing)
+tests_bench_udp_bench_CPPFLAGS = $(tool_cppflags)
 tests_bench_udp_bench_LDADD = libpure.a
-tests_bench_udp_plain_SOURCES = \
-	tests/bench/udp_plain.c tests/bench/udp_batch.c tests/bench/udp_batch.h
-tests_bench_udp_plain_CPPFLAGS = $(bench_cppflags)
+tests_bench_udp_plain_SOURCES = tests/bench/udp_plain.c $(bench_batch)
+tests_bench_udp_plain_CPPFLAGS = $(tool_cppflags)
 tests_bench_udp_plain_LDADD = libpure.a
 EXTRA_DIST += tests/bench/udp.py
 

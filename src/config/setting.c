@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Characters. Longer than any name in the table, short enough for a table on the stack. */
-#define SETTING_SUGGEST_MAX 32
+#include "base/suggest.h"
 
 const struct setting setting_table[SETTING_COUNT] = {
 #define SETTING(scope, name, type, default_text, range)                                            \
@@ -29,64 +28,16 @@ enum setting_id setting_find(enum setting_scope scope, const char *name)
 	return (enum setting_id)id;
 }
 
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-	unsigned least = a < b ? a : b;
-
-	return least < c ? least : c;
-}
-
-/*
- * How many single mistakes make `b` of `a`: a letter too many, too few, wrong, or two letters
- * swapped. Both have at most SETTING_SUGGEST_MAX letters. Cell [i][j] is the distance of the first
- * i letters of `a` from the first j of `b`.
- */
-static unsigned edit_distance(const char *a, const char *b)
-{
-	unsigned cells[SETTING_SUGGEST_MAX + 1][SETTING_SUGGEST_MAX + 1];
-	size_t height = strlen(a), width = strlen(b);
-
-	for (unsigned i = 0; i <= height; i++)
-		cells[i][0] = i;
-	for (unsigned j = 0; j <= width; j++)
-		cells[0][j] = j;
-	for (unsigned i = 1; i <= height; i++) {
-		for (unsigned j = 1; j <= width; j++) {
-			unsigned changed = a[i - 1] != b[j - 1] ? 1 : 0;
-			bool swapped =
-				i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-
-			cells[i][j] = min3(cells[i - 1][j] + 1, cells[i][j - 1] + 1,
-					   cells[i - 1][j - 1] + changed);
-			if (swapped && cells[i - 2][j - 2] + 1 < cells[i][j])
-				cells[i][j] = cells[i - 2][j - 2] + 1;
-		}
-	}
-	return cells[height][width];
-}
-
 const char *setting_suggest(enum setting_scope scope, const char *name)
 {
-	const char *nearest = NULL;
-	unsigned least;
+	const char *names[SETTING_COUNT];
+	size_t count = 0;
 
-	if (strlen(name) > SETTING_SUGGEST_MAX)
-		return NULL;
-	/* A third of the letters may be wrong, and one always: "usr" means "user". */
-	least = (unsigned)strlen(name) / 3 + 1;
-	least = least < 2 ? 2 : least;
 	for (unsigned id = 0; id < SETTING_COUNT; id++) {
-		unsigned distance;
-
-		if (setting_table[id].scope != scope)
-			continue;
-		distance = edit_distance(name, setting_table[id].name);
-		if (distance < least) {
-			least = distance;
-			nearest = setting_table[id].name;
-		}
+		if (setting_table[id].scope == scope)
+			names[count++] = setting_table[id].name;
 	}
-	return nearest;
+	return suggest_nearest(name, names, count);
 }
 
 const char *setting_elsewhere(enum setting_scope scope, const char *name)

@@ -14,7 +14,6 @@ libctl_a_SOURCES = \
 	src/ctl/show.h \
 	src/ctl/show_counters.c src/ctl/show_listeners.c src/ctl/show_plugins.c \
 	src/ctl/show_sessions.c src/ctl/show_status.c \
-	src/ctl/suggest.c src/ctl/suggest.h \
 	src/ctl/table.c src/ctl/table.h \
 	src/ctl/top.c src/ctl/top.h \
 	src/ctl/top_sample.c src/ctl/top_sample.h \

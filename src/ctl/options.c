@@ -11,8 +11,8 @@
 #include "base/control_path.h"
 #include "base/prefix_set.h"
 #include "base/report.h"
+#include "base/suggest.h"
 #include "ctl/format.h"
-#include "ctl/suggest.h"
 
 #define OPTIONS_LIMIT_MAX 10000
 

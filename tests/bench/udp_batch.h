@@ -50,8 +50,4 @@ bool error_is_from_network(int error);
 int udp_open(const struct address *address);
 void udp_bind(int fd, const struct address *address);
 
-/* What `option` was given, or the end of the program. */
-struct address endpoint_argument(const char *option, const char *text);
-unsigned number_argument(const char *option, const char *text, unsigned least, unsigned most);
-
 #endif

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "udp_batch.h"
 #include "udp_load.h"
 

@@ -21,15 +21,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "base/address.h"
+#include "os/descriptors.h"
 
 #define TEXT_MAX     160 /* bytes of what either side sends; it fits one segment */
 #define OPEN_MAX     1000
+#define RATE_MAX     1000000 /* sessions a second */
 #define TICK         1000000 /* nanoseconds between looks at what is due */
 #define EVENTS       256
 #define LAST_SECONDS 20 /* for the last sessions to finish */
@@ -311,15 +313,11 @@ static void run(struct load *load)
 static void start(struct load *load)
 {
 	struct itimerspec tick = {.it_interval.tv_nsec = TICK, .it_value.tv_nsec = TICK};
-	struct rlimit limit;
 	struct sockaddr_storage name;
 	socklen_t length = address_to_sockaddr(&load->upstream, &name);
 	int on = 1;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	descriptors_raise_limit(); /* two for each session that is open */
 	load->epoll = epoll_create1(EPOLL_CLOEXEC);
 	load->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	load->listener = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -344,15 +342,6 @@ static void usage(FILE *to)
 	      to);
 }
 
-static struct address endpoint(const char *option, const char *text)
-{
-	struct address address;
-
-	if (address_parse_endpoint(text, &address) != 0)
-		errx(EXIT_FAILURE, "--%s: not an address and port: %s", option, text);
-	return address;
-}
-
 static void read_options(struct load *load, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -367,13 +356,13 @@ static void read_options(struct load *load, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
 		case 't':
-			load->to = endpoint("to", optarg);
+			load->to = endpoint_argument("to", optarg);
 			break;
 		case 'u':
-			load->upstream = endpoint("upstream", optarg);
+			load->upstream = endpoint_argument("upstream", optarg);
 			break;
 		case 'r':
-			load->rate = (unsigned)strtoul(optarg, NULL, 10);
+			load->rate = number_argument("rate", optarg, 1, RATE_MAX);
 			break;
 		case 'h':
 			usage(stdout);

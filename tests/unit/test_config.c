@@ -14,41 +14,13 @@
 
 #include <cmocka.h>
 
-#include "base/report.h"
-#include "config/config.h"
 #include "config/setting.h"
+#include "config_fixture.h"
 #include "scratch.h"
 #include "wire/proxy_header.h"
 
 #define FORWARD "forward = { ipv4 = \"127.0.0.1:443\"; };"
 #define MINIMAL "name = \"web\"; listen = \"*:80\"; " FORWARD " subnets = \"any\";"
-
-static struct config config;
-static struct report report;
-
-static int begin(void **state)
-{
-	memset(&config, 0, sizeof(config));
-	report_init(&report);
-	return scratch_begin(state);
-}
-
-static int end(void **state)
-{
-	config_finish(&config);
-	report_finish(&report);
-	return scratch_end(state);
-}
-
-static void load(const char *text)
-{
-	config_finish(&config);
-	if (config_load_file(scratch_write("F", text), &config, &report) == 0)
-		return;
-	for (size_t i = 0; i < report.count; i++)
-		print_error("%s\n", report.lines[i]);
-	fail_msg("refused: %s", text);
-}
 
 /* Loads a file of one listener that has these settings beside the least it needs. */
 static const struct config_listener *load_listener(const char *settings)
@@ -56,29 +28,8 @@ static const struct config_listener *load_listener(const char *settings)
 	char text[1024];
 
 	snprintf(text, sizeof(text), "listeners = ( { " MINIMAL " %s } );", settings);
-	load(text);
+	load_config(text);
 	return &config.listeners[0];
-}
-
-/* The line without the folder in front of the file's name. */
-static const char *without_folder(const char *line)
-{
-	return strncmp(line, "/tmp/mmproxy-unit-", 18) == 0 ? strchr(line + 5, '/') + 1 : line;
-}
-
-static bool allows(const struct prefix_set *set, const char *text)
-{
-	struct address address;
-
-	assert_int_equal(address_parse_ip(text, &address), 0);
-	return prefix_set_contains(set, &address);
-}
-
-static void expect_address(const struct address *address, const char *wanted)
-{
-	char text[ADDRESS_TEXT_SIZE];
-
-	assert_string_equal(address_format(address, text), wanted);
 }
 
 static void settings_that_are_left_out_have_the_defaults_of_the_table(void **state)
@@ -186,18 +137,21 @@ static void every_setting_is_read(void **state)
 	const struct config_listener *listener;
 
 	(void)state;
-	load("workers = 3; user = \"u\"; group = \"g\"; drain_timeout = 1.5;\n"
-	     "log = { level = \"error\"; format = \"text\"; target = \"stderr\"; };\n"
-	     "listeners = ( {\n"
-	     "name = \"a-1.B_2\"; protocol = \"tcp\"; listen = [ \"192.0.2.1:1\", \"[::]:65535\" "
-	     "];\n"
-	     "forward = { ipv4 = \"127.0.0.1:2\"; ipv6 = \"[::1]:3\"; };\n"
-	     "subnets = ( \"192.0.2.0/24\", \"2001:db8::1\" ); permit_sources = [ \"127.0.0.0/8\" "
-	     "];\n"
-	     "mark = 0xFFFFFFFFL; port_conflict = \"refuse\"; header_timeout = 0.25;\n"
-	     "connect_timeout = 604800; idle_timeout = 7L; user_timeout = 0; keepalive = 0.0e0;\n"
-	     "max_header = 107; max_sessions = 2147483647; backlog = 1; freebind = true;\n"
-	     "device = \"eth0\"; } );");
+	load_config("workers = 3; user = \"u\"; group = \"g\"; drain_timeout = 1.5;\n"
+		    "log = { level = \"error\"; format = \"text\"; target = \"stderr\"; };\n"
+		    "listeners = ( {\n"
+		    "name = \"a-1.B_2\"; protocol = \"tcp\"; listen = [ \"192.0.2.1:1\", "
+		    "\"[::]:65535\" "
+		    "];\n"
+		    "forward = { ipv4 = \"127.0.0.1:2\"; ipv6 = \"[::1]:3\"; };\n"
+		    "subnets = ( \"192.0.2.0/24\", \"2001:db8::1\" ); permit_sources = [ "
+		    "\"127.0.0.0/8\" "
+		    "];\n"
+		    "mark = 0xFFFFFFFFL; port_conflict = \"refuse\"; header_timeout = 0.25;\n"
+		    "connect_timeout = 604800; idle_timeout = 7L; user_timeout = 0; keepalive = "
+		    "0.0e0;\n"
+		    "max_header = 107; max_sessions = 2147483647; backlog = 1; freebind = true;\n"
+		    "device = \"eth0\"; } );");
 	assert_int_equal(config.workers, 3);
 	assert_string_equal(config.user, "u");
 	assert_string_equal(config.group, "g");
@@ -273,7 +227,7 @@ static void each_of_many_listeners_keeps_its_own_settings(void **state)
 			 " subnets = [ \"10.0.%d.0/24\" ]; device = \"eth%d\"; }",
 			 i > 0 ? "," : "", i, 1000 + i, i, i);
 	strcat(text, ");");
-	load(text);
+	load_config(text);
 	assert_int_equal(config.listener_count, 40);
 	for (int i = 0; i < 40; i++) {
 		const struct config_listener *listener = &config.listeners[i];
@@ -312,8 +266,8 @@ static void subnets_come_from_lists_and_files_together(void **state)
 	(void)state;
 	scratch_make_folder("lists");
 	scratch_write("lists/one", "# ours\n\n 10.0.0.0/8 # all of it\r\n\t2001:db8::/32\n::1");
-	load("listeners = ( { name = \"a\"; listen = \"*:1\"; " FORWARD
-	     " subnets_files = ( \"lists/one\" ); subnets = [ \"192.0.2.1\" ]; } );");
+	load_config("listeners = ( { name = \"a\"; listen = \"*:1\"; " FORWARD
+		    " subnets_files = ( \"lists/one\" ); subnets = [ \"192.0.2.1\" ]; } );");
 	subnets = config.listeners[0].relay.subnets;
 	assert_int_equal(prefix_set_count(subnets), 4);
 	assert_true(allows(subnets, "10.1.2.3"));
@@ -321,39 +275,39 @@ static void subnets_come_from_lists_and_files_together(void **state)
 	assert_true(allows(subnets, "::1"));
 	assert_true(allows(subnets, "192.0.2.1"));
 	assert_false(allows(subnets, "192.0.2.2"));
-	load("listeners = ( { name = \"a\"; listen = \"*:1\"; " FORWARD
-	     " subnets_files = ( \"lists/one\" ); subnets = [ ]; } );");
+	load_config("listeners = ( { name = \"a\"; listen = \"*:1\"; " FORWARD
+		    " subnets_files = ( \"lists/one\" ); subnets = [ ]; } );");
 }
 
 static void the_same_port_on_other_addresses_or_devices_is_no_clash(void **state)
 {
 	(void)state;
-	load("listeners = (\n"
-	     "{ name = \"a\"; listen = [ \"*:80\", \"127.0.0.1:80\", \"[::1]:80\", \"*:81\" "
-	     "]; " FORWARD " subnets = \"any\"; },\n"
-	     "{ name = \"b\"; listen = [ \"0.0.0.0:82\", \"[::]:82\" ]; " FORWARD
-	     " subnets = \"any\"; },\n"
-	     "{ name = \"c\"; listen = [ \"*:80\" ]; " FORWARD
-	     " subnets = \"any\"; device = \"eth0\"; },\n"
-	     "{ name = \"d\"; listen = [ \"*:80\" ]; " FORWARD
-	     " subnets = \"any\"; device = \"eth1\"; } );");
+	load_config("listeners = (\n"
+		    "{ name = \"a\"; listen = [ \"*:80\", \"127.0.0.1:80\", \"[::1]:80\", \"*:81\" "
+		    "]; " FORWARD " subnets = \"any\"; },\n"
+		    "{ name = \"b\"; listen = [ \"0.0.0.0:82\", \"[::]:82\" ]; " FORWARD
+		    " subnets = \"any\"; },\n"
+		    "{ name = \"c\"; listen = [ \"*:80\" ]; " FORWARD
+		    " subnets = \"any\"; device = \"eth0\"; },\n"
+		    "{ name = \"d\"; listen = [ \"*:80\" ]; " FORWARD
+		    " subnets = \"any\"; device = \"eth1\"; } );");
 	assert_int_equal(config.listener_count, 4);
 }
 
 static void the_same_port_serves_tcp_and_udp(void **state)
 {
 	(void)state;
-	load("listeners = (\n"
-	     "{ name = \"a\"; listen = [ \"*:53\", \"192.0.2.1:54\" ]; " FORWARD
-	     " subnets = \"any\"; },\n"
-	     "{ protocol = \"udp\"; name = \"b\"; listen = [ \"*:53\", \"192.0.2.1:54\" ]; " FORWARD
-	     " subnets = \"any\"; } );");
+	load_config("listeners = (\n"
+		    "{ name = \"a\"; listen = [ \"*:53\", \"192.0.2.1:54\" ]; " FORWARD
+		    " subnets = \"any\"; },\n"
+		    "{ protocol = \"udp\"; name = \"b\"; listen = [ \"*:53\", \"192.0.2.1:54\" "
+		    "]; " FORWARD " subnets = \"any\"; } );");
 	assert_int_equal(config.listener_count, 2);
 	assert_int_equal(config.listeners[0].relay.protocol, RELAY_PROTOCOL_TCP);
 	assert_int_equal(config.listeners[1].relay.protocol, RELAY_PROTOCOL_UDP);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, scratch_begin, end_config)
 
 int main(void)
 {

@@ -11,63 +11,15 @@
 
 #include <cmocka.h>
 
-#include "base/report.h"
-#include "config/config.h"
+#include "config_fixture.h"
 #include "scratch.h"
 
 #define FORWARD "forward = { ipv4 = \"127.0.0.1:443\"; };"
 #define MINIMAL "name = \"web\"; listen = \"*:80\"; " FORWARD " subnets = \"any\";"
 
-static struct config config;
-static struct report report;
-
-static int begin(void **state)
-{
-	memset(&config, 0, sizeof(config));
-	report_init(&report);
-	return scratch_begin(state);
-}
-
-static int end(void **state)
-{
-	config_finish(&config);
-	report_finish(&report);
-	return scratch_end(state);
-}
-
-static void load(const char *text)
-{
-	config_finish(&config);
-	if (config_load_file(scratch_write("F", text), &config, &report) == 0)
-		return;
-	for (size_t i = 0; i < report.count; i++)
-		print_error("%s\n", report.lines[i]);
-	fail_msg("refused: %s", text);
-}
-
-/* The line without the folder in front of the file's name. */
-static const char *without_folder(const char *line)
-{
-	return strncmp(line, "/tmp/mmproxy-unit-", 18) == 0 ? strchr(line + 5, '/') + 1 : line;
-}
-
-static void refuse(const char *path, const char *wanted)
-{
-	assert_int_equal(config_load_file(path, &config, &report), -EINVAL);
-	assert_null(config.listeners);
-	assert_null(config.user);
-	if (report.count != 1) {
-		for (size_t i = 0; i < report.count; i++)
-			print_error("%s\n", report.lines[i]);
-		fail_msg("%zu lines, not just: %s", report.count, wanted);
-	}
-	assert_string_equal(without_folder(report.lines[0]), wanted);
-	report_finish(&report);
-}
-
 static void refuses(const char *text, const char *wanted)
 {
-	refuse(scratch_write("F", text), wanted);
+	refuse_config(scratch_write("F", text), wanted);
 }
 
 /* The setting goes onto line 2 of a listener that is good without it. */
@@ -224,7 +176,7 @@ static void json_is_there_when_it_was_built_in(void **state)
 
 	(void)state;
 	if (log_format_supported(LOG_FORMAT_JSON)) {
-		load(text);
+		load_config(text);
 		assert_int_equal(config.log.format, LOG_FORMAT_JSON);
 	} else {
 		refuses(text,
@@ -293,12 +245,10 @@ static void names_are_plain_and_unique(void **state)
 		" subnets = \"any\"; } );",
 		"F:1: listeners[0].name: \"a b\" is no name for a listener; write 1 to 64 letters, "
 		"digits, '.', '_' and '-'");
-	assert_int_equal(
-		config_load_file(scratch_write("F", "listeners = (\n{ " MINIMAL " },\n{ name = "
-						    "\"web\"; listen = \"*:81\"; " FORWARD
-						    " subnets = \"any\"; } );"),
-				 &config, &report),
-		-EINVAL);
+	assert_int_equal(read_config(scratch_write("F", "listeners = (\n{ " MINIMAL " },\n{ name = "
+							"\"web\"; listen = \"*:81\"; " FORWARD
+							" subnets = \"any\"; } );")),
+			 -EINVAL);
 	assert_int_equal(report.count, 1);
 	assert_non_null(strstr(report.lines[0], "F:3: listeners[1].name: \"web\" is the name of"));
 	assert_non_null(strstr(report.lines[0], "F:2 already; write another"));
@@ -323,8 +273,7 @@ static void nothing_is_listened_on_twice(void **state)
 			 " subnets = \"any\"; },\n"
 			 "{ name = \"b\"; listen = \"%s\"; " FORWARD " subnets = \"any\"; } );",
 			 pairs[i][0], pairs[i][1]);
-		assert_int_equal(config_load_file(scratch_write("F", text), &config, &report),
-				 -EINVAL);
+		assert_int_equal(read_config(scratch_write("F", text)), -EINVAL);
 		assert_int_equal(report.count, 1);
 		snprintf(wanted, sizeof(wanted),
 			 "F:4: listeners[1].listen: \"%s\" is listened on "
@@ -332,21 +281,18 @@ static void nothing_is_listened_on_twice(void **state)
 			 pairs[i][1]);
 		assert_non_null(strstr(report.lines[0], wanted));
 		assert_non_null(strstr(report.lines[0], "F:3; write another address or port"));
-		report_finish(&report);
 	}
 }
 
 static void udp_listens_on_nothing_twice_either(void **state)
 {
 	(void)state;
-	assert_int_equal(
-		config_load_file(scratch_write("F", "listeners = (\n"
-						    "{ protocol = \"udp\"; " MINIMAL " },\n"
-						    "{ name = \"b\"; listen = \"[::]:80\";\n"
-						    "protocol = \"udp\"; " FORWARD
-						    " subnets = \"any\"; } );"),
-				 &config, &report),
-		-EINVAL);
+	assert_int_equal(read_config(scratch_write("F", "listeners = (\n"
+							"{ protocol = \"udp\"; " MINIMAL " },\n"
+							"{ name = \"b\"; listen = \"[::]:80\";\n"
+							"protocol = \"udp\"; " FORWARD
+							" subnets = \"any\"; } );")),
+			 -EINVAL);
 	assert_int_equal(report.count, 1);
 	assert_non_null(strstr(report.lines[0], "F:3: listeners[1].listen: \"[::]:80\" is listened "
 						"on already, see "));
@@ -574,15 +520,14 @@ static void every_mistake_is_reported_not_just_the_first(void **state)
 	(void)state;
 	scratch_write("inc", "\nusr = \"x\";\n");
 	scratch_write("list", "x\n10.0.0.0/8\ny\n");
-	assert_int_equal(config_load_file(scratch_write("F", "workers = -1;\n"
-							     "@include \"inc\"\n"
-							     "listeners = (\n"
-							     "{ mark = -1;\n"
-							     "forward = { ipv4 = \"x\"; };\n"
-							     "listen = [ \"y\", \"z\" ];\n"
-							     "subnets_files = [ \"list\" ]; },\n"
-							     "{ } );\n"),
-					  &config, &report),
+	assert_int_equal(read_config(scratch_write("F", "workers = -1;\n"
+							"@include \"inc\"\n"
+							"listeners = (\n"
+							"{ mark = -1;\n"
+							"forward = { ipv4 = \"x\"; };\n"
+							"listen = [ \"y\", \"z\" ];\n"
+							"subnets_files = [ \"list\" ]; },\n"
+							"{ } );\n")),
 			 -EINVAL);
 	for (size_t i = 0; i < report.count && i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		const char *line = without_folder(report.lines[i]);
@@ -604,7 +549,7 @@ static void a_message_escapes_what_it_quotes_and_has_an_end(void **state)
 			 "\"refuse\"");
 	memset(text + length, 'x', 8000);
 	strcpy(text + length + 8000, "\"; } );");
-	assert_int_equal(config_load_file(scratch_write("F", text), &config, &report), -EINVAL);
+	assert_int_equal(read_config(scratch_write("F", text)), -EINVAL);
 	assert_true(strlen(report.lines[0]) < 300);
 }
 
@@ -626,7 +571,7 @@ static void mistakes_without_number_are_cut_at_two_hundred_lines(void **state)
 	free(list);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, scratch_begin, end_config)
 
 int main(void)
 {

@@ -14,9 +14,8 @@
 
 #include <cmocka.h>
 
-#include "base/report.h"
-#include "config/config.h"
 #include "config/config_address.h"
+#include "config_fixture.h"
 #include "daemon/generation.h"
 #include "scratch.h"
 
@@ -24,42 +23,14 @@
 	"name = \"web\"; listen = \"*:80\"; forward = { ipv4 = \"127.0.0.1:443\"; }; "             \
 	"subnets_files = [ \"list\" ];"
 
-static struct config config;
-static struct report report;
-
-static int begin(void **state)
-{
-	memset(&config, 0, sizeof(config));
-	report_init(&report);
-	return scratch_begin(state);
-}
-
-static int end(void **state)
-{
-	config_finish(&config);
-	report_finish(&report);
-	return scratch_end(state);
-}
-
 /* The setting goes onto line 2 of a listener whose allow list has one prefix. */
 static void load(const char *setting)
 {
 	char text[1024];
 
-	config_finish(&config);
 	scratch_write("list", "192.0.2.0/24\n");
 	snprintf(text, sizeof(text), "listeners = ( { " MINIMAL "\n%s } );", setting);
-	if (config_load_file(scratch_write("F", text), &config, &report) == 0)
-		return;
-	for (size_t i = 0; i < report.count; i++)
-		print_error("%s\n", report.lines[i]);
-	fail_msg("refused: %s", text);
-}
-
-/* The line without the folder in front of the file's name. */
-static const char *without_folder(const char *line)
-{
-	return strncmp(line, "/tmp/mmproxy-unit-", 18) == 0 ? strchr(line + 5, '/') + 1 : line;
+	load_config(text);
 }
 
 static void says_nothing_about(const char *setting)
@@ -74,13 +45,8 @@ static void remarks(const char *setting, const char *wanted)
 	char line[1200];
 
 	load(setting);
-	if (config.remarks.count != 1) {
-		for (size_t i = 0; i < config.remarks.count; i++)
-			print_error("%s\n", config.remarks.lines[i]);
-		fail_msg("%zu lines, not just: %s", config.remarks.count, wanted);
-	}
 	snprintf(line, sizeof(line), "F:2: listeners[0].%s", wanted);
-	assert_string_equal(without_folder(config.remarks.lines[0]), line);
+	expect_line(&config.remarks, line);
 }
 
 static void udp_has_no_use_for_what_is_of_connections(void **state)
@@ -178,18 +144,12 @@ static void a_file_of_prefixes_is_remarked_with_its_own_lines(void **state)
 	(void)state;
 	scratch_write("more", "# ours\n10.0.0.0/8\n\n10.0.0.1/8 # and more\n");
 	scratch_write("list", "192.0.2.0/24\n");
-	assert_int_equal(
-		config_load_file(
-			scratch_write("F",
-				      "listeners = ( { name = \"a\"; listen = \"*:1\"; forward "
-				      "= { ipv4 = \"127.0.0.1:443\"; };\n"
-				      "subnets_files = [ \"list\", \"more\" ]; } );"),
-			&config, &report),
-		0);
-	assert_int_equal(config.remarks.count, 1);
-	assert_string_equal(without_folder(config.remarks.lines[0]),
-			    "more:4: \"10.0.0.1/8\": it is taken as 10.0.0.0/8; write that, or "
-			    "10.0.0.1 for the one address");
+	load_config("listeners = ( { name = \"a\"; listen = \"*:1\"; forward "
+		    "= { ipv4 = \"127.0.0.1:443\"; };\n"
+		    "subnets_files = [ \"list\", \"more\" ]; } );");
+	expect_line(&config.remarks,
+		    "more:4: \"10.0.0.1/8\": it is taken as 10.0.0.0/8; write that, or "
+		    "10.0.0.1 for the one address");
 }
 
 static void a_permit_that_opens_nothing_is_named(void **state)
@@ -244,9 +204,8 @@ static void a_file_with_mistakes_has_no_remarks(void **state)
 {
 	(void)state;
 	scratch_write("list", "10.0.0.1/8\n");
-	assert_int_equal(config_load_file(scratch_write("F", "listeners = ( { " MINIMAL
-							     " udp = { }; mark = -1; } );"),
-					  &config, &report),
+	assert_int_equal(read_config(scratch_write("F", "listeners = ( { " MINIMAL
+							" udp = { }; mark = -1; } );")),
 			 -EINVAL);
 	assert_int_equal(report.count, 1);
 	assert_int_equal(config.remarks.count, 0);
@@ -266,7 +225,7 @@ static void remarks_live_as_long_as_the_generation(void **state)
 	generation_drop(generation);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, scratch_begin, end_config)
 
 int main(void)
 {

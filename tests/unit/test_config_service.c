@@ -7,7 +7,6 @@
 #include <config.h>
 #endif
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,55 +16,26 @@
 
 #include <cmocka.h>
 
-#include "base/report.h"
-#include "config/config.h"
 #include "config/setting.h"
+#include "config_fixture.h"
 #include "scratch.h"
 
 #define MINIMAL                                                                                    \
 	"listeners = ( { name = \"web\"; listen = \"*:80\"; "                                      \
 	"forward = { ipv4 = \"127.0.0.1:443\"; }; subnets = \"any\"; } );\n"
 
-static struct config config;
-static struct report report;
-
-static int begin(void **state)
-{
-	memset(&config, 0, sizeof(config));
-	report_init(&report);
-	return scratch_begin(state);
-}
-
-static int end(void **state)
-{
-	config_finish(&config);
-	report_finish(&report);
-	return scratch_end(state);
-}
-
 /* The setting stands on line 2. */
-static const char *write_file(const char *setting)
+static const char *with_listener(const char *setting)
 {
-	char text[1024];
+	static char text[1024];
 
 	snprintf(text, sizeof(text), MINIMAL "%s", setting);
-	return scratch_write("F", text);
+	return text;
 }
 
 static void load(const char *setting)
 {
-	config_finish(&config);
-	if (config_load_file(write_file(setting), &config, &report) == 0)
-		return;
-	for (size_t i = 0; i < report.count; i++)
-		print_error("%s\n", report.lines[i]);
-	fail_msg("refused: %s", setting);
-}
-
-/* The line without the folder in front of the file's name. */
-static const char *without_folder(const char *line)
-{
-	return strncmp(line, "/tmp/mmproxy-unit-", 18) == 0 ? strchr(line + 5, '/') + 1 : line;
+	load_config(with_listener(setting));
 }
 
 static void refuses(const char *setting, const char *wanted)
@@ -74,14 +44,7 @@ static void refuses(const char *setting, const char *wanted)
 
 	config_finish(&config);
 	snprintf(line, sizeof(line), "F:2: %s", wanted);
-	assert_int_equal(config_load_file(write_file(setting), &config, &report), -EINVAL);
-	if (report.count != 1) {
-		for (size_t i = 0; i < report.count; i++)
-			print_error("%s\n", report.lines[i]);
-		fail_msg("%zu lines, not just: %s", report.count, wanted);
-	}
-	assert_string_equal(without_folder(report.lines[0]), line);
-	report_finish(&report);
+	refuse_config(scratch_write("F", with_listener(setting)), line);
 }
 
 static void log_target_is_kept(void **state)
@@ -97,10 +60,9 @@ static void log_target_is_kept(void **state)
 	assert_int_equal(config.log.target, LOG_TARGET_STDERR);
 	assert_int_equal(config.remarks.count, 0);
 	load("log = { target = \"journal\"; format = \"text\"; };");
-	assert_int_equal(config.remarks.count, 1);
-	assert_string_equal(without_folder(config.remarks.lines[0]),
-			    "F:2: log.format: it has no effect with target = \"journal\", which "
-			    "has a field for each; remove it");
+	expect_line(&config.remarks,
+		    "F:2: log.format: it has no effect with target = \"journal\", which "
+		    "has a field for each; remove it");
 	load("log = { };");
 	assert_int_equal(config.log.target, LOG_TARGET_DEFAULT);
 }
@@ -282,7 +244,7 @@ static void metrics_need_libmicrohttpd(void **state)
 
 #endif
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, scratch_begin, end_config)
 
 int main(void)
 {

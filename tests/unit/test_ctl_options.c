@@ -12,7 +12,6 @@
 
 #include "base/report.h"
 #include "ctl/options.h"
-#include "ctl/suggest.h"
 
 #define WORDS_MAX 12
 
@@ -203,19 +202,6 @@ static void the_help_fits_a_terminal(void **state)
 	assert_true(count <= 24);
 }
 
-static void distances_count_letters(void **state)
-{
-	(void)state;
-	assert_int_equal(suggest_distance("", ""), 0);
-	assert_int_equal(suggest_distance("abc", ""), 3);
-	assert_int_equal(suggest_distance("drain", "drain"), 0);
-	assert_int_equal(suggest_distance("drian", "drain"), 1);
-	assert_int_equal(suggest_distance("dran", "drain"), 1);
-	assert_int_equal(suggest_distance("drainn", "drain"), 1);
-	assert_int_equal(suggest_distance("train", "drain"), 1);
-	assert_int_equal(suggest_distance("kitten", "sitting"), 3);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,7 +215,6 @@ int main(void)
 		cmocka_unit_test(an_argument_cannot_hold_a_blank),
 		cmocka_unit_test(who_asks_for_help_gets_it),
 		cmocka_unit_test(the_help_fits_a_terminal),
-		cmocka_unit_test(distances_count_letters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,27 +14,11 @@
 
 #include <cmocka.h>
 
-#include "base/report.h"
+#include "config_fixture.h"
 #include "daemon/options.h"
 #include "scratch.h"
 
 static struct options options;
-static struct config config;
-static struct report report;
-
-static int begin(void **state)
-{
-	memset(&config, 0, sizeof(config));
-	report_init(&report);
-	return scratch_begin(state);
-}
-
-static int end(void **state)
-{
-	config_finish(&config);
-	report_finish(&report);
-	return scratch_end(state);
-}
 
 /* The arguments behind the program's name, up to NULL. */
 static int parse(const char *const *arguments)
@@ -44,8 +28,7 @@ static int parse(const char *const *arguments)
 
 	for (; *arguments != NULL; arguments++)
 		argv[argc++] = (char *)*arguments;
-	config_finish(&config);
-	report_finish(&report);
+	forget_config();
 	return options_parse(argc, argv, &options, &config, &report);
 }
 
@@ -64,21 +47,6 @@ static int parse(const char *const *arguments)
 		assert_int_equal(report.count, 1);                                                 \
 		assert_string_equal(report.lines[0], wanted);                                      \
 	} while (0)
-
-static void expect_address(const struct address *address, const char *wanted)
-{
-	char text[ADDRESS_TEXT_SIZE];
-
-	assert_string_equal(address_format(address, text), wanted);
-}
-
-static bool allows(const struct prefix_set *set, const char *text)
-{
-	struct address address;
-
-	assert_int_equal(address_parse_ip(text, &address), 0);
-	return prefix_set_contains(set, &address);
-}
 
 /* The short form. */
 
@@ -419,7 +387,7 @@ static void a_command_line_can_be_read_again(void **state)
 	}
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, scratch_begin, end_config)
 
 int main(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What somebody who mistyped a word may have meant. Pure. */
-#ifndef MMPROXY_CTL_SUGGEST_H
-#define MMPROXY_CTL_SUGGEST_H
+#ifndef MMPROXY_BASE_SUGGEST_H
+#define MMPROXY_BASE_SUGGEST_H
 
 #include <stddef.h>
 

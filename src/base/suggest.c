@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* "Did you mean". */
-#include "ctl/suggest.h"
+#include "base/suggest.h"
 
 #include <string.h>
 
