@@ -212,10 +212,11 @@ static bool charge(struct server *server, unsigned descriptors, struct budget **
 
 static int no_descriptors(const struct config_listener *listener, struct report *mistakes)
 {
-	report_add(mistakes,
-		   "%s: listener \"%s\": no descriptors are left for it; raise LimitNOFILE of the "
-		   "unit, or ulimit -n, and restart",
-		   listener->where, listener->name);
+	report_add_failure(
+		mistakes,
+		"%s: listener \"%s\": no descriptors are left for it; raise LimitNOFILE of the "
+		"unit, or ulimit -n, and restart",
+		listener->where, listener->name);
 	return -EINVAL;
 }
 
@@ -245,7 +246,8 @@ static int admit_flows(struct server *server, struct generation *generation, siz
 		return no_descriptors(listener, mistakes);
 	if (flow_quota_init(&share->flows, flows, sockets) == 0)
 		return 0;
-	report_add(mistakes, "listener \"%s\": out of memory or descriptors", listener->name);
+	report_add_failure(mistakes, "listener \"%s\": out of memory or descriptors",
+			   listener->name);
 	return -EINVAL;
 }
 

@@ -268,12 +268,12 @@ int control_open(struct server *server)
 	struct privileges_identity owner;
 	bool in_default_folder = false;
 	struct failure failure;
-	int result = 0;
+	int result = privileges_find_identity(config->user, config->group, &owner);
 
-	if (privileges_find_identity(config->user, config->group, &owner) < 0) {
+	if (result < 0) {
 		if (control != NULL)
 			control_free(control);
-		return -1;
+		return result;
 	}
 	if (control != NULL && control->path == NULL)
 		control->path = default_path(&in_default_folder);

@@ -97,7 +97,7 @@ struct listening *listeners_adopt(struct server *server, const struct config *co
 		if (error == 0)
 			continue;
 		describe(socket, text, sizeof(text));
-		report_add(mistakes, "%s: %s: %s", text, step, log_error_text(error));
+		report_add_failure(mistakes, "%s: %s: %s", text, step, log_error_text(error));
 	}
 	listening->socket_count = count;
 	return listening;

@@ -347,13 +347,16 @@ static int server_init(struct server *server, const struct server_options *optio
 int server_run(const struct server_options *options)
 {
 	struct server server;
-	int status = EXIT_FAILURE;
+	int status = EXIT_FAILURE, error;
 
 	if (server_init(&server, options) < 0) {
 		log_error("daemon", "out of memory or descriptors");
 		return EXIT_FAILURE;
 	}
-	if (startup_run(&server) == 0) {
+	error = startup_run(&server);
+	if (error == -EINVAL)
+		status = SERVER_EXIT_MISTAKE;
+	if (error == 0) {
 		log_ready(&server);
 		announce_ready(&server);
 		loop_run(&server.loop);

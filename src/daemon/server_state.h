@@ -82,9 +82,13 @@ struct server {
 	struct reload_history reloads;
 };
 
-/* Both: 0, or -1 after an error line in the log. */
-int startup_run(struct server *server);   /* startup.c */
-int capacity_plan(struct server *server); /* capacity.c: a stage of the start */
+/*
+ * startup.c: the start, stage by stage. Returns 0; after a line in the log, -EINVAL when the
+ * configuration is at fault, or -1 for anything else.
+ */
+int startup_run(struct server *server);
+/* capacity.c: a stage of the start. Returns 0, or -1 after a line in the log. */
+int capacity_plan(struct server *server);
 /*
  * capacity.c, at a reload: descriptors for what `generation` has and `before` has not. Returns 0,
  * or -EINVAL after a line; what was set aside goes back with the generation.

@@ -171,7 +171,7 @@ def test_what_cannot_be_used_is_named_and_nothing_starts(
     specs, listeners, named, host, start_daemon
 ):
     mmproxy = start(start_daemon, host, specs, *listeners, ready=False)
-    assert mmproxy.wait_until_ended() == 1
+    assert mmproxy.wait_until_ended() == 2
     assert len(mmproxy.log_lines("error ")) == 1, mmproxy.log()
     assert mmproxy.log_lines(named), mmproxy.log()
 
