@@ -7,6 +7,7 @@
  *   capacity.c how many sessions and flows there may be
  *   server.c   the main loop: signals, the end
  *   drain.c    the way there
+ *   counters.c what has been counted
  *   reload.c   a new generation in place of the old
  */
 #ifndef MMPROXY_DAEMON_SERVER_STATE_H
@@ -100,7 +101,11 @@ int server_watch(struct server *server); /* server.c: a stage of the start */
 /* server.c */
 /* Sessions and flows alive now, in all workers. */
 uint64_t server_count_sessions(const struct server *server);
+
+/* counters.c */
 uint64_t server_sum_counter(const struct server *server, enum counter counter);
+/* Each that is not zero, in as many lines as it takes. */
+void server_log_counters(const struct server *server);
 
 /* drain.c */
 void drain_init(struct server *server);
