@@ -31,12 +31,10 @@
 
 uint64_t server_count_sessions(const struct server *server)
 {
-	uint64_t sessions = atomic_load(&server->descriptors.used);
+	uint64_t sessions = 0;
 
-	for (const struct list *link = server->shares.next; link != &server->shares;
-	     link = link->next)
-		sessions += atomic_load(
-			&container_of(link, struct listener_share, link)->flows.flows.used);
+	for (unsigned i = 0; i < server->worker_count; i++)
+		sessions += atomic_load(&server->workers[i].relay.session_count);
 	return sessions;
 }
 
