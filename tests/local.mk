@@ -280,6 +280,8 @@ tests_unit_test_tcp_listener_SOURCES = tests/unit/test_tcp_listener.c
 tests_unit_test_tcp_listener_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_listener_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_listener_LDADD = $(relay_ldadd)
+# A want of memory.
+tests_unit_test_tcp_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
 
 tests_unit_test_session_view_SOURCES = tests/unit/test_session_view.c
 tests_unit_test_session_view_CPPFLAGS = $(unit_cppflags)
