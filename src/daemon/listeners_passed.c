@@ -91,9 +91,8 @@ struct listening *listeners_adopt(struct server *server, const struct config *co
 			continue;
 		listening->sockets[count++] =
 			(struct listening_socket){++server->last_socket, socket->fd};
-		error = socket->type == SOCK_DGRAM
-				? listen_adopt_udp(socket->fd, endpoint, &step)
-				: listen_adopt_tcp(socket->fd, &listener->socket, &step);
+		error = socket->type == SOCK_DGRAM ? listen_adopt_udp(socket->fd, endpoint, &step)
+						   : listen_adopt_tcp(socket->fd, &step);
 		if (error == 0)
 			continue;
 		describe(socket, text, sizeof(text));

@@ -174,15 +174,14 @@ static int make_private(int fd, const char **step)
 	return 0;
 }
 
-int listen_adopt_tcp(int fd, const struct listen_options *options, const char **step)
+int listen_adopt_tcp(int fd, const char **step)
 {
 	int error = make_private(fd, step);
 
 	if (error < 0)
 		return error;
 	take_urgent_data_inline(fd);
-	*step = "listen";
-	return listen(fd, options->backlog) < 0 ? -errno : 0;
+	return 0;
 }
 
 int listen_adopt_udp(int fd, const struct listen_endpoint *endpoint, const char **step)

@@ -294,6 +294,16 @@ def test_systemd_socket_activate(kind, host, start_daemon, upstream, udp_upstrea
     assert mmproxy.log_lines("passed=yes")
 
 
+def test_a_socket_keeps_the_backlog_that_it_was_passed_with(host, start_daemon, upstream):
+    with host.entered():
+        held = socket.create_server(MMPROXY, backlog=64)
+    host.keep(held)
+    start_daemon(host, config=configuration(listener(backlog=7)), launch=inheriting(held))
+    assert_served(host, upstream)
+    shown = host.run(["ss", "-Hlnt", "sport = :8443"]).stdout.split()
+    assert shown[2] == "64", shown
+
+
 def test_a_low_port_needs_no_right_where_it_is_passed(host, start_daemon, upstream):
     """The packaged unit's rights: another user, CAP_NET_ADMIN alone."""
     rights = [
