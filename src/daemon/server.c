@@ -263,14 +263,8 @@ static int server_init(struct server *server, const struct server_options *optio
 		return -1;
 	list_init(&server->shares);
 	server->started = server->reloads.loaded = (uint64_t)time(NULL);
-	if (worker_returns_init(&server->returns) < 0) {
-		worker_returns_finish(&server->returns);
-		generation_drop(server->generation);
-		generation_free_retired(&server->retirement);
-		return -1;
-	}
 	log_configure(&server->generation->config.log);
-	if (loop_init(&server->loop, &sys_linux) < 0) {
+	if (worker_returns_init(&server->returns) < 0 || loop_init(&server->loop, &sys_linux) < 0) {
 		worker_returns_finish(&server->returns);
 		generation_drop(server->generation);
 		generation_free_retired(&server->retirement);
