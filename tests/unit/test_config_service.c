@@ -72,6 +72,7 @@ static void refuses(const char *setting, const char *wanted)
 {
 	char line[1024];
 
+	config_finish(&config);
 	snprintf(line, sizeof(line), "F:2: %s", wanted);
 	assert_int_equal(config_load_file(write_file(setting), &config, &report), -EINVAL);
 	if (report.count != 1) {
