@@ -33,6 +33,7 @@ uint64_t server_count_sessions(const struct server *server)
 {
 	uint64_t sessions = 0;
 
+	/* Not by the budgets: a worker takes from them before it knows whether somebody waits. */
 	for (unsigned i = 0; i < server->worker_count; i++)
 		sessions += atomic_load(&server->workers[i].relay.session_count);
 	return sessions;
