@@ -96,6 +96,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/capacity.c \
 	src/daemon/control.h \
 	src/daemon/control_request.c src/daemon/control_request.h \
+	src/daemon/counters.c \
 	src/daemon/drain.c \
 	src/daemon/exposition.c src/daemon/exposition.h \
 	src/daemon/generation.c src/daemon/generation.h \

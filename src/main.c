@@ -21,9 +21,6 @@
 #define PACKAGE_VERSION "unversioned"
 #endif
 
-/* What the command line or the configuration is refused with, as distinct from a failed start. */
-#define EXIT_MISTAKE 2
-
 struct arguments {
 	int argc;
 	char **argv;
@@ -56,7 +53,7 @@ static int check(struct config *config)
 
 	report_init(&mistakes);
 	if (plugins_check(config, &mistakes) < 0)
-		status = EXIT_MISTAKE;
+		status = SERVER_EXIT_MISTAKE;
 	for (size_t i = 0; i < mistakes.count; i++)
 		fprintf(stderr, "%s\n", mistakes.lines[i]);
 	report_finish(&mistakes);
@@ -104,7 +101,7 @@ int main(int argc, char **argv)
 		for (size_t i = 0; i < report.count; i++)
 			fprintf(stderr, "%s\n", report.lines[i]);
 		report_finish(&report);
-		return EXIT_MISTAKE;
+		return SERVER_EXIT_MISTAKE;
 	}
 	report_finish(&report);
 	switch (options.action) {

@@ -10,6 +10,7 @@ unit_tests = \
 	tests/unit/test_config_service \
 	tests/unit/test_control_request \
 	tests/unit/test_counter \
+	tests/unit/test_counters_log \
 	tests/unit/test_crc32c \
 	tests/unit/test_dial_udp \
 	tests/unit/test_escape \
@@ -115,6 +116,11 @@ tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c
 tests_unit_test_histogram_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_histogram_CFLAGS = $(unit_cflags)
 tests_unit_test_histogram_LDADD = $(pure_ldadd)
+
+tests_unit_test_counters_log_SOURCES = tests/unit/test_counters_log.c
+tests_unit_test_counters_log_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_counters_log_CFLAGS = $(unit_cflags)
+tests_unit_test_counters_log_LDADD = libmmproxy.a libpure.a $(libraries)
 
 tests_unit_test_log_journal_SOURCES = tests/unit/test_log_journal.c
 tests_unit_test_log_journal_CPPFLAGS = $(unit_cppflags)
@@ -291,6 +297,8 @@ tests_unit_test_tcp_listener_SOURCES = tests/unit/test_tcp_listener.c
 tests_unit_test_tcp_listener_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_listener_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_listener_LDADD = $(relay_ldadd)
+# A want of memory.
+tests_unit_test_tcp_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
 
 tests_unit_test_session_view_SOURCES = tests/unit/test_session_view.c
 tests_unit_test_session_view_CPPFLAGS = $(unit_cppflags)

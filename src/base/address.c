@@ -162,3 +162,10 @@ bool address_equal(const struct address *a, const struct address *b)
 {
 	return address_equal_ip(a, b) && a->port == b->port;
 }
+
+bool address_is_wildcard(const struct address *address)
+{
+	static const uint8_t any[16];
+
+	return memcmp(address->ip, any, sizeof(any)) == 0;
+}

@@ -59,4 +59,7 @@ const char *address_format(const struct address *address, char text[static ADDRE
 bool address_equal(const struct address *a, const struct address *b);    /* address and port */
 bool address_equal_ip(const struct address *a, const struct address *b); /* address alone */
 
+/* 0.0.0.0 or ::, which a listener writes for all addresses of the family. */
+bool address_is_wildcard(const struct address *address);
+
 #endif

@@ -49,27 +49,53 @@ static char *escape_controls(const char *raw)
 	return text;
 }
 
-void report_add(struct report *report, const char *format, ...)
+static bool add(struct report *report, const char *format, va_list arguments)
 {
 	char raw[REPORT_LINE_MAX];
 	char **lines;
 	char *line;
-	va_list arguments;
 
 	if (report->count == REPORT_LINES_MAX)
-		return;
+		return false;
 	if (report->count == REPORT_LINES_MAX - 1)
 		format = "there are more of them; they are shown once these are gone";
-	va_start(arguments, format);
 	vsnprintf(raw, sizeof(raw), format, arguments);
-	va_end(arguments);
 
 	lines = reallocarray(report->lines, report->count + 1, sizeof(*lines));
 	if (lines == NULL)
-		return;
+		return false;
 	report->lines = lines;
 	line = escape_controls(raw);
 	if (line == NULL)
-		return;
+		return false;
 	lines[report->count++] = line;
+	return true;
+}
+
+void report_add(struct report *report, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	add(report, format, arguments);
+	va_end(arguments);
+}
+
+void report_add_failure(struct report *report, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	report->failures += add(report, format, arguments);
+	va_end(arguments);
+}
+
+void report_excuse(struct report *report, size_t first)
+{
+	report->failures += report->count - first;
+}
+
+bool report_has_mistake(const struct report *report)
+{
+	return report->count > report->failures;
 }

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Mistakes found in the configuration, or remarks, one line each, in the order they were found. */
+/*
+ * Mistakes found in the configuration, or remarks, one line each, in the order they were found.
+ * What could not be done for it stands among the mistakes: an address that is in use, memory that
+ * has run out. That may be over by itself, a mistake is not.
+ */
 #ifndef MMPROXY_BASE_REPORT_H
 #define MMPROXY_BASE_REPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct report {
 	char **lines;
 	size_t count;
+	size_t failures; /* of them, those that are nobody's mistake */
 };
 
 void report_init(struct report *report);
@@ -20,5 +26,15 @@ void report_finish(struct report *report);
  */
 void report_add(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* The same for a failure that is no mistake. */
+void report_add_failure(struct report *report, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* The lines from number `first` on turn out to be failures. */
+void report_excuse(struct report *report, size_t first);
+
+/* Is there a mistake, with which every other try ends the same way? */
+bool report_has_mistake(const struct report *report);
 
 #endif

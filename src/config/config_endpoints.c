@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The addresses that listeners listen on, and that none of them is listened on twice. */
+/* The addresses that are listened on, and that none of them is listened on twice. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,14 +49,13 @@ void config_read_listen(struct config_loader *loader, config_setting_t *setting,
 /* A port taken twice on the same address; "*" is both "0.0.0.0" and "::". */
 static bool endpoints_clash(const struct listen_endpoint *a, const struct listen_endpoint *b)
 {
-	static const uint8_t any[16];
 	const struct listen_endpoint *both = a->both_families ? a : b;
 	const struct listen_endpoint *other = both == a ? b : a;
 
 	if (a->address.port != b->address.port)
 		return false;
 	if (both->both_families)
-		return memcmp(other->address.ip, any, sizeof(any)) == 0;
+		return address_is_wildcard(&other->address);
 	return address_equal(&a->address, &b->address);
 }
 
@@ -78,7 +77,48 @@ static bool origins_clash(const struct config *config, const struct config_origi
 	       endpoints_clash(&one->listen[a->endpoint], &other->listen[b->endpoint]);
 }
 
-/* Once all are read: only then are each listener's protocol and device known. */
+static void report_clash(struct config_loader *loader, const config_setting_t *late,
+			 const config_setting_t *early)
+{
+	struct config_place place =
+		config_scan_place(loader->scan, config_setting_source_line(early));
+
+	config_mistake(loader, late,
+		       "\"%s\" is listened on already, see %s:%u; write another address or port",
+		       config_setting_get_string(late), place.file, place.line);
+}
+
+/*
+ * The socket of the metrics joins no SO_REUSEPORT group: whoever listens on the port, on any
+ * device, must have another address. One of all addresses is its own too.
+ */
+static bool clashes_with_metrics(const struct config *config, const struct config_origin *origin)
+{
+	const struct config_listener *listener = &config->listeners[origin->listener];
+	const struct listen_endpoint *endpoint = &listener->listen[origin->endpoint];
+	const struct address *metrics = &config->metrics_listen;
+
+	if (listener->relay.protocol != RELAY_PROTOCOL_TCP ||
+	    endpoint->address.port != metrics->port)
+		return false;
+	return address_equal_ip(&endpoint->address, metrics) || endpoint->both_families ||
+	       (endpoint->address.family == metrics->family &&
+		address_is_wildcard(&endpoint->address));
+}
+
+static void check_metrics(struct config_loader *loader)
+{
+	for (size_t i = 0; loader->metrics_listen != NULL && i < loader->origin_count; i++) {
+		const struct config_origin *origin = &loader->origins[i];
+
+		if (clashes_with_metrics(loader->config, origin)) {
+			report_clash(loader, loader->metrics_listen, origin->written);
+			return;
+		}
+	}
+}
+
+/* Only once all are read each listener's protocol and device are known. */
 void config_check_endpoints(struct config_loader *loader)
 {
 	for (size_t i = 1; i < loader->origin_count; i++) {
@@ -86,18 +126,12 @@ void config_check_endpoints(struct config_loader *loader)
 
 		for (size_t j = 0; j < i; j++) {
 			const struct config_origin *early = &loader->origins[j];
-			struct config_place place;
 
 			if (!origins_clash(loader->config, late, early))
 				continue;
-			place = config_scan_place(loader->scan,
-						  config_setting_source_line(early->written));
-			config_mistake(loader, late->written,
-				       "\"%s\" is listened on already, see %s:%u; write another "
-				       "address or port",
-				       config_setting_get_string(late->written), place.file,
-				       place.line);
+			report_clash(loader, late->written, early->written);
 			break;
 		}
 	}
+	check_metrics(loader);
 }

@@ -102,6 +102,7 @@ static void read_tree(struct config_loader *loader, const config_t *tree)
 	if (!config_group_has(root, SETTING_SCOPE_top, "listeners"))
 		config_mistake_missing(loader, root, "listeners",
 				       "write at least one, listeners = ( { ... } );");
+	config_check_endpoints(loader);
 }
 
 /*

@@ -287,5 +287,4 @@ void config_read_listeners(struct config_loader *loader, config_setting_t *setti
 			       "the list is empty; write at least one, listeners = ( { ... } );");
 	for (int i = 0; i < length; i++)
 		read_listener(loader, config_setting_get_elem(setting, (unsigned)i));
-	config_check_endpoints(loader);
 }

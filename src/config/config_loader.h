@@ -28,6 +28,7 @@ struct config_loader {
 	bool failed; /* at least one mistake */
 	struct config_origin *origins;
 	size_t origin_count;
+	const config_setting_t *metrics_listen; /* where that was written, if it is sound */
 };
 
 /*
@@ -105,7 +106,7 @@ void config_read_metrics(struct config_loader *loader, config_setting_t *setting
 void config_read_listen(struct config_loader *loader, config_setting_t *setting,
 			const struct setting *known, void *field);
 
-/* Once all listeners are read: nothing is listened on twice. */
+/* Once all is read: nothing is listened on twice. */
 void config_check_endpoints(struct config_loader *loader);
 
 /* config_subnets.c: the lists of prefixes. The field is a struct prefix_set *. */

@@ -150,6 +150,8 @@ static void read_metrics_listen(struct config_loader *loader, config_setting_t *
 	(void)known;
 	if (wrong != NULL)
 		config_mistake(loader, setting, "\"%.80s\": %s", text, wrong);
+	else if (text != NULL)
+		loader->metrics_listen = setting;
 }
 
 static const struct config_rule metrics_rules[SETTING_COUNT] = {

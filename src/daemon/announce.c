@@ -96,8 +96,9 @@ static void look_again(struct timer *timer)
 
 	memcpy(told, announcements->status, sizeof(told));
 	write_status(server);
-	if (strcmp(told, announcements->status) != 0)
-		service_manager_tell("STATUS=%s", announcements->status);
+	if (strcmp(told, announcements->status) != 0 &&
+	    !service_manager_repeat("STATUS=%s", announcements->status))
+		memcpy(announcements->status, told, sizeof(told));
 	loop_timer_set(&server->loop, timer, STATUS_INTERVAL);
 }
 

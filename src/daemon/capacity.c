@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How many sessions and flows the descriptors allow, decided at the start, and what a reload's new
- * listeners take of that: none is begun
- * whose descriptor would be missing, and a flood of UDP clients leaves those of TCP alone.
+ * listeners take of that: none is begun whose descriptor would be missing, and a flood of UDP
+ * clients leaves those of TCP alone.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -54,10 +54,8 @@ static unsigned count_udp_listeners(const struct server *server)
 }
 
 /* Beside the flows: notices among several sockets, and what goes over the limit for a moment. */
-static unsigned count_quota(const struct server *server, size_t listener)
+static unsigned count_quota(unsigned sockets)
 {
-	unsigned sockets = count_sockets(server, listener);
-
 	return sockets > 1 ? sockets + FLOW_QUOTA_OVERDRAFT : 1;
 }
 
@@ -74,7 +72,7 @@ static unsigned count_fixed(const struct server *server)
 
 		fixed += 2 * DESCRIPTORS_PER_PLUGIN * (unsigned)listener->plugins.count;
 		if (is_udp(server, i))
-			fixed += count_quota(server, i);
+			fixed += count_quota(count_sockets(server, i));
 	}
 	return fixed;
 }
@@ -212,10 +210,11 @@ static bool charge(struct server *server, unsigned descriptors, struct budget **
 
 static int no_descriptors(const struct config_listener *listener, struct report *mistakes)
 {
-	report_add(mistakes,
-		   "%s: listener \"%s\": no descriptors are left for it; raise LimitNOFILE of the "
-		   "unit, or ulimit -n, and restart",
-		   listener->where, listener->name);
+	report_add_failure(
+		mistakes,
+		"%s: listener \"%s\": no descriptors are left for it; raise LimitNOFILE of the "
+		"unit, or ulimit -n, and restart",
+		listener->where, listener->name);
 	return -EINVAL;
 }
 
@@ -226,7 +225,7 @@ static int admit_flows(struct server *server, struct generation *generation, siz
 	const struct config_listener *listener = &generation->config.listeners[index];
 	struct listener_share *share = generation->listeners[index].share;
 	unsigned sockets = generation_listener_sockets(&generation->listeners[index]);
-	unsigned beside = sockets > 1 ? sockets + FLOW_QUOTA_OVERDRAFT : 1;
+	unsigned beside = count_quota(sockets);
 	unsigned limit = atomic_load(&server->descriptors.limit);
 	unsigned used = atomic_load(&server->descriptors.used);
 	unsigned left = used < limit ? (limit - used) / 2 * DESCRIPTORS_PER_SESSION : 0;
@@ -245,7 +244,8 @@ static int admit_flows(struct server *server, struct generation *generation, siz
 		return no_descriptors(listener, mistakes);
 	if (flow_quota_init(&share->flows, flows, sockets) == 0)
 		return 0;
-	report_add(mistakes, "listener \"%s\": out of memory or descriptors", listener->name);
+	report_add_failure(mistakes, "listener \"%s\": out of memory or descriptors",
+			   listener->name);
 	return -EINVAL;
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -166,10 +167,50 @@ static int publish(struct control *control, const struct sockaddr_un *address, m
 	return listen(control->fd, BACKLOG) < 0 ? fail(failure, "listen") : 0;
 }
 
+/*
+ * Of two that find the same stale file, the second could remove what the first has put in its
+ * place. So one of them has a file beside it to itself while it looks and puts; the other need not
+ * wait, it would only find that somebody answers. Whoever is killed leaves a file that nobody
+ * holds. Returns its descriptor, or -1.
+ */
+static int take_place(const char *path, char *beside, size_t size, struct failure *failure)
+{
+	struct stat status;
+	int fd;
+
+	snprintf(beside, size, "%s.lock", path);
+	fd = open(beside, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	if (fd < 0)
+		return fail(failure, "open");
+	/* Without a name, it was another's until a moment ago. */
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &status) == 0 && status.st_nlink > 0)
+		return fd;
+	*failure = (struct failure){"bind", "another process is about to answer there",
+				    "set control.socket for one of the two"};
+	close(fd);
+	return -1;
+}
+
+static int open_in_place(struct control *control, const struct config_control *config,
+			 const struct sockaddr_un *address, const struct privileges_identity *owner,
+			 struct failure *failure)
+{
+	if (find_group(control, config->group, failure) < 0 || remove_stale(address, failure) < 0)
+		return -1;
+	control->owner = owner->uid;
+	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (control->fd < 0)
+		return fail(failure, "socket");
+	return publish(control, address, config->mode,
+		       control->has_group ? control->group : owner->gid, failure);
+}
+
 static int open_socket(struct control *control, const struct config_control *config,
 		       const struct privileges_identity *owner, struct failure *failure)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char beside[sizeof(address.sun_path) + sizeof(".lock")];
+	int place, result;
 
 	if (strlen(control->path) >= sizeof(address.sun_path)) {
 		*failure = (struct failure){"bind", "the path is longer than 107 bytes",
@@ -177,14 +218,13 @@ static int open_socket(struct control *control, const struct config_control *con
 		return -1;
 	}
 	memcpy(address.sun_path, control->path, strlen(control->path));
-	if (find_group(control, config->group, failure) < 0 || remove_stale(&address, failure) < 0)
+	place = take_place(control->path, beside, sizeof(beside), failure);
+	if (place < 0)
 		return -1;
-	control->owner = owner->uid;
-	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (control->fd < 0)
-		return fail(failure, "socket");
-	return publish(control, &address, config->mode,
-		       control->has_group ? control->group : owner->gid, failure);
+	result = open_in_place(control, config, &address, owner, failure);
+	unlink(beside);
+	close(place);
+	return result;
 }
 
 /* Only if it is still this process's. */
@@ -263,12 +303,12 @@ int control_open(struct server *server)
 	struct privileges_identity owner;
 	bool in_default_folder = false;
 	struct failure failure;
-	int result = 0;
+	int result = privileges_find_identity(config->user, config->group, &owner);
 
-	if (privileges_find_identity(config->user, config->group, &owner) < 0) {
+	if (result < 0) {
 		if (control != NULL)
 			control_free(control);
-		return -1;
+		return result;
 	}
 	if (control != NULL && control->path == NULL)
 		control->path = default_path(&in_default_folder);

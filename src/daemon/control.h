@@ -15,8 +15,8 @@ struct server;
 #ifdef HAVE_JANSSON
 
 /*
- * A stage of the start that needs its privileges. Returns 0 also when there is no control socket
- * and nobody has asked for one: a warning says so.
+ * A stage of the start that needs its privileges, and returns what startup_run() does: 0 also when
+ * there is no control socket and nobody has asked for one; a warning says so then.
  */
 int control_open(struct server *server);
 

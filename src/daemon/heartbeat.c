@@ -78,7 +78,7 @@ static void beat(struct timer *timer)
 	for (unsigned i = 0; i < server->worker_count; i++)
 		all = is_well(server, i) && all;
 	if (all && heartbeat->watched)
-		service_manager_tell("WATCHDOG=1");
+		service_manager_repeat("WATCHDOG=1");
 	loop_timer_set(&server->loop, &heartbeat->timer, heartbeat->interval);
 }
 

@@ -13,7 +13,7 @@
 
 static int out_of_memory(struct report *mistakes)
 {
-	report_add(mistakes, "listeners: out of memory");
+	report_add_failure(mistakes, "listeners: out of memory");
 	return -EINVAL;
 }
 
@@ -123,12 +123,13 @@ static void report_failure(const struct config_listener *listener,
 {
 	char address[ADDRESS_TEXT_SIZE];
 
-	report_add(mistakes, "%s: listener \"%s\" cannot listen on %s %s%s%s: %s: %s%s",
-		   listener->where, listener->name, relay_protocol_name(listener->relay.protocol),
-		   address_format(&endpoint->address, address),
-		   listener->device != NULL ? ", device " : "",
-		   listener->device != NULL ? listener->device : "", step, log_error_text(error),
-		   advice_for(error, endpoint));
+	report_add_failure(mistakes, "%s: listener \"%s\" cannot listen on %s %s%s%s: %s: %s%s",
+			   listener->where, listener->name,
+			   relay_protocol_name(listener->relay.protocol),
+			   address_format(&endpoint->address, address),
+			   listener->device != NULL ? ", device " : "",
+			   listener->device != NULL ? listener->device : "", step,
+			   log_error_text(error), advice_for(error, endpoint));
 }
 
 /* One socket a worker. NULL after a line. */

@@ -91,13 +91,12 @@ struct listening *listeners_adopt(struct server *server, const struct config *co
 			continue;
 		listening->sockets[count++] =
 			(struct listening_socket){++server->last_socket, socket->fd};
-		error = socket->type == SOCK_DGRAM
-				? listen_adopt_udp(socket->fd, endpoint, &step)
-				: listen_adopt_tcp(socket->fd, &listener->socket, &step);
+		error = socket->type == SOCK_DGRAM ? listen_adopt_udp(socket->fd, endpoint, &step)
+						   : listen_adopt_tcp(socket->fd, &step);
 		if (error == 0)
 			continue;
 		describe(socket, text, sizeof(text));
-		report_add(mistakes, "%s: %s: %s", text, step, log_error_text(error));
+		report_add_failure(mistakes, "%s: %s: %s", text, step, log_error_text(error));
 	}
 	listening->socket_count = count;
 	return listening;

@@ -33,7 +33,7 @@ static void remark_unused(struct config *config)
 
 static int out_of_memory(struct report *mistakes)
 {
-	report_add(mistakes, "plugins: out of memory");
+	report_add_failure(mistakes, "plugins: out of memory");
 	return -EINVAL;
 }
 

@@ -176,7 +176,7 @@ static struct generation *next_generation(struct server *server, struct config *
 		generation_create(config, server->generation->number + 1, &server->retirement);
 
 	if (generation == NULL) {
-		report_add(report, "configuration: out of memory");
+		report_add_failure(report, "configuration: out of memory");
 		return NULL;
 	}
 	if (listeners_prepare(server, generation, server->generation, report) == 0 &&
@@ -210,7 +210,8 @@ int reload_run(struct server *server, struct report *mistakes)
 
 	announce_reloading(server);
 	if (server->stopping) {
-		report_add(mistakes, "configuration: not loaded again, mmproxy is stopping");
+		report_add_failure(mistakes,
+				   "configuration: not loaded again, mmproxy is stopping");
 	} else if (options->reload_config(options->user_data, &config, mistakes) == 0) {
 		compare(&server->generation->config, &config, mistakes);
 		if (mistakes->count == 0)
@@ -220,7 +221,7 @@ int reload_run(struct server *server, struct report *mistakes)
 	if (generation != NULL) {
 		updates = prepare_updates(server, generation);
 		if (updates == NULL)
-			report_add(mistakes, "configuration: out of memory or descriptors");
+			report_add_failure(mistakes, "configuration: out of memory or descriptors");
 	}
 	keep_outcome(server, mistakes);
 	if (updates == NULL) {

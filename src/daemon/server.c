@@ -29,67 +29,6 @@
 /* Milliseconds until another try at reading this host's addresses. */
 #define ADDRESSES_RETRY 1000
 
-uint64_t server_sum_counter(const struct server *server, enum counter counter)
-{
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < server->worker_count; i++)
-		sum += counter_read(&server->workers[i].relay.counters, counter);
-	return sum;
-}
-
-static size_t count_plugin_counters(const struct server *server)
-{
-	size_t count = 0;
-
-	for (const struct plugin_counter *counter = server->plugins.counters; counter != NULL;
-	     counter = counter->next)
-		count++;
-	return count;
-}
-
-/* Those of plugins that were ever raised. */
-static size_t add_plugin_counters(const struct server *server, struct log_field *fields)
-{
-	size_t count = 0;
-
-	for (const struct plugin_counter *counter = server->plugins.counters; counter != NULL;
-	     counter = counter->next) {
-		uint64_t value = atomic_load(&counter->value);
-
-		if (value > 0)
-			fields[count++] = LOG_NUMBER(counter->name, value);
-	}
-	return count;
-}
-
-static void log_counters(const struct server *server)
-{
-	static char names[COUNTER_COUNT][COUNTER_NAME_SIZE];
-	struct log_field *fields =
-		calloc(COUNTER_COUNT + 1 + count_plugin_counters(server), sizeof(*fields));
-	size_t count = 0;
-
-	if (fields == NULL) {
-		log_error("daemon", "no memory to show the counters");
-		return;
-	}
-
-	for (enum counter counter = 0; counter < COUNTER_COUNT; counter++) {
-		uint64_t value = server_sum_counter(server, counter);
-
-		if (value == 0)
-			continue;
-		counter_name(counter, names[counter]);
-		fields[count++] = LOG_NUMBER(names[counter], value);
-	}
-	if (log_lines_dropped() > 0)
-		fields[count++] = LOG_NUMBER("log_lines_dropped", log_lines_dropped());
-	count += add_plugin_counters(server, fields + count);
-	log_event(LOG_LEVEL_INFO, "daemon", "counters", fields, count);
-	free(fields);
-}
-
 uint64_t server_count_sessions(const struct server *server)
 {
 	uint64_t sessions = 0;
@@ -125,7 +64,7 @@ static void signals_ready(struct loop_source *source, uint32_t events)
 			reload_requested(server);
 			break;
 		case SIGUSR1:
-			log_counters(server);
+			server_log_counters(server);
 			break;
 		}
 	}
@@ -325,14 +264,8 @@ static int server_init(struct server *server, const struct server_options *optio
 		return -1;
 	list_init(&server->shares);
 	server->started = server->reloads.loaded = (uint64_t)time(NULL);
-	if (worker_returns_init(&server->returns) < 0) {
-		worker_returns_finish(&server->returns);
-		generation_drop(server->generation);
-		generation_free_retired(&server->retirement);
-		return -1;
-	}
 	log_configure(&server->generation->config.log);
-	if (loop_init(&server->loop, &sys_linux) < 0) {
+	if (worker_returns_init(&server->returns) < 0 || loop_init(&server->loop, &sys_linux) < 0) {
 		worker_returns_finish(&server->returns);
 		generation_drop(server->generation);
 		generation_free_retired(&server->retirement);
@@ -346,20 +279,23 @@ static int server_init(struct server *server, const struct server_options *optio
 int server_run(const struct server_options *options)
 {
 	struct server server;
-	int status = EXIT_FAILURE;
+	int status = EXIT_FAILURE, error;
 
 	if (server_init(&server, options) < 0) {
 		log_error("daemon", "out of memory or descriptors");
 		return EXIT_FAILURE;
 	}
-	if (startup_run(&server) == 0) {
+	error = startup_run(&server);
+	if (error == -EINVAL)
+		status = SERVER_EXIT_MISTAKE;
+	if (error == 0) {
 		log_ready(&server);
 		announce_ready(&server);
 		loop_run(&server.loop);
 		control_close(&server);
 		end_workers(&server);
 		end_plugins(&server);
-		log_counters(&server);
+		server_log_counters(&server);
 		log_info("daemon", "stopped");
 		status = EXIT_SUCCESS;
 	}

@@ -14,6 +14,12 @@ struct server_options {
 	void *user_data;
 };
 
+/*
+ * The exit status when the command line or the configuration is at fault, whatever found it:
+ * another start would end the same way. EXIT_FAILURE is for what may be over by then.
+ */
+#define SERVER_EXIT_MISTAKE 2
+
 /* Runs until it is told to stop. Returns the process's exit status. */
 int server_run(const struct server_options *options);
 

@@ -7,6 +7,7 @@
  *   capacity.c how many sessions and flows there may be
  *   server.c   the main loop: signals, the end
  *   drain.c    the way there
+ *   counters.c what has been counted
  *   reload.c   a new generation in place of the old
  */
 #ifndef MMPROXY_DAEMON_SERVER_STATE_H
@@ -82,9 +83,13 @@ struct server {
 	struct reload_history reloads;
 };
 
-/* Both: 0, or -1 after an error line in the log. */
-int startup_run(struct server *server);   /* startup.c */
-int capacity_plan(struct server *server); /* capacity.c: a stage of the start */
+/*
+ * startup.c: the start, stage by stage. Returns 0; after a line in the log, -EINVAL when the
+ * configuration is at fault, or -1 for anything else.
+ */
+int startup_run(struct server *server);
+/* capacity.c: a stage of the start. Returns 0, or -1 after a line in the log. */
+int capacity_plan(struct server *server);
 /*
  * capacity.c, at a reload: descriptors for what `generation` has and `before` has not. Returns 0,
  * or -EINVAL after a line; what was set aside goes back with the generation.
@@ -96,7 +101,11 @@ int server_watch(struct server *server); /* server.c: a stage of the start */
 /* server.c */
 /* Sessions and flows alive now, in all workers. */
 uint64_t server_count_sessions(const struct server *server);
+
+/* counters.c */
 uint64_t server_sum_counter(const struct server *server, enum counter counter);
+/* Each that is not zero, in as many lines as it takes. */
+void server_log_counters(const struct server *server);
 
 /* drain.c */
 void drain_init(struct server *server);

@@ -44,6 +44,16 @@ static int stage_capability(struct server *server)
 	return -1;
 }
 
+/* What a stage that has found mistakes returns. Logs and lets go of them. */
+static int judge(struct report *mistakes, int error)
+{
+	if (error < 0)
+		error = report_has_mistake(mistakes) ? -EINVAL : -1;
+	reload_log_mistakes(mistakes);
+	report_finish(mistakes);
+	return error;
+}
+
 static int stage_listeners(struct server *server)
 {
 	struct report mistakes;
@@ -54,9 +64,7 @@ static int stage_listeners(struct server *server)
 	error = passed_sockets_take(&server->passed, &mistakes);
 	if (error == 0)
 		error = listeners_prepare(server, server->generation, NULL, &mistakes);
-	reload_log_mistakes(&mistakes);
-	report_finish(&mistakes);
-	return error;
+	return judge(&mistakes, error);
 }
 
 /* What the main thread listens to. A host without netlink goes on without notices. */
@@ -107,9 +115,7 @@ static int stage_plugins(struct server *server)
 	host_functions_fill(&server->plugins.functions, server->worker_count);
 	report_init(&mistakes);
 	error = plugins_open(&server->plugins, server->generation, &mistakes);
-	reload_log_mistakes(&mistakes);
-	report_finish(&mistakes);
-	return error;
+	return judge(&mistakes, error);
 }
 
 static int stage_verify(struct server *server)
@@ -174,6 +180,7 @@ static int stage_workers(struct server *server)
 
 /*
  * A stage without a function keeps a place for what is to come: the order is decided here, once.
+ * Each returns what startup_run() does.
  */
 static const struct {
 	const char *name;
@@ -198,14 +205,17 @@ static const struct {
 
 int startup_run(struct server *server)
 {
+	int error;
+
 	server->worker_count = server->generation->config.workers;
 	server->descriptor_limit = descriptors_raise_limit();
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
 		if (stages[i].run == NULL)
 			continue;
 		log_debug("daemon", "starting", LOG_TEXT("stage", stages[i].name));
-		if (stages[i].run(server) < 0)
-			return -1;
+		error = stages[i].run(server);
+		if (error < 0)
+			return error;
 	}
 	return 0;
 }

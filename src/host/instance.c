@@ -40,17 +40,26 @@ static int load(struct plugin_module *module, const struct plugin_entry *entry,
 	return error;
 }
 
+/* Errors that say nothing of the settings, whatever the hook has reported with them. */
+static bool may_pass(int error)
+{
+	return error == -ENOMEM || error == -EAGAIN || error == -EMFILE || error == -ENFILE;
+}
+
 /* A hook that read settings has answered. Whatever it returned, a mistake it reported is one. */
 static int settings_read(const struct plugin_entry *entry, const char *hook, int result,
 			 size_t mistakes_before, struct report *mistakes)
 {
 	plugin_config_end(entry->config, result == 0 && mistakes->count == mistakes_before);
+	if (may_pass(result))
+		report_excuse(mistakes, mistakes_before);
 	if (mistakes->count > mistakes_before)
 		return -EINVAL;
 	if (result == 0)
 		return 0;
-	report_add(mistakes, "%s: plugin \"%s\": its %s hook failed: %s", entry->where, entry->name,
-		   hook, result < 0 ? strerror(-result) : "it returned no errno");
+	report_add_failure(mistakes, "%s: plugin \"%s\": its %s hook failed: %s", entry->where,
+			   entry->name, hook,
+			   result < 0 ? strerror(-result) : "it returned no errno");
 	return result < 0 ? result : -EINVAL;
 }
 
@@ -114,7 +123,7 @@ struct mmproxy_instance *instance_open(struct plugin_host *host, const struct pl
 	struct mmproxy_instance *instance = calloc(1, sizeof(*instance));
 
 	if (instance == NULL) {
-		report_add(mistakes, "%s: out of memory", entry->where);
+		report_add_failure(mistakes, "%s: out of memory", entry->where);
 		return NULL;
 	}
 	instance->host = host;
@@ -124,7 +133,7 @@ struct mmproxy_instance *instance_open(struct plugin_host *host, const struct pl
 		return NULL;
 	}
 	if (name_own_counters(instance) < 0) {
-		report_add(mistakes, "%s: out of memory", entry->where);
+		report_add_failure(mistakes, "%s: out of memory", entry->where);
 	} else if (call_open(instance, mistakes, warnings) == 0) {
 		log_info("plugin", "opened", LOG_TEXT("plugin", entry->name),
 			 LOG_TEXT("path", instance->module.path),

@@ -55,7 +55,7 @@ const struct plugin_chain *plugin_set_open(struct plugin_set *set, const struct 
 	bool sound = true;
 
 	if (chain == NULL) {
-		report_add(mistakes, "%s: out of memory", list->entries[0].where);
+		report_add_failure(mistakes, "%s: out of memory", list->entries[0].where);
 		return NULL;
 	}
 	chain->set = set;

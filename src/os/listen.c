@@ -21,13 +21,6 @@ static int set_flag(int fd, int level, int name, int value)
  */
 #define UDP_RECEIVE_BUFFER (8 << 20)
 
-static bool is_wildcard(const struct address *address)
-{
-	static const uint8_t any[16];
-
-	return memcmp(address->ip, any, sizeof(any)) == 0;
-}
-
 bool listen_endpoint_equal(const struct listen_endpoint *a, const struct listen_endpoint *b)
 {
 	return address_equal(&a->address, &b->address) && a->both_families == b->both_families;
@@ -38,7 +31,8 @@ bool listen_endpoint_meant(const struct listen_endpoint *written,
 {
 	return listen_endpoint_equal(written, bound) ||
 	       (written->both_families && bound->address.family == ADDRESS_IPV4 &&
-		bound->address.port == written->address.port && is_wildcard(&bound->address));
+		bound->address.port == written->address.port &&
+		address_is_wildcard(&bound->address));
 }
 
 static int bind_endpoint(int fd, const struct listen_endpoint *endpoint,
@@ -99,7 +93,7 @@ static int set_up_udp(int fd, const struct listen_endpoint *endpoint, const char
 	bool ipv4 = endpoint->address.family == ADDRESS_IPV4;
 
 	*step = "IP_PKTINFO";
-	if (is_wildcard(&endpoint->address) &&
+	if (address_is_wildcard(&endpoint->address) &&
 	    (ipv4 ? set_flag(fd, IPPROTO_IP, IP_PKTINFO, 1)
 		  : set_flag(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)) < 0)
 		return -errno;
@@ -180,15 +174,14 @@ static int make_private(int fd, const char **step)
 	return 0;
 }
 
-int listen_adopt_tcp(int fd, const struct listen_options *options, const char **step)
+int listen_adopt_tcp(int fd, const char **step)
 {
 	int error = make_private(fd, step);
 
 	if (error < 0)
 		return error;
 	take_urgent_data_inline(fd);
-	*step = "listen";
-	return listen(fd, options->backlog) < 0 ? -errno : 0;
+	return 0;
 }
 
 int listen_adopt_udp(int fd, const struct listen_endpoint *endpoint, const char **step)

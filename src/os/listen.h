@@ -56,9 +56,10 @@ int listen_open_udp(const struct listen_endpoint *endpoint, const struct listen_
 
 /*
  * Makes what the service manager has opened like one of ours, as far as that can be done to a bound
- * socket. 0 or -errno, with the step.
+ * socket. One of TCP listens already, with the backlog that it was given. 0 or -errno, with the
+ * step.
  */
-int listen_adopt_tcp(int fd, const struct listen_options *options, const char **step);
+int listen_adopt_tcp(int fd, const char **step);
 int listen_adopt_udp(int fd, const struct listen_endpoint *endpoint, const char **step);
 
 #endif

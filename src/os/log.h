@@ -37,6 +37,9 @@ struct log_options {
 	enum log_target target;
 };
 
+/* Bytes of a line with its newline. As text what is longer is cut, as JSON it is dropped. */
+#define LOG_LINE_SIZE 2048
+
 struct log_field {
 	const char *key;
 	enum {

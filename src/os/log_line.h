@@ -3,10 +3,12 @@
 #ifndef MMPROXY_OS_LOG_LINE_H
 #define MMPROXY_OS_LOG_LINE_H
 
+#include <limits.h>
+
 #include "os/log.h"
 
-/* A line with its newline; below PIPE_BUF, so that a pipe takes it in one piece. */
-#define LOG_LINE_SIZE 2048
+/* A pipe takes a line in one piece. */
+_Static_assert(LOG_LINE_SIZE <= PIPE_BUF, "a line is written whole or not at all");
 
 struct log_line_head {
 	enum log_level level;

@@ -94,7 +94,7 @@ int passed_sockets_take(struct passed_sockets *passed, struct report *mistakes)
 	free(names);
 	if (passed->sockets != NULL)
 		return error;
-	report_add(mistakes, "passed sockets: out of memory");
+	report_add_failure(mistakes, "passed sockets: out of memory");
 	return -EINVAL;
 }
 

@@ -79,13 +79,13 @@ static int find_identity(const char *user, const char *group, struct privileges_
 	if (password_entry == NULL) {
 		log_error("privileges", "no such user: create it, or name another in `user`",
 			  LOG_TEXT("user", user));
-		return -1;
+		return -EINVAL;
 	}
 	*identity = (struct privileges_identity){password_entry->pw_uid, password_entry->pw_gid};
 	if (identity->uid == 0) {
 		log_error("privileges", "refusing to run as root: name another user in `user`",
 			  LOG_TEXT("user", user));
-		return -1;
+		return -EINVAL;
 	}
 	if (group == NULL)
 		return 0;
@@ -93,7 +93,7 @@ static int find_identity(const char *user, const char *group, struct privileges_
 	if (group_entry == NULL) {
 		log_error("privileges", "no such group: create it, or name another in `group`",
 			  LOG_TEXT("group", group));
-		return -1;
+		return -EINVAL;
 	}
 	identity->gid = group_entry->gr_gid;
 	return 0;
@@ -148,10 +148,11 @@ static int keep_net_admin_alone(void)
 
 int privileges_drop(const char *user, const char *group)
 {
-	struct privileges_identity identity = {0};
+	struct privileges_identity identity;
+	int error = privileges_find_identity(user, group, &identity);
 
-	if (geteuid() == 0 && find_identity(user, group, &identity) < 0)
-		return -1;
+	if (error < 0)
+		return error;
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return fail("ambient set");
 	if (!holds(CAP_SETPCAP))

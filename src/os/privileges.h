@@ -18,8 +18,8 @@ struct privileges_identity {
 };
 
 /*
- * Who this process will be after privileges_drop() with the same names. Returns 0, or -1 after an
- * error line in the log.
+ * Who this process will be after privileges_drop() with the same names. Returns 0; after an
+ * error line in the log, -EINVAL when there is none of that name or it is root, else -1.
  */
 int privileges_find_identity(const char *user, const char *group,
 			     struct privileges_identity *identity);
@@ -27,7 +27,7 @@ int privileges_find_identity(const char *user, const char *group,
 /*
  * Empties the bounding and ambient sets, locks the securebits, changes to `user` and `group` (NULL:
  * the user's own) when started as root, keeps CAP_NET_ADMIN alone, sets no_new_privs.
- * Returns 0, or -1 after an error line in the log.
+ * Returns as privileges_find_identity() does.
  */
 int privileges_drop(const char *user, const char *group);
 

@@ -121,6 +121,20 @@ void session_log_refusal(struct relay *relay, const struct relay_settings *setti
 		    optional_number("suppressed", suppressed));
 }
 
+void session_log_no_memory(struct relay *relay, const struct relay_settings *settings,
+			   const struct address *balancer)
+{
+	uint64_t suppressed;
+
+	if (!relay_admit_line(relay, balancer, CLOSE_NO_MEMORY, &suppressed))
+		return;
+	log_error("session",
+		  settings->protocol == RELAY_PROTOCOL_UDP ? "no memory for a flow"
+							   : "no memory for a session",
+		  LOG_TEXT("listener", settings->listener_name), LOG_ADDRESS("balancer", balancer),
+		  optional_number("suppressed", suppressed));
+}
+
 void session_log_stranger(struct relay *relay, const struct relay_settings *settings,
 			  const struct address *balancer)
 {

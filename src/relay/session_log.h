@@ -42,6 +42,10 @@ void session_log_refusal(struct relay *relay, const struct relay_settings *setti
 			 enum close_reason reason, const struct address *balancer,
 			 const struct address *client, const uint8_t *bytes, size_t length);
 
+/* There was no memory for a session or a flow. */
+void session_log_no_memory(struct relay *relay, const struct relay_settings *settings,
+			   const struct address *balancer);
+
 /* Whoever sent this is in none of the listener's subnets. */
 void session_log_stranger(struct relay *relay, const struct relay_settings *settings,
 			  const struct address *balancer);

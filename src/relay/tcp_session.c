@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "os/log.h"
 #include "os/sys.h"
 #include "relay/budget.h"
 #include "relay/session_log.h"
@@ -62,8 +61,7 @@ void tcp_start(struct relay *relay, const struct tcp_start *start)
 	budget_count(start->listener_budget);
 	session = session_create(relay, start);
 	if (session == NULL) {
-		log_error("session", "no memory for a session",
-			  LOG_ADDRESS("balancer", &start->balancer));
+		session_log_no_memory(relay, start->settings, &start->balancer);
 		counter_add(&relay->counters, counter_of_close(CLOSE_NO_MEMORY), 1);
 		relay->sys->close(start->fd);
 		budget_give_back(start->listener_budget);

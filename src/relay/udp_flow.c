@@ -307,6 +307,7 @@ struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_o
 {
 	const struct flow_key who = {opening->client, opening->destination};
 	struct relay *relay = listener->relay;
+	struct address balancer;
 	struct udp_flow *flow;
 
 	if (listener->draining) {
@@ -318,8 +319,8 @@ struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_o
 	count_opening(listener, opening);
 	flow = flow_create(listener, opening);
 	if (flow == NULL) {
-		log_error("session", "no memory for a flow",
-			  LOG_ADDRESS("client", &opening->client));
+		balancer = udp_route_peer(opening->route);
+		session_log_no_memory(relay, listener->settings, &balancer);
 		counter_add(&relay->counters, counter_of_close(CLOSE_NO_MEMORY), 1);
 		return NULL;
 	}

@@ -130,8 +130,10 @@ class Daemon:
     def log(self):
         return self.log_file.read_text(errors="backslashreplace")
 
-    def log_lines(self, pattern=""):
-        return [LogLine.parse(line) for line in self.log().splitlines() if re.search(pattern, line)]
+    def log_lines(self, pattern="", after=0):
+        """All lines that match. `after` is a log_size()."""
+        text = self.log_file.read_bytes()[after:].decode(errors="backslashreplace")
+        return [LogLine.parse(line) for line in text.splitlines() if re.search(pattern, line)]
 
     def wait_for_log(self, pattern, timeout=_PATIENCE, after=0):
         """The first log line that matches, as soon as it is there. `after` is a log_size()."""
@@ -161,8 +163,13 @@ class Daemon:
         """The counters right now; those that were never raised read as zero."""
         before = self.log_size()
         self.process.send_signal(signal.SIGUSR1)
-        line = self.wait_for_log("daemon: counters", after=before)
-        return collections.Counter({name: int(value) for name, value in line.fields.items()})
+        # The last of its lines does not say that another follows.
+        self.wait_for_log("daemon: counters(?! continued=yes)", after=before)
+        counters = collections.Counter()
+        for line in self.log_lines("daemon: counters", after=before):
+            line.fields.pop("continued", None)
+            counters.update({name: int(value) for name, value in line.fields.items()})
+        return counters
 
     def wait_for_counter(self, name, value=1, timeout=_PATIENCE):
         """Waits until a counter is at least `value`, and returns all of them."""

@@ -41,13 +41,19 @@ class ServiceManager:
         self.path.chmod(0o666)
         self.socket.settimeout(0.02)
         self.notices = []
+        self._begin()
+
+    def _begin(self):
         self._ended = False
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
-    def close(self):
+    def _end(self):
         self._ended = True
         self._thread.join()
+
+    def close(self):
+        self._end()
         self.socket.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -57,6 +63,18 @@ class ServiceManager:
                 lines = self.socket.recv(65536).decode().splitlines()
                 notice = dict(line.split("=", 1) for line in lines)
                 self.notices.append({"at": time.monotonic(), **notice})
+
+    @contextlib.contextmanager
+    def stuck(self):
+        """It reads nothing, and its socket is full."""
+        self._end()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    other.sendto(b"FULL=1", str(self.path))
+            yield
+        self._begin()
 
     def launch(self, watchdog=None):
         """What start_daemon() takes. `watchdog` is its period in seconds."""

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The control socket's file, and who may do what."""
 
+import fcntl
 import grp
 import os
+import pathlib
 import pwd
 import signal
 import socket
@@ -66,15 +68,20 @@ def test_the_file_is_gone_when_mmproxy_has_ended(host, mmproxy):
     assert not mmproxy.control_socket.exists()
 
 
+def kill(mmproxy):
+    """Its file stays behind."""
+    mmproxy.process.send_signal(signal.SIGKILL)
+    mmproxy.process.wait()
+    mmproxy.process.returncode = 0  # it has ended as the test wanted
+
+
 def test_a_file_that_was_left_behind_is_replaced(host, start_daemon):
     """Its process was killed; the next one takes its place and answers."""
     first = start_daemon(host)
-    first.process.send_signal(signal.SIGKILL)
-    first.process.wait()
+    kill(first)
     assert first.control_socket.exists()
     config = configuration(listener(), control={"socket": str(first.control_socket)})
     second = start_daemon(host, config=config)
-    first.process.returncode = 0  # it has ended as the test wanted
     assert request(first, "status")["pid"] == second.pid
 
 
@@ -91,10 +98,13 @@ def other_configuration(path):
     return configuration(listener(listen="127.0.0.1:9443"), **control)
 
 
+def in_folder_of(first):
+    return {"environment": {"RUNTIME_DIRECTORY": str(first.control_socket.parent)}}
+
+
 def test_where_another_mmproxy_answers_the_next_goes_on_without(host, start_daemon):
     first = start_daemon(host)
-    launch = {"environment": {"RUNTIME_DIRECTORY": str(first.control_socket.parent)}}
-    second = start_daemon(host, config=other_configuration(None), launch=launch)
+    second = start_daemon(host, config=other_configuration(None), launch=in_folder_of(first))
     line = second.log_lines("no control socket")[0]
     assert line.level == "warning"
     assert line["error"] == "another process answers there"
@@ -115,6 +125,49 @@ def test_where_another_mmproxy_answers_one_that_was_told_to_be_there_does_not_st
     assert line["error"] == "another process answers there"
     assert "mmproxy.conf:" in line["where"]
     assert request(first, "status")["pid"] == first.pid
+
+
+@pytest.mark.parametrize("stale", [True, False], ids=["stale", "nothing"])
+def test_while_another_puts_its_file_there_it_is_left_alone(stale, host, start_daemon):
+    first = start_daemon(host)
+    kill(first)
+    if not stale:
+        first.control_socket.unlink()
+    beside = pathlib.Path(f"{first.control_socket}.lock")
+    with open(beside, "w") as place:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        second = start_daemon(host, config=other_configuration(None), launch=in_folder_of(first))
+        line = second.log_lines("no control socket")[0]
+        assert line["error"] == "another process is about to answer there"
+        demanding = other_configuration(first.control_socket)
+        second.stop()
+        third = start_daemon(host, config=demanding, ready=False)
+        assert third.wait_until_ended() == 1
+        assert third.log_lines("cannot open the control socket")[0]["error"] == line["error"]
+        assert beside.exists() and first.control_socket.exists() == stale
+    # Whoever had it was killed.
+    fourth = start_daemon(host, config=demanding)
+    assert request(first, "status")["pid"] == fourth.pid
+    assert not beside.exists()
+
+
+def test_of_several_that_find_a_stale_file_one_takes_its_place(host, start_daemon):
+    first = start_daemon(host)
+    kill(first)
+    started = [
+        start_daemon(
+            host,
+            config=configuration(listener(listen=f"127.0.0.1:{9000 + number}")),
+            launch=in_folder_of(first),
+            ready=False,
+        )
+        for number in range(6)
+    ]
+    for mmproxy in started:
+        mmproxy.wait_until_ready()
+    (answering,) = [mmproxy for mmproxy in started if mmproxy.log_lines("control: listening")]
+    assert request(first, "status")["pid"] == answering.pid
+    assert [path.name for path in first.control_socket.parent.iterdir()] == ["control.sock"]
 
 
 REFUSED_PLACES = {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a service manager is told: ready, reloading, stopping, how it goes, and that it is alive."""
 
+import os
 import re
 import socket
 import time
@@ -8,6 +9,7 @@ import time
 import pytest
 
 import plugins
+from control import request
 from headers import v2, v2_udp
 from service_manager import ServiceManager, needs_libsystemd, supported
 from sessions import MMPROXY, open_session, send
@@ -206,6 +208,40 @@ def test_a_worker_that_has_drained_does_not_starve_the_watchdog(
         end.close()
     assert mmproxy.wait_until_ended() == 0
     assert not mmproxy.log_lines("stuck")
+
+
+@needs_libsystemd
+def test_a_service_manager_that_is_stuck_holds_nothing_up(host, start_daemon, upstream, manager):
+    mmproxy = start_daemon(host, launch=manager.launch(watchdog=0.3))
+    known = len(manager.notices)
+    with manager.stuck():
+        line = mmproxy.wait_for_log("daemon: the service manager cannot be told")
+        assert line["error"] == "Resource temporarily unavailable"
+        assert mmproxy.reload().event == "config: reloaded"
+        assert request(mmproxy, "status")["generation"] == 2
+        session = open_session(host, upstream)
+    # It is told what has become of the reload, and the status that it has missed.
+    assert "generation 2" in manager.wait_for("READY", after=known)["STATUS"]
+    manager.wait_for_status("1 session, ", after=known)
+    manager.wait_for("WATCHDOG", after=known)
+    with manager.stuck():
+        mmproxy.terminate()
+        for end in session:
+            end.close()
+        assert mmproxy.wait_until_ended() == 0
+    assert len(mmproxy.log_lines("cannot be told")) == 2
+
+
+@needs_libsystemd
+def test_a_name_without_a_file_is_told(host, start_daemon):
+    name = f"mmproxy-test-{os.getpid()}"
+    with host.entered():  # such names are a network namespace's own
+        abstract = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with abstract:
+        abstract.bind(f"\0{name}")
+        abstract.settimeout(15)
+        start_daemon(host, launch={"environment": {"NOTIFY_SOCKET": f"@{name}"}})
+        assert abstract.recv(4096).startswith(b"READY=1\nSTATUS=0 sessions")
 
 
 @needs_libsystemd

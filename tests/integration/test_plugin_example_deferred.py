@@ -332,7 +332,7 @@ def test_a_socket_that_cannot_be_is_a_mistake(check, config, says, host, start_d
     text = configuration(listener(plugins=[plugins.entry("bans", config, PLUGIN)]))
     arguments = ["--check"] if check else None
     mmproxy = start_daemon(host, config=text, arguments=arguments, ready=False)
-    assert mmproxy.wait_until_ended() != 0
+    assert mmproxy.wait_until_ended() == 2
     assert says in mmproxy.log()
 
 

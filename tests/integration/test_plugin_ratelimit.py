@@ -327,7 +327,7 @@ def run(host, start_daemon, config, check=True):
 def test_a_mistake_is_named_by_its_setting_and_nothing_starts(mistake, check, host, start_daemon):
     config, setting, words = mistake
     status, said = run(host, start_daemon, config, check)
-    assert status != 0
+    assert status == 2
     (line,) = [line for line in said if "mmproxy.conf:" in line]
     assert f"{setting}: " in line
     assert words in line.replace('\\"', '"')

@@ -149,6 +149,22 @@ def test_a_port_below_1024_out_of_reach_is_named(host, start_daemon):
     assert "127.0.0.1:442" in line.text
 
 
+@pytest.mark.parametrize(
+    "top, words",
+    [
+        ({"user": "no-such-user"}, "no such user: create it, or name another"),
+        ({"user": "root"}, "refusing to run as root: name another user"),
+        ({"group": "no-such-group"}, "no such group: create it, or name another"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else "_".join(value.values()),
+)
+def test_whom_it_cannot_be_is_a_mistake(top, words, host, start_daemon):
+    mmproxy = start_daemon(host, top=top, ready=False)
+    assert mmproxy.wait_until_ended() == 2
+    (line,) = mmproxy.log_lines("^[^ ]* error ")
+    assert words in line.text
+
+
 def test_a_port_in_use_is_named(host, start_daemon):
     taken = host.socket()
     taken.bind(MMPROXY)

@@ -171,7 +171,7 @@ def test_what_cannot_be_used_is_named_and_nothing_starts(
     specs, listeners, named, host, start_daemon
 ):
     mmproxy = start(start_daemon, host, specs, *listeners, ready=False)
-    assert mmproxy.wait_until_ended() == 1
+    assert mmproxy.wait_until_ended() == 2
     assert len(mmproxy.log_lines("error ")) == 1, mmproxy.log()
     assert mmproxy.log_lines(named), mmproxy.log()
 
@@ -292,6 +292,16 @@ def test_systemd_socket_activate(kind, host, start_daemon, upstream, udp_upstrea
     else:
         assert_served(host, upstream)
     assert mmproxy.log_lines("passed=yes")
+
+
+def test_a_socket_keeps_the_backlog_that_it_was_passed_with(host, start_daemon, upstream):
+    with host.entered():
+        held = socket.create_server(MMPROXY, backlog=64)
+    host.keep(held)
+    start_daemon(host, config=configuration(listener(backlog=7)), launch=inheriting(held))
+    assert_served(host, upstream)
+    shown = host.run(["ss", "-Hlnt", "sport = :8443"]).stdout.split()
+    assert shown[2] == "64", shown
 
 
 def test_a_low_port_needs_no_right_where_it_is_passed(host, start_daemon, upstream):

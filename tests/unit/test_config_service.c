@@ -233,6 +233,53 @@ static void metrics_say_where(void **state)
 		"metrics.liste: unknown setting; did you mean \"listen\"?");
 }
 
+/* The listener stands on line 1, the metrics on line 2. */
+static void metrics_share_no_port_with_a_listener(void **state)
+{
+	static const struct {
+		const char *listener, *metrics;
+		bool clash;
+	} cases[] = {
+		{"listen = \"127.0.0.1:9464\";", "127.0.0.1:9464", true},
+		{"listen = \"[::1]:9464\";", "[::1]:9464", true},
+		{"listen = \"0.0.0.0:9464\";", "127.0.0.1:9464", true},
+		{"listen = \"[::]:9464\";", "[::1]:9464", true},
+		{"listen = \"*:9464\";", "127.0.0.1:9464", true},
+		{"listen = \"*:9464\";", "[::1]:9464", true},
+		{"listen = [\"*:1\", \"*:9464\"];", "[::1]:9464", true},
+		{"listen = \"0.0.0.0:9464\"; device = \"eth0\";", "127.0.0.1:9464", true},
+		{"listen = \"127.0.0.1:9465\";", "127.0.0.1:9464", false},
+		{"listen = \"127.0.0.2:9464\";", "127.0.0.1:9464", false},
+		{"listen = \"[::]:9464\";", "127.0.0.1:9464", false},
+		{"listen = \"0.0.0.0:9464\";", "[::1]:9464", false},
+		{"listen = \"*:9464\"; protocol = \"udp\";", "127.0.0.1:9464", false},
+	};
+	char text[512], wanted[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text),
+			 "listeners = ( { name = \"web\"; %s subnets = \"any\"; forward = { ipv4 = "
+			 "\"127.0.0.1:443\"; }; } );\nmetrics = { listen = \"%s\"; };",
+			 cases[i].listener, cases[i].metrics);
+		snprintf(wanted, sizeof(wanted),
+			 "F:2: metrics.listen: \"%s\" is listened on already, see ",
+			 cases[i].metrics);
+		config_finish(&config);
+		report_finish(&report);
+		config_load_file(scratch_write("F", text), &config, &report);
+		if (cases[i].clash) {
+			assert_int_equal(report.count, 1);
+			assert_memory_equal(without_folder(report.lines[0]), wanted,
+					    strlen(wanted));
+			assert_non_null(
+				strstr(report.lines[0], "/F:1; write another address or port"));
+		} else if (report.count > 0) {
+			fail_msg("%s", report.lines[0]);
+		}
+	}
+}
+
 #else
 
 static void metrics_need_libmicrohttpd(void **state)
@@ -263,6 +310,7 @@ int main(void)
 		TEST(metrics_listen_is_read),
 		TEST(metrics_are_for_this_host_alone),
 		TEST(metrics_say_where),
+		TEST(metrics_share_no_port_with_a_listener),
 #else
 		TEST(metrics_need_libmicrohttpd),
 #endif

@@ -21,6 +21,16 @@
 static struct relay_fixture fixture;
 static struct fake_socket *clients[1000];
 
+static bool no_memory;
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return no_memory ? NULL : __real_calloc(count, size);
+}
+
 static int start(void **state)
 {
 	(void)state;
@@ -365,6 +375,24 @@ static void a_session_that_cannot_be_watched_is_closed(void **state)
 	expect_end(clients[0], FAKE_CLOSED_RESET);
 }
 
+/* Memory runs out for all of a flood, and its balancer is to be heard of all the same. */
+static void a_want_of_memory_is_counted_for_each_and_not_logged_for_each(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 20; i++)
+		clients[i] = fake_incoming(fixture.listening, FIXTURE_BALANCER);
+	no_memory = true;
+	fixture_settle(&fixture);
+	no_memory = false;
+	assert_int_equal(fixture_closed(&fixture, CLOSE_NO_MEMORY), 20);
+	assert_int_equal(fixture_count(&fixture, COUNTER_LOG_SUPPRESSED), 20 - LOG_LIMITER_BURST);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_not_equal(clients[i]->closed, FAKE_OPEN);
+	/* Their places are free again. */
+	connect_clients(1);
+	assert_int_equal(clients[0]->closed, FAKE_OPEN);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -389,6 +417,7 @@ int main(void)
 		TEST(a_listener_that_cannot_be_watched_is_not_made),
 		TEST(a_pause_that_epoll_will_not_end_is_tried_again),
 		TEST(a_session_that_cannot_be_watched_is_closed),
+		TEST(a_want_of_memory_is_counted_for_each_and_not_logged_for_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
