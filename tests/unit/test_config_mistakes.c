@@ -480,8 +480,8 @@ static void plugins_that_would_count_as_one_are_named(void **state)
 		"listeners[0].plugins[0], would have the same counters, as '-' is '_' there; "
 		"write another name");
 	/* One name in several lists is one counter, as it is meant to be. */
-	load("plugins = ( { name = \"a-b\"; }, { name = \"a-bc\"; } );\n"
-	     "listeners = ( { " MINIMAL " plugins = ( { name = \"a-b\"; } ); } );");
+	load_config("plugins = ( { name = \"a-b\"; }, { name = \"a-bc\"; } );\n"
+		    "listeners = ( { " MINIMAL " plugins = ( { name = \"a-b\"; } ); } );");
 }
 
 static void a_setting_that_is_there_twice_is_named(void **state)
