@@ -49,7 +49,8 @@ static char *escape_controls(const char *raw)
 	return text;
 }
 
-static bool add(struct report *report, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static bool add(struct report *report, const char *format,
+						      va_list arguments)
 {
 	char raw[REPORT_LINE_MAX];
 	char **lines;
