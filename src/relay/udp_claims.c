@@ -17,6 +17,7 @@ int udp_claims_init(struct udp_claims *claims, unsigned capacity, const struct s
 	if (claims->buckets == NULL)
 		return -ENOMEM;
 	pthread_mutex_init(&claims->lock, NULL);
+	pthread_mutex_init(&claims->turn, NULL);
 	return 0;
 }
 
@@ -25,6 +26,7 @@ void udp_claims_finish(struct udp_claims *claims)
 	if (claims->buckets == NULL)
 		return;
 	pthread_mutex_destroy(&claims->lock);
+	pthread_mutex_destroy(&claims->turn);
 	free(claims->buckets);
 	claims->buckets = NULL;
 }
@@ -100,6 +102,16 @@ bool udp_claim_stands(struct udp_claims *claims, const struct udp_claim *claim)
 	stands = claim->stands;
 	pthread_mutex_unlock(&claims->lock);
 	return stands;
+}
+
+void udp_claims_take_turn(struct udp_claims *claims)
+{
+	pthread_mutex_lock(&claims->turn);
+}
+
+void udp_claims_end_turn(struct udp_claims *claims)
+{
+	pthread_mutex_unlock(&claims->turn);
 }
 
 void udp_claim_drop(struct udp_claims *claims, struct udp_claim *claim)

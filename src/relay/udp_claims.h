@@ -20,6 +20,7 @@
 
 struct udp_claims {
 	pthread_mutex_t lock;
+	pthread_mutex_t turn;
 	struct siphash_key secret;
 	struct udp_claim **buckets;
 	size_t mask;
@@ -55,6 +56,14 @@ enum udp_claim_result udp_claim_make(struct udp_claims *claims, struct udp_claim
  * the answers to the newest socket, and that has to be the one of the claim that stands.
  */
 bool udp_claim_stands(struct udp_claims *claims, const struct udp_claim *claim);
+
+/*
+ * Workers that open flows of one client at the same moment would go on taking the claim from each
+ * other, none of them for long enough to dial. So whoever lost it while dialling waits for its turn
+ * to make it anew: only one that dials for the first time can still come between.
+ */
+void udp_claims_take_turn(struct udp_claims *claims);
+void udp_claims_end_turn(struct udp_claims *claims);
 
 /* Harmless for a claim that was refused, lost or never made. */
 void udp_claim_drop(struct udp_claims *claims, struct udp_claim *claim);

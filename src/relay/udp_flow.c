@@ -22,8 +22,8 @@
 /* Bytes that an upstream's burst may take up until its worker gets to it. */
 #define RECEIVE_BUFFER (1 << 20)
 
-/* Of a flow that other workers open at the same moment: enough that all of them get their turn. */
-#define DIAL_ATTEMPTS 8
+/* Of a flow that other workers open at the same moment: each of them can come between once. */
+#define DIAL_ATTEMPTS 64
 
 static void release_run(struct loop_task *task)
 {
@@ -215,33 +215,46 @@ static bool claim_port(struct udp_flow *flow, uint16_t *port)
 	return flow->settings->port_conflict == RELAY_PORT_CONFLICT_ANY_PORT;
 }
 
+enum attempt { ATTEMPT_DIALLED, ATTEMPT_FAILED, ATTEMPT_LOST };
+
 /*
  * Dials with the claim, if the client's port can be claimed. Another worker may take the claim over
  * meanwhile, and have its socket connected before this one: then this one would be the newest and
- * get the answers, for a balancer that the client has left. So it is closed, and the claim made
- * anew.
+ * get the answers, for a balancer that the client has left. So it is closed.
  */
-static bool dial_claimed(struct udp_flow *flow, struct dial_request *request,
-			 struct dial_result *result)
+static enum attempt attempt_dial(struct udp_flow *flow, struct dial_request *request,
+				 struct dial_result *result)
 {
 	struct relay *relay = flow->listener->relay;
 
-	*result = (struct dial_result){.fd = -1, .reason = CLOSE_FLOW_MOVED};
-	for (unsigned i = 0; i < DIAL_ATTEMPTS; i++) {
-		if (!claim_port(flow, &request->source.port)) {
-			result->reason = CLOSE_PORT_CONFLICT;
-			return false;
-		}
-		dial_udp(relay->sys, request, result);
-		relay_count_dial(relay, result);
-		if (result->fd < 0)
-			return false;
-		if (request->source.port == 0 || udp_claim_stands(relay->udp_claims, &flow->claim))
-			return true;
-		relay->sys->close(result->fd);
-		*result = (struct dial_result){.fd = -1, .reason = CLOSE_FLOW_MOVED};
+	if (!claim_port(flow, &request->source.port)) {
+		*result = (struct dial_result){.fd = -1, .reason = CLOSE_PORT_CONFLICT};
+		return ATTEMPT_FAILED;
 	}
-	return false;
+	dial_udp(relay->sys, request, result);
+	relay_count_dial(relay, result);
+	if (result->fd < 0)
+		return ATTEMPT_FAILED;
+	if (request->source.port == 0 || udp_claim_stands(relay->udp_claims, &flow->claim))
+		return ATTEMPT_DIALLED;
+	relay->sys->close(result->fd);
+	*result = (struct dial_result){.fd = -1, .reason = CLOSE_FLOW_MOVED};
+	return ATTEMPT_LOST;
+}
+
+static bool dial_claimed(struct udp_flow *flow, struct dial_request *request,
+			 struct dial_result *result)
+{
+	struct udp_claims *claims = flow->listener->relay->udp_claims;
+	enum attempt attempt = attempt_dial(flow, request, result);
+
+	if (attempt == ATTEMPT_LOST) {
+		udp_claims_take_turn(claims);
+		for (unsigned i = 1; i < DIAL_ATTEMPTS && attempt == ATTEMPT_LOST; i++)
+			attempt = attempt_dial(flow, request, result);
+		udp_claims_end_turn(claims);
+	}
+	return attempt == ATTEMPT_DIALLED;
 }
 
 static bool fail(struct udp_flow *flow, enum close_reason reason, const char *step, int error)
