@@ -13,7 +13,7 @@ from faults import failing, without_descriptors, without_memory
 from headers import CLIENT4, v2
 from hooks import DENY
 from network import Path
-from sessions import MMPROXY, clients, open_session, send
+from sessions import MMPROXY, assert_alive, clients, open_session, send
 from settings import configuration, udp_listener
 from traffic import RESET, Background, read_exactly, read_to_end, wait_until_ended
 from udp import Balancer, question, round_trip, text
@@ -123,11 +123,6 @@ def test_out_of_memory_new_sessions_fail_and_live_ones_go_on(host, start_daemon,
     mmproxy.wait_for_counter("sessions_closed_no_memory")
     assert_alive(*session)
     open_session(host, upstream, OTHER)
-
-
-def assert_alive(connection, accepted):
-    connection.sendall(b"ping")
-    assert read_exactly(accepted, 4) == b"ping"
 
 
 # UDP.

@@ -12,9 +12,8 @@ import pytest
 import plugins
 import udp
 from headers import CLIENT4, CLIENT6, SERVICE6, local, mapped, v1, v2
-from sessions import open_session, send
+from sessions import assert_alive, open_session, send
 from settings import configuration, listener
-from test_service import assert_alive
 from traffic import EOF, RESET, read_to_end
 
 OTHER4 = ("198.51.100.7", 41000)

@@ -8,9 +8,8 @@ import pytest
 
 import plugins
 from headers import CLIENT4, v2
-from sessions import open_session, send
+from sessions import assert_alive, open_session, send
 from settings import configuration, listener
-from test_service import assert_alive
 from traffic import EOF, read_to_end
 
 

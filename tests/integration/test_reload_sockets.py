@@ -7,9 +7,8 @@ import pytest
 
 import headers
 from control import request
-from sessions import MMPROXY
+from sessions import MMPROXY, assert_alive, close
 from settings import configuration, listener, udp_listener
-from traffic import EOF, read_exactly, read_to_end
 from udp import Balancer, round_trip
 from waiting import wait_until
 
@@ -25,21 +24,6 @@ def session_at(host, upstream, address, port):
     for end in connection, accepted:
         end.settimeout(20)
     return connection, accepted
-
-
-def assert_alive(session):
-    connection, accepted = session
-    connection.sendall(b"ping")
-    assert read_exactly(accepted, 4) == b"ping"
-    accepted.sendall(b"pong")
-    assert read_exactly(connection, 4) == b"pong"
-
-
-def finish(session):
-    connection, accepted = session
-    connection.close()
-    assert read_to_end(accepted) == (b"", EOF)
-    accepted.close()
 
 
 def assert_refused(host, address):
@@ -74,9 +58,9 @@ def test_an_added_listener_has_a_socket_a_worker_for_itself(workers, host, start
     assert (line["name"], line["listen"]) == ("second", "127.0.0.1:8444")
     assert line["sockets"] == str(workers)
     for port in range(20001, 20009):
-        finish(session_at(host, upstream, SECOND, port))
-    finish(session_at(host, upstream, MMPROXY, 20010))
-    assert_alive(live)
+        close(*session_at(host, upstream, SECOND, port))
+    close(*session_at(host, upstream, MMPROXY, 20010))
+    assert_alive(*live)
     # It is ours alone: no other process can join it.
     with host.entered(), socket.socket() as thief:
         thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -90,7 +74,7 @@ def test_an_address_that_moves_to_another_listener(host, start_daemon, upstream)
     mmproxy = start_daemon(host, config=configuration(*both, drain_timeout=0))
     reload(mmproxy, listener(), second(listen=["127.0.0.1:8444", "127.0.0.1:8445"]))
     session = session_at(host, upstream, SECOND, 20000)
-    finish(session)
+    close(*session)
     assert mmproxy.wait_for_log("session: closed")["listener"] == "second"
 
 
@@ -99,7 +83,7 @@ def test_an_address_that_is_not_here_is_named_with_freebind(host, start_daemon, 
     elsewhere = second(listen="198.51.100.99:8444")
     assert "freebind = true" in reload_fails(mmproxy, listener(), elsewhere)
     reload(mmproxy, listener(), second(listen="198.51.100.99:8444", freebind=True))
-    finish(session_at(host, upstream, MMPROXY, 20000))
+    close(*session_at(host, upstream, MMPROXY, 20000))
 
 
 @pytest.mark.parametrize(
@@ -113,14 +97,14 @@ def test_what_an_open_socket_cannot_change_asks_for_a_restart(
     mmproxy = start_daemon(host)
     why = reload_fails(mmproxy, listener(**changes))
     assert f"{next(iter(changes))}: changed, and this change needs a restart" in why
-    finish(session_at(host, upstream, MMPROXY, 20000))
+    close(*session_at(host, upstream, MMPROXY, 20000))
 
 
 def test_a_udp_listener_gets_half_of_the_descriptors_that_are_left(host, start_daemon, upstream):
     mmproxy = start_daemon(host, launch={"prefix": ["prlimit", "--nofile=200:200"]})
     reload(mmproxy, listener(), udp_listener(listen="127.0.0.1:8444", max_flows=1000000))
     assert mmproxy.log_lines("config: remark .* flows instead of max_flows")
-    finish(session_at(host, upstream, MMPROXY, 20000))
+    close(*session_at(host, upstream, MMPROXY, 20000))
     why = reload_fails(
         mmproxy,
         listener(),
@@ -131,7 +115,7 @@ def test_a_udp_listener_gets_half_of_the_descriptors_that_are_left(host, start_d
         ],
     )
     assert "descriptors" in why or "Too many open files" in why
-    finish(session_at(host, upstream, MMPROXY, 20001))
+    close(*session_at(host, upstream, MMPROXY, 20001))
 
 
 def test_the_other_protocol_takes_the_same_address(host, start_daemon, upstream, udp_upstream):
@@ -140,7 +124,7 @@ def test_the_other_protocol_takes_the_same_address(host, start_daemon, upstream,
     reload(mmproxy, udp_listener("web", listen="127.0.0.1:8443"))
     assert round_trip(Balancer(host), udp_upstream, (CLIENT, 20001)) == (CLIENT, 20001)
     assert_refused(host, MMPROXY)
-    assert_alive(live)
+    assert_alive(*live)
 
 
 def test_descriptors_and_limits_are_back_when_a_listener_has_gone(host, start_daemon, upstream):
@@ -149,7 +133,7 @@ def test_descriptors_and_limits_are_back_when_a_listener_has_gone(host, start_da
     limit = request(mmproxy, "status")["max_sessions"]
     for number in range(20):
         reload(mmproxy, listener(), second(), udp_listener(listen="127.0.0.1:8445"))
-        finish(session_at(host, upstream, SECOND, 20000 + number))
+        close(*session_at(host, upstream, SECOND, 20000 + number))
         reload(mmproxy, listener())
 
         def back():

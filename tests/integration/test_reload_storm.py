@@ -17,10 +17,10 @@ import control
 import daemon
 import plugins
 from headers import v2
-from sessions import clients
+from sessions import assert_alive, clients
 from settings import configuration, listener, udp_listener
 from tcp_load import TcpLoad
-from traffic import EOF, read_exactly, read_to_end
+from traffic import EOF, read_to_end
 from upstreams import Listener
 from waiting import wait_until
 
@@ -286,10 +286,3 @@ def open_steady(host, upstream, client):
     accepted, peer = upstream.accept()
     assert peer == client
     return connection, accepted
-
-
-def assert_alive(connection, accepted):
-    connection.sendall(b"ping")
-    assert read_exactly(accepted, 4) == b"ping"
-    accepted.sendall(b"pong")
-    assert read_exactly(connection, 4) == b"pong"

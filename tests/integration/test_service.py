@@ -14,18 +14,11 @@ import pytest
 import daemon
 from headers import CLIENT4, v1, v2
 from peers import listening_ports
-from sessions import MMPROXY, open_session, send
+from sessions import MMPROXY, assert_alive, open_session, send
 from settings import configuration, listener
 from traffic import EOF, read_exactly, read_to_end, wait_until_ended
 from waiting import wait_until
 
-
-
-def assert_alive(connection, accepted):
-    connection.sendall(b"ping")
-    assert read_exactly(accepted, 4) == b"ping"
-    accepted.sendall(b"pong")
-    assert read_exactly(connection, 4) == b"pong"
 
 
 def wait_until_nobody_listens(host):

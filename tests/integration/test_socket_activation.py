@@ -291,7 +291,7 @@ def test_systemd_socket_activate(kind, host, start_daemon, upstream, udp_upstrea
         assert round_trip(Balancer(host), udp_upstream, CLIENT4) == CLIENT4
     else:
         assert_served(host, upstream)
-    assert mmproxy.log_lines("passed=yes")
+    mmproxy.wait_for_log("passed=yes")
 
 
 def test_a_socket_keeps_the_backlog_that_it_was_passed_with(host, start_daemon, upstream):

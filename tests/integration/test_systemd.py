@@ -5,9 +5,9 @@ import time
 
 import plugins
 from headers import CLIENT4, v2, v2_udp
-from sessions import MMPROXY, open_session, send
+from sessions import MMPROXY, assert_alive, close, open_session, send
 from settings import configuration, listener, udp_listener
-from traffic import EOF, read_exactly, read_to_end, wait_until_ended
+from traffic import wait_until_ended
 from upstreams import Datagrams, Listener
 from waiting import wait_until
 
@@ -33,25 +33,10 @@ def start_fails(systemd, unit=SERVICE):
     return systemd.log(unit)
 
 
-def assert_alive(session):
-    connection, accepted = session
-    connection.sendall(b"ping")
-    assert read_exactly(accepted, 4) == b"ping"
-    accepted.sendall(b"pong")
-    assert read_exactly(connection, 4) == b"pong"
-
-
-def finish(session):
-    connection, accepted = session
-    connection.close()
-    assert read_to_end(accepted) == (b"", EOF)
-    accepted.close()
-
-
 def assert_serves(host, upstream, port):
     session = open_session(host, upstream, (CLIENT4[0], port))
-    assert_alive(session)
-    finish(session)
+    assert_alive(*session)
+    close(*session)
 
 
 def is_refused(host, address=MMPROXY):
@@ -93,7 +78,7 @@ def test_the_status_has_figures(systemd, host, upstream):
     sessions = [open_session(host, upstream, (CLIENT4[0], 41000 + i)) for i in range(3)]
     wait_until(lambda: "3 sessions" in systemd.show(SERVICE, "StatusText"), 10, "3 sessions")
     for session in sessions:
-        finish(session)
+        close(*session)
 
 
 def test_stop_lets_a_session_finish(systemd, host, upstream):
@@ -101,8 +86,8 @@ def test_stop_lets_a_session_finish(systemd, host, upstream):
     session = open_session(host, upstream)
     systemd.systemctl("stop", "--no-block", SERVICE)
     wait_until(lambda: is_refused(host), 10, "new connections are refused")
-    assert_alive(session)
-    finish(session)
+    assert_alive(*session)
+    close(*session)
     wait_until(lambda: systemd.show(SERVICE, "ActiveState") == "inactive", 10, "it has stopped")
     assert systemd.show(SERVICE, "Result") == "success"
     assert "reason=finished" in systemd.wait_for_log(SERVICE, "session: closed .*client=")
@@ -157,8 +142,8 @@ def test_a_reload_is_over_when_the_new_configuration_is_in_force(systemd, host, 
     configure(systemd, listener(forward={"ipv4": "127.0.0.1:8080"}))
     systemd.systemctl("reload", SERVICE)
     assert_serves(host, elsewhere, 41001)
-    assert_alive(session)
-    finish(session)
+    assert_alive(*session)
+    close(*session)
 
 
 def test_a_reload_with_mistakes_fails_with_them_and_changes_nothing(systemd, host, upstream):
@@ -271,7 +256,7 @@ def test_a_drain_may_take_longer_than_the_units_timeout(systemd, host, upstream)
     systemd.wait_for_log(SERVICE, "daemon: stopping")
     began = time.monotonic()
     wait_until(lambda: time.monotonic() > began + 3, 10, "the unit's timeout is long over")
-    assert_alive(session)
-    finish(session)
+    assert_alive(*session)
+    close(*session)
     wait_until(lambda: systemd.show(SERVICE, "ActiveState") == "inactive", 15, "it has stopped")
     assert systemd.show(SERVICE, "Result") == "success"

@@ -9,14 +9,12 @@ import pytest
 
 from headers import CLIENT4, v1, v2, v2_udp
 from load import Load
-from sessions import MMPROXY, open_session, send
+from sessions import MMPROXY, assert_alive, close, open_session, send
 from settings import listener, udp_listener
 from test_systemd import (
     PLUGIN,
     SERVICE,
-    assert_alive,
     configure,
-    finish,
     install_plugin,
     is_refused,
 )
@@ -77,12 +75,12 @@ def test_a_session_that_ends_within_drain_timeout_survives_a_restart(systemd, ho
     first = systemd.main_pid(SERVICE)
     systemd.systemctl("restart", "--no-block", SERVICE)
     systemd.wait_for_log(SERVICE, "draining|STOPPING|Stopping")
-    assert_alive(session)
+    assert_alive(*session)
     # One that comes meanwhile waits, and is served by the next process.
     waiting = host.connect(MMPROXY)
     waiting.sendall(v2((CLIENT4[0], 41001)) + b"later")
-    assert_alive(session)
-    finish(session)
+    assert_alive(*session)
+    close(*session)
     accepted, peer = upstream.accept(30)
     assert peer == (CLIENT4[0], 41001)
     assert read_exactly(accepted, 5) == b"later"
@@ -163,7 +161,7 @@ def test_the_first_client_starts_the_service(systemd, host, upstream):
     configure(systemd)
     use_socket(systemd, "ListenStream=127.0.0.1:8443", "FileDescriptorName=web")
     assert not is_active(systemd)
-    assert_alive(open_session(host, upstream))
+    assert_alive(*open_session(host, upstream))
 
 
 # Addresses and names.
@@ -178,7 +176,7 @@ def test_a_low_port_comes_from_the_socket_unit(systemd, host):
     connection.sendall(v1(CLIENT4))
     accepted, peer = upstream.accept()
     assert peer == CLIENT4
-    assert_alive((connection, accepted))
+    assert_alive(connection, accepted)
 
 
 def test_a_low_port_without_the_socket_unit_is_refused_and_the_way_is_named(systemd, host):
@@ -192,7 +190,7 @@ def test_a_listener_may_leave_its_address_to_the_socket_unit(systemd, host, upst
     configure(systemd, listener(listen=None))
     use_socket(systemd, "ListenStream=127.0.0.1:8443", "FileDescriptorName=web")
     systemd.systemctl("start", SERVICE)
-    assert_alive(open_session(host, upstream))
+    assert_alive(*open_session(host, upstream))
 
 
 def test_one_unit_may_have_sockets_of_several_listeners(systemd, host, upstream):
@@ -202,7 +200,7 @@ def test_one_unit_may_have_sockets_of_several_listeners(systemd, host, upstream)
     lines = ["ListenStream=127.0.0.1:8443", "ListenDatagram=127.0.0.1:8444"]
     use_socket(systemd, *lines, "FileDescriptorName=web")
     systemd.systemctl("start", SERVICE)
-    assert_alive(open_session(host, upstream))
+    assert_alive(*open_session(host, upstream))
     balancer = host.socket(kind=socket.SOCK_DGRAM)
     balancer.sendto(v2_udp(CLIENT4) + b"question", ("127.0.0.1", 8444))
     assert datagrams.receive() == (b"question", CLIENT4)
@@ -232,10 +230,10 @@ def test_each_socket_unit_has_a_name_of_its_own(systemd, host, upstream):
     systemd.systemctl("start", "mmproxy-imap.socket")
     use_socket(systemd, "ListenStream=127.0.0.1:8443", "FileDescriptorName=web")
     systemd.systemctl("start", SERVICE)
-    assert_alive(open_session(host, upstream))
+    assert_alive(*open_session(host, upstream))
     connection = host.connect(("127.0.0.1", 143))
     connection.sendall(v1(CLIENT4))
-    assert_alive((connection, elsewhere.accept()[0]))
+    assert_alive(connection, elsewhere.accept()[0])
 
 
 def test_addresses_are_changed_by_a_restart_of_both(systemd, host, upstream):
@@ -249,7 +247,7 @@ def test_addresses_are_changed_by_a_restart_of_both(systemd, host, upstream):
     assert is_refused(host)
     connection = host.connect(("127.0.0.1", 8444))
     connection.sendall(v1(CLIENT4))
-    assert_alive((connection, upstream.accept()[0]))
+    assert_alive(connection, upstream.accept()[0])
 
 
 def test_clients_cannot_start_a_service_with_mistakes_for_ever(systemd, host, upstream):
@@ -263,7 +261,7 @@ def test_clients_cannot_start_a_service_with_mistakes_for_ever(systemd, host, up
     configure(systemd)
     systemd.systemctl("restart", SOCKET)
     systemd.systemctl("start", SERVICE)
-    assert_alive(open_session(host, upstream))
+    assert_alive(*open_session(host, upstream))
 
 
 def test_a_socket_that_is_no_listeners_is_a_mistake(systemd, host):
