@@ -3,6 +3,7 @@
 
 import collections
 import contextlib
+import errno
 import itertools
 import socket
 import threading
@@ -59,6 +60,9 @@ class Load:
             return "reset"
         except socket.timeout:
             return "timeout"
+        except OSError as error:
+            # What shutdown() says of a connection that has been reset.
+            return "reset" if error.errno == errno.ENOTCONN else str(error)
 
     @staticmethod
     def _judge(connection):
