@@ -22,6 +22,7 @@ libpure_a_SOURCES = \
 	src/base/siphash.c src/base/siphash.h \
 	src/base/source_policy.c src/base/source_policy.h \
 	src/base/suggest.c src/base/suggest.h \
+	src/base/text.h \
 	src/base/timer_wheel.c src/base/timer_wheel.h \
 	src/base/utf8.h \
 	src/wire/crc32c.c src/wire/crc32c.h \

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/report.h"
+#include "base/text.h"
 #include "daemon/listeners_passed.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
@@ -15,11 +16,6 @@ static int out_of_memory(struct report *mistakes)
 {
 	report_add_failure(mistakes, "listeners: out of memory");
 	return -EINVAL;
-}
-
-static bool text_equal(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
 static bool has_name(const struct config *config, const char *name, enum relay_protocol protocol)

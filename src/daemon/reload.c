@@ -6,20 +6,15 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/report.h"
+#include "base/text.h"
 #include "daemon/control.h"
 #include "daemon/listeners.h"
 #include "daemon/plugins.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
-
-static bool text_equal(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
 
 static bool same_endpoints(const struct config_listener *a, const struct config_listener *b)
 {
