@@ -95,6 +95,7 @@ libmmproxy_a_SOURCES = \
 	src/config/setting.c src/config/setting.h src/config/settings.def \
 	src/daemon/announce.c src/daemon/announce.h \
 	src/daemon/capacity.c \
+	src/daemon/changes.c src/daemon/changes.h \
 	src/daemon/control.h \
 	src/daemon/control_request.c src/daemon/control_request.h \
 	src/daemon/counters.c \

@@ -67,7 +67,7 @@ static json_t *last_reload_to_json(const struct server *server)
 	if (server->reloads.last == 0)
 		return json_null();
 	object = json_object();
-	json_object_set_new(object, "ok", json_boolean(server->reloads.mistakes.count == 0));
+	json_object_set_new(object, "ok", json_boolean(!server->reloads.last_failed));
 	control_set_number(object, "time", server->reloads.last);
 	json_object_set_new(object, "mistakes", control_lines(&server->reloads.mistakes));
 	return object;
