@@ -372,12 +372,14 @@ static void kill_reply(struct control_gather *gather)
 	control_reply(gather->connection, result);
 }
 
+/* A session is found by a walk, up to the one that has the id. */
 void control_run_kill(struct control_connection *connection, const struct control_request *request)
 {
 	static const struct control_question question = {
 		.ask = kill_ask,
 		.reply = kill_reply,
 		.release = free,
+		.walks = true,
 	};
 	uint64_t *id = malloc(sizeof(*id));
 	char why[CONTROL_WHY_SIZE];

@@ -112,6 +112,27 @@ def test_a_session_of_a_stuck_worker_is_not_said_to_be_killed(mmproxy, host, ups
     mmproxy.assert_closed("killed")
 
 
+def test_a_kill_waits_for_the_walk_before_it_and_for_the_rest_behind_that(mmproxy, host, upstream):
+    """It walks over a worker's sessions like those who only look, so it has their bounds."""
+    for client in clients(20):
+        open_session(host, upstream, client)
+    sessions = wait_for_sessions(mmproxy, 20)
+    worker = Worker(mmproxy, host)
+    number = int(mmproxy.wait_for_log("daemon: a worker is stuck")["worker"])
+    victim = next(session["id"] for session in sessions if (session["id"] - 1) % 4 != number)
+    with Client(mmproxy) as looking, Client(mmproxy) as killing:
+        looking.send("sessions\n")
+        request(mmproxy, "help")  # so the walk has begun, which lasts two seconds
+        killing.send(f"kill {victim}\n")
+        assert granted("sessions", looking.answer())["unanswered"] == [number]
+        assert granted("kill", killing.answer()) == {"id": victim}
+    asked = mmproxy.wait_for_log("control: asked for .*kill")
+    closed = mmproxy.wait_for_log("session: closed .*reason=killed")
+    assert closed.time() - asked.time() > 0.9, "the rest behind such a walk is a second"
+    worker.let_go()
+    upstream.accept()
+
+
 def test_a_reload_is_in_force_without_the_stuck_worker_which_takes_it_later(
     mmproxy, host, upstream
 ):
