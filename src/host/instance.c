@@ -81,13 +81,17 @@ int instance_check(const struct mmproxy_host *functions, const struct plugin_ent
 	return error;
 }
 
-static int name_own_counters(struct mmproxy_instance *instance)
+/* 0, or -errno after a line. */
+static int name_own_counters(struct mmproxy_instance *instance, struct report *mistakes)
 {
 	for (unsigned i = 0; i < INSTANCE_COUNTER_COUNT; i++) {
-		instance->own[i] =
-			plugin_host_counter(instance->host, instance->entry->name, own_names[i]);
-		if (instance->own[i] == NULL)
-			return -ENOMEM;
+		int error = plugin_host_counter(instance->host, instance->entry, own_names[i],
+						&instance->own[i], mistakes);
+
+		if (error == -ENOMEM)
+			report_add_failure(mistakes, "%s: out of memory", instance->entry->where);
+		if (error < 0)
+			return error;
 	}
 	return 0;
 }
@@ -132,9 +136,8 @@ struct mmproxy_instance *instance_open(struct plugin_host *host, const struct pl
 		free(instance);
 		return NULL;
 	}
-	if (name_own_counters(instance) < 0) {
-		report_add_failure(mistakes, "%s: out of memory", entry->where);
-	} else if (call_open(instance, mistakes, warnings) == 0) {
+	if (name_own_counters(instance, mistakes) == 0 &&
+	    call_open(instance, mistakes, warnings) == 0) {
 		log_info("plugin", "opened", LOG_TEXT("plugin", entry->name),
 			 LOG_TEXT("path", instance->module.path),
 			 LOG_TEXT("is", instance->module.hooks.name),
