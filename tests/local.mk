@@ -212,13 +212,13 @@ tests_unit_test_config_service_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_service_CFLAGS = $(unit_cflags)
 tests_unit_test_config_service_LDADD = $(config_ldadd)
 
-tests_unit_test_options_SOURCES = $(config_fixture) tests/unit/test_options.c
+tests_unit_test_options_SOURCES = $(config_fixture) tests/unit/full_report.h tests/unit/test_options.c
 tests_unit_test_options_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_options_CFLAGS = $(unit_cflags)
 tests_unit_test_options_LDADD = $(config_ldadd)
 
 # Reloads.
-tests_unit_test_changes_SOURCES = $(config_fixture) tests/unit/test_changes.c
+tests_unit_test_changes_SOURCES = $(config_fixture) tests/unit/full_report.h tests/unit/test_changes.c
 tests_unit_test_changes_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_changes_CFLAGS = $(unit_cflags)
 tests_unit_test_changes_LDADD = $(config_ldadd)

@@ -50,10 +50,10 @@ static bool may_pass(int error)
 static int settings_read(const struct plugin_entry *entry, const char *hook, int result,
 			 size_t mistakes_before, struct report *mistakes)
 {
-	plugin_config_end(entry->config, result == 0 && mistakes->count == mistakes_before);
+	plugin_config_end(entry->config, result == 0 && !report_grew(mistakes, mistakes_before));
 	if (may_pass(result))
 		report_excuse(mistakes, mistakes_before);
-	if (mistakes->count > mistakes_before)
+	if (report_grew(mistakes, mistakes_before))
 		return -EINVAL;
 	if (result == 0)
 		return 0;
@@ -116,7 +116,7 @@ static int call_open(struct mmproxy_instance *instance, struct report *mistakes,
 	instance->opening = false;
 	pthread_sigmask(SIG_SETMASK, &before_open, NULL);
 	/* It says that it is open, and that its settings are wrong: then it is not to be. */
-	if (error == 0 && mistakes->count > before && instance->module.hooks.close != NULL)
+	if (error == 0 && report_grew(mistakes, before) && instance->module.hooks.close != NULL)
 		instance->module.hooks.close(instance->state);
 	return settings_read(entry, "open", error, before, mistakes);
 }

@@ -20,6 +20,7 @@
 #include "daemon/generation.h"
 #include "daemon/listeners.h"
 #include "daemon/server_state.h"
+#include "full_report.h"
 #include "scratch.h"
 
 #define WEB                                                                                        \
@@ -50,18 +51,6 @@ static void reload_with(const char *listener, const char *top)
 	load_config(text);
 }
 
-/* A report that loses each further line, as one does when memory is out. */
-static void fill(struct report *full)
-{
-	size_t before;
-
-	report_init(full);
-	do {
-		before = full->count;
-		report_add(full, "a line");
-	} while (full->count > before);
-}
-
 static void asks_for_a_restart(const char *where, const char *setting)
 {
 	struct report full;
@@ -71,7 +60,7 @@ static void asks_for_a_restart(const char *where, const char *setting)
 	snprintf(wanted, sizeof(wanted), "%s: %s: changed, and this change needs a restart", where,
 		 setting);
 	expect_line(&report, wanted);
-	fill(&full);
+	full_report_init(&full);
 	assert_int_equal(changes_admit(&old, &config, &full), -EINVAL);
 	report_finish(&full);
 }
@@ -152,7 +141,7 @@ a_listener_without_an_address_is_an_error_with_and_without_room_for_its_line(voi
 	expect_line(&report, "F:1: listener \"dns\": listen is missing, and no udp socket was "
 			     "passed under this name; write listen = \"*:8443\"");
 	reload_with(DNS, "");
-	fill(&full);
+	full_report_init(&full);
 	assert_int_equal(prepare(&full), -EINVAL);
 	report_finish(&full);
 }
@@ -169,7 +158,7 @@ an_address_that_cannot_be_had_is_an_error_with_and_without_room_for_its_line(voi
 	assert_int_equal(report.count, 1);
 	assert_non_null(strstr(report.lines[0], "cannot listen on udp 192.0.2.1:8053"));
 	reload_with(DNS " listen = \"192.0.2.1:8053\";", "");
-	fill(&full);
+	full_report_init(&full);
 	assert_int_equal(prepare(&full), -EINVAL);
 	report_finish(&full);
 }

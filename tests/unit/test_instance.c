@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/report.h"
+#include "full_report.h"
 #include "host/host_functions.h"
 #include "host/instance.h"
 #include "host/plugin_config.h"
@@ -231,6 +232,20 @@ static void one_that_opens_in_spite_of_a_mistake_is_closed_again(void **state)
 	expect_line(&mistakes, WHERE ".config: nothing fits; write something else");
 	expect_line(&warnings, NULL);
 	assert_int_equal(closes, 1);
+}
+
+static void a_mistake_whose_line_is_lost_is_one(void **state)
+{
+	(void)state;
+	full_report_init(&mistakes);
+	complaint = "nothing fits; write something else";
+	assert_false(open_it());
+	assert_int_equal(closes, 1);
+	assert_int_equal(instance_check(&for_check, &entry, &mistakes, &warnings), -EINVAL);
+	complaint = NULL;
+	report_finish(&mistakes);
+	full_report_init(&mistakes);
+	assert_int_equal(instance_check(&for_check, &entry, &mistakes, &warnings), 0);
 }
 
 static void a_check_reads_the_settings_and_opens_nothing(void **state)
@@ -498,6 +513,7 @@ int main(void)
 		TEST(one_that_fails_to_open_is_not_closed),
 		TEST(one_that_has_said_what_is_wrong_need_not_be_told_of_again),
 		TEST(one_that_opens_in_spite_of_a_mistake_is_closed_again),
+		TEST(a_mistake_whose_line_is_lost_is_one),
 		TEST(a_check_reads_the_settings_and_opens_nothing),
 		TEST(a_plugin_needs_no_hook),
 		TEST(a_counter_stands_under_the_entrys_name_and_outlives_it),
