@@ -22,6 +22,7 @@ libpure_a_SOURCES = \
 	src/base/siphash.c src/base/siphash.h \
 	src/base/source_policy.c src/base/source_policy.h \
 	src/base/suggest.c src/base/suggest.h \
+	src/base/text.h \
 	src/base/timer_wheel.c src/base/timer_wheel.h \
 	src/base/utf8.h \
 	src/wire/crc32c.c src/wire/crc32c.h \
@@ -94,6 +95,7 @@ libmmproxy_a_SOURCES = \
 	src/config/setting.c src/config/setting.h src/config/settings.def \
 	src/daemon/announce.c src/daemon/announce.h \
 	src/daemon/capacity.c \
+	src/daemon/changes.c src/daemon/changes.h \
 	src/daemon/control.h \
 	src/daemon/control_request.c src/daemon/control_request.h \
 	src/daemon/counters.c \

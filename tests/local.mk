@@ -2,6 +2,7 @@
 
 unit_tests = \
 	tests/unit/test_address \
+	tests/unit/test_changes \
 	tests/unit/test_client_totals \
 	tests/unit/test_config \
 	tests/unit/test_config_mistakes \
@@ -211,10 +212,16 @@ tests_unit_test_config_service_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_service_CFLAGS = $(unit_cflags)
 tests_unit_test_config_service_LDADD = $(config_ldadd)
 
-tests_unit_test_options_SOURCES = $(config_fixture) tests/unit/test_options.c
+tests_unit_test_options_SOURCES = $(config_fixture) tests/unit/full_report.h tests/unit/test_options.c
 tests_unit_test_options_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_options_CFLAGS = $(unit_cflags)
 tests_unit_test_options_LDADD = $(config_ldadd)
+
+# Reloads.
+tests_unit_test_changes_SOURCES = $(config_fixture) tests/unit/full_report.h tests/unit/test_changes.c
+tests_unit_test_changes_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_changes_CFLAGS = $(unit_cflags)
+tests_unit_test_changes_LDADD = $(config_ldadd)
 
 # Metrics.
 tests_unit_test_exposition_SOURCES = tests/unit/test_exposition.c

@@ -175,8 +175,9 @@ struct mmproxy_host {
 	 * and goes on through reloads; a '-' in the entry's name becomes a '_'. The name has
 	 * lower-case letters, digits and '_', at most 32. The same name is the same counter.
 	 * mmproxy itself counts "refusals", "errors", "timeouts", "stale_verdicts" and "slow_calls"
-	 * of each plugin. Returns what count() wants, or -EINVAL (the name, or one of those),
-	 * -ENOSPC (more than 64), -ENOMEM.
+	 * of each plugin. Returns what count() wants, or -EINVAL (the name, one of those, or what
+	 * a counter of another entry is called already, "b_c" of "a" as "c" of "a_b"; then mmproxy
+	 * says so, and does not take the configuration), -ENOSPC (more than 64), -ENOMEM.
 	 */
 	int (*counter)(struct mmproxy_instance *instance, const char *name);
 	/* Adds to a counter. A negative `counter` is nothing: a missing one may be ignored. */

@@ -78,22 +78,39 @@ void report_add(struct report *report, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	add(report, format, arguments);
+	report->lost = !add(report, format, arguments) || report->lost;
 	va_end(arguments);
 }
 
 void report_add_failure(struct report *report, const char *format, ...)
 {
 	va_list arguments;
+	bool added;
 
 	va_start(arguments, format);
-	report->failures += add(report, format, arguments);
+	added = add(report, format, arguments);
 	va_end(arguments);
+	report->failures += added;
+	report->lost = !added || report->lost;
 }
 
 void report_excuse(struct report *report, size_t first)
 {
 	report->failures += report->count - first;
+}
+
+void report_cut(struct report *report, size_t before)
+{
+	while (report->count > before)
+		free(report->lines[--report->count]);
+	if (report->failures > before)
+		report->failures = before;
+	report->lost = false;
+}
+
+bool report_grew(const struct report *report, size_t before)
+{
+	return report->count > before || report->lost;
 }
 
 bool report_has_mistake(const struct report *report)

@@ -14,6 +14,7 @@ struct report {
 	char **lines;
 	size_t count;
 	size_t failures; /* of them, those that are nobody's mistake */
+	bool lost;       /* a line found no room */
 };
 
 void report_init(struct report *report);
@@ -21,8 +22,8 @@ void report_finish(struct report *report);
 
 /*
  * printf-like, without a newline. Control characters in the result are escaped, a line past 1 KiB
- * is cut, and the 200th line says that there are more. When memory is out the line is lost: whoever
- * adds a line also returns an error.
+ * is cut, and the 200th line says that there are more. Those behind it are lost, and so is a line
+ * for which there is no memory: whoever adds a line also returns an error.
  */
 void report_add(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -33,6 +34,15 @@ void report_add_failure(struct report *report, const char *format, ...)
 
 /* The lines from number `first` on turn out to be failures. */
 void report_excuse(struct report *report, size_t first);
+
+/* Forgets all that was said since the report had `before` lines. */
+void report_cut(struct report *report, size_t before);
+
+/*
+ * Has anything been said since the report had `before` lines, also if it was lost? For whoever asks
+ * others that return no error.
+ */
+bool report_grew(const struct report *report, size_t before);
 
 /* Is there a mistake, with which every other try ends the same way? */
 bool report_has_mistake(const struct report *report);

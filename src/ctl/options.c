@@ -357,8 +357,7 @@ int options_parse(int argc, char **argv, struct options *options, struct report 
 		given |= take_option(code, options, report);
 		/* Who asks is answered, whatever else is there. */
 		if (options->action != OPTIONS_RUN) {
-			while (report->count > before)
-				free(report->lines[--report->count]);
+			report_cut(report, before);
 			return 0;
 		}
 	}
@@ -367,5 +366,5 @@ int options_parse(int argc, char **argv, struct options *options, struct report 
 		take_words(argc, argv, options, report);
 	if (options->command != NULL)
 		check_given(options, given, report);
-	return report->count == before ? 0 : -EINVAL;
+	return report_grew(report, before) ? -EINVAL : 0;
 }

@@ -67,7 +67,7 @@ static void append_failure(const struct reload_history *reloads, char *end, size
 	char time[TIME_SIZE] = "";
 	struct tm utc;
 
-	if (mistakes == 0)
+	if (!reloads->last_failed)
 		return;
 	if (gmtime_r(&loaded, &utc) != NULL)
 		strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", &utc);

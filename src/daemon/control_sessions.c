@@ -67,7 +67,7 @@ static json_t *last_reload_to_json(const struct server *server)
 	if (server->reloads.last == 0)
 		return json_null();
 	object = json_object();
-	json_object_set_new(object, "ok", json_boolean(server->reloads.mistakes.count == 0));
+	json_object_set_new(object, "ok", json_boolean(!server->reloads.last_failed));
 	control_set_number(object, "time", server->reloads.last);
 	json_object_set_new(object, "mistakes", control_lines(&server->reloads.mistakes));
 	return object;
@@ -372,12 +372,14 @@ static void kill_reply(struct control_gather *gather)
 	control_reply(gather->connection, result);
 }
 
+/* A session is found by a walk, up to the one that has the id. */
 void control_run_kill(struct control_connection *connection, const struct control_request *request)
 {
 	static const struct control_question question = {
 		.ask = kill_ask,
 		.reply = kill_reply,
 		.release = free,
+		.walks = true,
 	};
 	uint64_t *id = malloc(sizeof(*id));
 	char why[CONTROL_WHY_SIZE];

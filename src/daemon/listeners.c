@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/report.h"
+#include "base/text.h"
 #include "daemon/listeners_passed.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
@@ -15,11 +16,6 @@ static int out_of_memory(struct report *mistakes)
 {
 	report_add_failure(mistakes, "listeners: out of memory");
 	return -EINVAL;
-}
-
-static bool text_equal(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
 static bool has_name(const struct config *config, const char *name, enum relay_protocol protocol)
@@ -177,15 +173,20 @@ static bool listens_on(const struct generation_listener *listener,
 	return false;
 }
 
-/* `listening` is NULL where there is none, which has been reported; it is let go of in any case. */
-static void add_listening(struct generation_listener *target, struct listening *listening,
-			  struct report *mistakes)
+/*
+ * `listening` is NULL where there is none, which has been reported; it is let go of in any case.
+ * This and what follows returns 0, or -EINVAL after a line.
+ */
+static int add_listening(struct generation_listener *target, struct listening *listening,
+			 struct report *mistakes)
 {
+	int error;
+
 	if (listening == NULL)
-		return;
-	if (generation_listener_add(target, listening) < 0)
-		out_of_memory(mistakes);
+		return -EINVAL;
+	error = generation_listener_add(target, listening);
 	refcount_drop(&listening->refcount);
+	return error < 0 ? out_of_memory(mistakes) : 0;
 }
 
 static struct listening *take(struct listening *listening)
@@ -195,8 +196,8 @@ static struct listening *take(struct listening *listening)
 	return listening;
 }
 
-static void take_passed(struct server *server, struct generation *generation,
-			const struct generation *before, size_t index, struct report *mistakes)
+static int take_passed(struct server *server, struct generation *generation,
+		       const struct generation *before, size_t index, struct report *mistakes)
 {
 	struct generation_listener *target = &generation->listeners[index];
 
@@ -211,17 +212,19 @@ static void take_passed(struct server *server, struct generation *generation,
 		if (listening == NULL)
 			listening = listeners_adopt(server, &generation->config, index,
 						    &socket->endpoint, mistakes);
-		if (listening == NULL)
-			out_of_memory(mistakes);
-		add_listening(target, listening, mistakes);
+		if (add_listening(target, listening, mistakes) < 0)
+			return -EINVAL;
 	}
+	return 0;
 }
 
-static void take_or_open(struct server *server, struct generation *generation,
-			 const struct generation *before, size_t index, struct report *mistakes)
+/* All its addresses are tried, so that each one that cannot be had is named. */
+static int take_or_open(struct server *server, struct generation *generation,
+			const struct generation *before, size_t index, struct report *mistakes)
 {
 	struct generation_listener *target = &generation->listeners[index];
 	const struct config_listener *listener = &generation->config.listeners[index];
+	int error = 0;
 
 	for (size_t i = 0; i < listener->listen_count; i++) {
 		const struct listen_endpoint *endpoint = &listener->listen[i];
@@ -232,18 +235,20 @@ static void take_or_open(struct server *server, struct generation *generation,
 		listening = take(find_opened(before, listener, endpoint));
 		if (listening == NULL)
 			listening = open_endpoint(server, listener, endpoint, mistakes);
-		add_listening(target, listening, mistakes);
+		if (add_listening(target, listening, mistakes) < 0)
+			error = -EINVAL;
 	}
-	if (target->listening_count == 0 && listener->listen_count == 0)
-		report_add(mistakes,
-			   "%s: listener \"%s\": listen is missing, and no %s socket was passed "
-			   "under this name; write listen = \"*:8443\"",
-			   listener->where, listener->name,
-			   relay_protocol_name(listener->relay.protocol));
+	if (target->listening_count > 0 || listener->listen_count > 0)
+		return error;
+	report_add(mistakes,
+		   "%s: listener \"%s\": listen is missing, and no %s socket was passed under this "
+		   "name; write listen = \"*:8443\"",
+		   listener->where, listener->name, relay_protocol_name(listener->relay.protocol));
+	return -EINVAL;
 }
 
-static void take_share(struct server *server, struct generation *generation,
-		       const struct generation *before, size_t index, struct report *mistakes)
+static int take_share(struct server *server, struct generation *generation,
+		      const struct generation *before, size_t index, struct report *mistakes)
 {
 	const struct config_listener *listener = &generation->config.listeners[index];
 	struct generation_listener *target = &generation->listeners[index];
@@ -254,28 +259,34 @@ static void take_share(struct server *server, struct generation *generation,
 	if (before != NULL && forerunner != LISTENERS_NONE) {
 		target->share = before->listeners[forerunner].share;
 		refcount_take(&target->share->refcount);
-		return;
+		return 0;
 	}
 	target->share =
 		listener_share_create(&server->shares, listener->name, listener->relay.protocol);
-	if (target->share == NULL)
-		out_of_memory(mistakes);
+	return target->share != NULL ? 0 : out_of_memory(mistakes);
+}
+
+static int prepare_one(struct server *server, struct generation *generation,
+		       const struct generation *before, size_t index, struct report *mistakes)
+{
+	if (take_passed(server, generation, before, index, mistakes) < 0 ||
+	    take_or_open(server, generation, before, index, mistakes) < 0)
+		return -EINVAL;
+	return take_share(server, generation, before, index, mistakes);
 }
 
 int listeners_prepare(struct server *server, struct generation *generation,
 		      const struct generation *before, struct report *mistakes)
 {
 	struct config *config = &generation->config;
-	size_t lines_before = mistakes->count;
+	int error;
 
 	generation->listeners = calloc(config->listener_count, sizeof(*generation->listeners));
 	if (generation->listeners == NULL)
 		return out_of_memory(mistakes);
-	listeners_check_passed(&server->passed, config, before == NULL, mistakes, &config->remarks);
-	for (size_t i = 0; i < config->listener_count && mistakes->count == lines_before; i++) {
-		take_passed(server, generation, before, i, mistakes);
-		take_or_open(server, generation, before, i, mistakes);
-		take_share(server, generation, before, i, mistakes);
-	}
-	return mistakes->count == lines_before ? 0 : -EINVAL;
+	error = listeners_check_passed(&server->passed, config, before == NULL, mistakes,
+				       &config->remarks);
+	for (size_t i = 0; i < config->listener_count && error == 0; i++)
+		error = prepare_one(server, generation, before, i, mistakes);
+	return error;
 }

@@ -2,6 +2,7 @@
 /* Which listener a passed socket is for, and making it like one of ours. */
 #include "daemon/listeners_passed.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,33 +41,64 @@ static void describe(const struct passed_socket *socket, char *text, size_t size
 }
 
 /* Whoever came to a socket that nobody reads would wait for ever. */
-void listeners_check_passed(const struct passed_sockets *passed, const struct config *config,
-			    bool starting, struct report *mistakes, struct report *remarks)
+static void check_nobodys(const char *text, bool starting, struct report *mistakes,
+			  struct report *remarks)
 {
+	if (starting)
+		report_add(mistakes,
+			   "%s: no listener has its name and protocol, or its address in listen; "
+			   "write one, or FileDescriptorName= in its unit",
+			   text);
+	else
+		report_add(remarks,
+			   "%s: no listener is there for it any more; stop its unit, or its "
+			   "clients wait in vain",
+			   text);
+}
+
+int listeners_check_passed(const struct passed_sockets *passed, const struct config *config,
+			   bool starting, struct report *mistakes, struct report *remarks)
+{
+	int error = 0;
+
 	for (size_t i = 0; i < passed->count; i++) {
 		const struct passed_socket *socket = &passed->sockets[i];
 		size_t owner = listeners_owner(socket, config);
 		char text[192];
 
 		describe(socket, text, sizeof(text));
-		if (owner == LISTENERS_NOBODY && starting)
-			report_add(mistakes,
-				   "%s: no listener has its name and protocol, or its address in "
-				   "listen; write one, or FileDescriptorName= in its unit",
-				   text);
-		else if (owner == LISTENERS_NOBODY)
-			report_add(remarks,
-				   "%s: no listener is there for it any more; stop its "
-				   "unit, or its clients wait in vain",
-				   text);
-		else if (config->listeners[owner].listen_count > 0 &&
-			 config_find_endpoint(&config->listeners[owner], &socket->endpoint) == NULL)
+		if (owner == LISTENERS_NOBODY) {
+			check_nobodys(text, starting, mistakes, remarks);
+			if (starting)
+				error = -EINVAL;
+		} else if (config->listeners[owner].listen_count > 0 &&
+			   config_find_endpoint(&config->listeners[owner], &socket->endpoint) ==
+				   NULL) {
 			report_add(mistakes,
 				   "%s: %s: listen of \"%s\" has another address; write this one, "
 				   "or leave listen out",
 				   config->listeners[owner].where, text,
 				   config->listeners[owner].name);
+			error = -EINVAL;
+		}
 	}
+	return error;
+}
+
+/* Returns 0, or -errno after a line. */
+static int adopt(const struct passed_socket *socket, const struct listen_endpoint *endpoint,
+		 struct report *mistakes)
+{
+	const char *step;
+	char text[192];
+	int error = socket->type == SOCK_DGRAM ? listen_adopt_udp(socket->fd, endpoint, &step)
+					       : listen_adopt_tcp(socket->fd, &step);
+
+	if (error < 0) {
+		describe(socket, text, sizeof(text));
+		report_add_failure(mistakes, "%s: %s: %s", text, step, log_error_text(error));
+	}
+	return error;
 }
 
 struct listening *listeners_adopt(struct server *server, const struct config *config, size_t index,
@@ -76,28 +108,26 @@ struct listening *listeners_adopt(struct server *server, const struct config *co
 	struct listening *listening = listening_create(listener->relay.protocol, endpoint,
 						       (unsigned)server->passed.count);
 	unsigned count = 0;
+	bool failed = false;
 
-	if (listening == NULL)
+	if (listening == NULL) {
+		report_add_failure(mistakes, "listeners: out of memory");
 		return NULL;
+	}
 	listening->passed = true;
 	for (size_t i = 0; i < server->passed.count; i++) {
 		const struct passed_socket *socket = &server->passed.sockets[i];
-		const char *step;
-		char text[192];
-		int error;
 
 		if (listeners_owner(socket, config) != index ||
 		    !listen_endpoint_equal(&socket->endpoint, endpoint))
 			continue;
 		listening->sockets[count++] =
 			(struct listening_socket){++server->last_socket, socket->fd};
-		error = socket->type == SOCK_DGRAM ? listen_adopt_udp(socket->fd, endpoint, &step)
-						   : listen_adopt_tcp(socket->fd, &step);
-		if (error == 0)
-			continue;
-		describe(socket, text, sizeof(text));
-		report_add_failure(mistakes, "%s: %s: %s", text, step, log_error_text(error));
+		failed = adopt(socket, endpoint, mistakes) < 0 || failed;
 	}
 	listening->socket_count = count;
-	return listening;
+	if (!failed)
+		return listening;
+	refcount_drop(&listening->refcount);
+	return NULL;
 }

@@ -18,11 +18,14 @@ struct server;
 /* That of its name and protocol, or else of its protocol with its address in `listen`. */
 size_t listeners_owner(const struct passed_socket *socket, const struct config *config);
 
-/* One nobody's is a mistake at the start, and a remark later. */
-void listeners_check_passed(const struct passed_sockets *passed, const struct config *config,
-			    bool starting, struct report *mistakes, struct report *remarks);
+/*
+ * One nobody's is a mistake at the start, and a remark later. Returns 0, or -EINVAL after a line
+ * for each mistake.
+ */
+int listeners_check_passed(const struct passed_sockets *passed, const struct config *config,
+			   bool starting, struct report *mistakes, struct report *remarks);
 
-/* All that were passed for this address of a listener. NULL when out of memory. */
+/* All that were passed for this address of a listener. NULL after a line for what has failed. */
 struct listening *listeners_adopt(struct server *server, const struct config *config, size_t index,
 				  const struct listen_endpoint *endpoint, struct report *mistakes);
 

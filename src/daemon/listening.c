@@ -91,7 +91,7 @@ struct listener_figures listener_share_figures(const struct listener_share *shar
 	return (struct listener_figures){
 		.name = share->name,
 		.protocol = share->protocol,
-		.sessions = atomic_load(&budget->used),
+		.sessions = atomic_load(&budget->alive),
 		.begun = atomic_load(&budget->begun),
 		.limit = limit > 0 ? limit : atomic_load(&descriptors->limit),
 	};

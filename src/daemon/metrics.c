@@ -41,7 +41,7 @@ static void put_config(struct exposition *exposition, const struct server *serve
 		server->generation->number);
 	put_one(exposition, "mmproxy_config_last_reload_successful", EXPOSITION_GAUGE,
 		"Whether the last reload was put in place; 1 also when there was none.",
-		server->reloads.mistakes.count == 0);
+		!server->reloads.last_failed);
 	put_one(exposition, "mmproxy_config_last_reload_success_timestamp_seconds",
 		EXPOSITION_GAUGE,
 		"When the configuration in place was loaded, in seconds since 1970.",

@@ -375,13 +375,12 @@ int options_parse(int argc, char **argv, struct options *options, struct config 
 	options->config_file = given.config_file;
 	if (options->action == OPTIONS_HELP || options->action == OPTIONS_VERSION) {
 		/* The answer is not spoilt by what stood before the question. */
-		while (report->count > lines_before)
-			free(report->lines[--report->count]);
-	} else if (report->count == lines_before) {
+		report_cut(report, lines_before);
+	} else if (!report_grew(report, lines_before)) {
 		fill_config(argc, &given, config, report);
 	}
 	free(given.permit_sources);
-	if (report->count == lines_before)
+	if (!report_grew(report, lines_before))
 		return 0;
 	config_finish(config);
 	return -EINVAL;

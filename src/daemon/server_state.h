@@ -9,10 +9,12 @@
  *   drain.c    the way there
  *   counters.c what has been counted
  *   reload.c   a new generation in place of the old
+ *   changes.c  what it must leave as it is
  */
 #ifndef MMPROXY_DAEMON_SERVER_STATE_H
 #define MMPROXY_DAEMON_SERVER_STATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/report.h"
@@ -35,7 +37,8 @@ struct reload_history {
 	uint64_t loaded;        /* when the generation in force was, Unix time in seconds */
 	uint64_t last;          /* when somebody last asked; 0: nobody has */
 	uint64_t failed;        /* how many */
-	struct report mistakes; /* of the last; none: it went well */
+	bool last_failed;       /* by its own word: a line may have been lost */
+	struct report mistakes; /* of the last */
 };
 
 struct server {

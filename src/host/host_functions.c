@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "host/instance.h"
+#include "host/plugin_config.h"
 #include "host/plugin_getters.h"
 #include "host/plugin_host.h"
 #include "host/plugin_session.h"
@@ -56,14 +57,18 @@ static int name_counter(struct mmproxy_instance *instance, const char *name)
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
 	struct plugin_counter *counter;
 	size_t length = strlen(name);
+	int error;
 
 	if (!instance->opening || length == 0 || length > COUNTER_NAME_MAX ||
 	    strspn(name, allowed) < length)
 		return -EINVAL;
-	counter = plugin_host_counter(instance->host, instance->entry->name, name);
-	if (counter == NULL)
-		return -ENOMEM;
-	if (is_own(instance, counter))
+	error = plugin_host_counter(instance->host, instance->entry, name, &counter,
+				    instance->entry->config->root->mistakes);
+	if (error == -ENOMEM)
+		return error;
+	/* Another entry's has been reported, so that the plugin is not open, whatever it makes of
+	 * this. */
+	if (error < 0 || is_own(instance, counter))
 		return -EINVAL;
 	for (int i = 0; i < instance->counter_count; i++) {
 		if (instance->counters[i] == counter)

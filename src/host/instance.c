@@ -50,10 +50,10 @@ static bool may_pass(int error)
 static int settings_read(const struct plugin_entry *entry, const char *hook, int result,
 			 size_t mistakes_before, struct report *mistakes)
 {
-	plugin_config_end(entry->config, result == 0 && mistakes->count == mistakes_before);
+	plugin_config_end(entry->config, result == 0 && !report_grew(mistakes, mistakes_before));
 	if (may_pass(result))
 		report_excuse(mistakes, mistakes_before);
-	if (mistakes->count > mistakes_before)
+	if (report_grew(mistakes, mistakes_before))
 		return -EINVAL;
 	if (result == 0)
 		return 0;
@@ -81,13 +81,17 @@ int instance_check(const struct mmproxy_host *functions, const struct plugin_ent
 	return error;
 }
 
-static int name_own_counters(struct mmproxy_instance *instance)
+/* 0, or -errno after a line. */
+static int name_own_counters(struct mmproxy_instance *instance, struct report *mistakes)
 {
 	for (unsigned i = 0; i < INSTANCE_COUNTER_COUNT; i++) {
-		instance->own[i] =
-			plugin_host_counter(instance->host, instance->entry->name, own_names[i]);
-		if (instance->own[i] == NULL)
-			return -ENOMEM;
+		int error = plugin_host_counter(instance->host, instance->entry, own_names[i],
+						&instance->own[i], mistakes);
+
+		if (error == -ENOMEM)
+			report_add_failure(mistakes, "%s: out of memory", instance->entry->where);
+		if (error < 0)
+			return error;
 	}
 	return 0;
 }
@@ -112,7 +116,7 @@ static int call_open(struct mmproxy_instance *instance, struct report *mistakes,
 	instance->opening = false;
 	pthread_sigmask(SIG_SETMASK, &before_open, NULL);
 	/* It says that it is open, and that its settings are wrong: then it is not to be. */
-	if (error == 0 && mistakes->count > before && instance->module.hooks.close != NULL)
+	if (error == 0 && report_grew(mistakes, before) && instance->module.hooks.close != NULL)
 		instance->module.hooks.close(instance->state);
 	return settings_read(entry, "open", error, before, mistakes);
 }
@@ -132,9 +136,8 @@ struct mmproxy_instance *instance_open(struct plugin_host *host, const struct pl
 		free(instance);
 		return NULL;
 	}
-	if (name_own_counters(instance) < 0) {
-		report_add_failure(mistakes, "%s: out of memory", entry->where);
-	} else if (call_open(instance, mistakes, warnings) == 0) {
+	if (name_own_counters(instance, mistakes) == 0 &&
+	    call_open(instance, mistakes, warnings) == 0) {
 		log_info("plugin", "opened", LOG_TEXT("plugin", entry->name),
 			 LOG_TEXT("path", instance->module.path),
 			 LOG_TEXT("is", instance->module.hooks.name),

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/report.h"
+#include "host/plugin_entry.h"
+
 int plugin_host_init(struct plugin_host *host, unsigned worker_count)
 {
 	*host = (struct plugin_host){
@@ -34,26 +37,43 @@ void plugin_host_finish(struct plugin_host *host)
 	*host = (struct plugin_host){0};
 }
 
-struct plugin_counter *plugin_host_counter(struct plugin_host *host, const char *plugin,
-					   const char *name)
+static struct plugin_counter *add_counter(struct plugin_counter **end, const char *whole,
+					  const char *entry, const char *name)
+{
+	struct plugin_counter *counter = calloc(1, sizeof(*counter));
+
+	if (counter == NULL)
+		return NULL;
+	snprintf(counter->name, sizeof(counter->name), "%s", whole);
+	snprintf(counter->entry, sizeof(counter->entry), "%s", entry);
+	snprintf(counter->counter, sizeof(counter->counter), "%s", name);
+	*end = counter;
+	return counter;
+}
+
+int plugin_host_counter(struct plugin_host *host, const struct plugin_entry *entry,
+			const char *name, struct plugin_counter **counter, struct report *mistakes)
 {
 	struct plugin_counter **end = &host->counters;
 	char whole[PLUGIN_COUNTER_NAME_SIZE];
 
-	snprintf(whole, sizeof(whole), "plugin_%s_%s", plugin, name);
+	snprintf(whole, sizeof(whole), "plugin_%s_%s", entry->name, name);
 	for (char *c = whole; *c != '\0'; c++) {
 		if (*c == '-') /* an entry may be called "acl-dns"; no counter has a dash */
 			*c = '_';
 	}
 	while (*end != NULL && strcmp((*end)->name, whole) != 0)
 		end = &(*end)->next;
-	if (*end == NULL) {
-		*end = calloc(1, sizeof(**end));
-		if (*end != NULL) {
-			memcpy((*end)->name, whole, sizeof(whole));
-			snprintf((*end)->entry, sizeof((*end)->entry), "%s", plugin);
-			snprintf((*end)->counter, sizeof((*end)->counter), "%s", name);
-		}
-	}
-	return *end;
+	*counter = *end != NULL ? *end : add_counter(end, whole, entry->name, name);
+	if (*counter == NULL)
+		return -ENOMEM;
+	/* The same text, divided elsewhere. */
+	if (strlen((*counter)->entry) == strlen(entry->name))
+		return 0;
+	report_add(
+		mistakes,
+		"%s: plugin \"%s\": its counter \"%s\" would be %s, as \"%s\" of plugin \"%s\" is; "
+		"write another name (counters last until a restart)",
+		entry->where, entry->name, name, whole, (*counter)->counter, (*counter)->entry);
+	return -EEXIST;
 }

@@ -13,6 +13,9 @@
 
 #include "host/ticket_pool.h"
 
+struct plugin_entry;
+struct report;
+
 /* "plugin_", an entry's name, "_", a counter's name, NUL. */
 #define PLUGIN_COUNTER_PART_SIZE (32 + 1)
 #define PLUGIN_COUNTER_NAME_SIZE (7 + 32 + 1 + 32 + 1)
@@ -36,9 +39,12 @@ struct plugin_host {
 int plugin_host_init(struct plugin_host *host, unsigned worker_count);
 void plugin_host_finish(struct plugin_host *host); /* one that is all zero, too */
 
-/* The counter of this name, new or not; NULL when out of memory. Main thread only. */
-struct plugin_counter *plugin_host_counter(struct plugin_host *host, const char *plugin,
-					   const char *name);
+/*
+ * The counter of this name, new or not. Main thread only. Returns 0 or -ENOMEM; or -EEXIST, after a
+ * line, where the whole name is taken: "b_c" of entry "a" is called as "c" of "a_b" would be.
+ */
+int plugin_host_counter(struct plugin_host *host, const struct plugin_entry *entry,
+			const char *name, struct plugin_counter **counter, struct report *mistakes);
 
 static inline void plugin_counter_add(struct plugin_counter *counter, uint64_t amount)
 {

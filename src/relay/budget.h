@@ -12,9 +12,10 @@
 #include <stdint.h>
 
 struct budget {
-	atomic_uint used;
+	atomic_uint used;       /* a place is taken before it is known whether somebody waits */
 	atomic_uint limit;      /* 0: none */
-	_Atomic uint64_t begun; /* sessions or flows that ever were */
+	atomic_uint alive;      /* sessions or flows that there are */
+	_Atomic uint64_t begun; /* that ever were */
 };
 
 static inline bool budget_take(struct budget *budget)

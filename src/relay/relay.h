@@ -80,13 +80,15 @@ void relay_set_own_addresses(struct relay *relay, struct own_addresses *own);
 bool relay_admit_line(struct relay *relay, const struct address *peer, unsigned subject,
 		      uint64_t *suppressed);
 
-/* One session or flow more, or one less. The worker counts, anyone may read. */
-static inline void relay_count_session(struct relay *relay, int change)
+/* One session or flow of a listener's more, or one less. Anyone may read both counts. */
+static inline void relay_count_session(struct relay *relay, struct budget *listener, int change)
 {
 	unsigned count = atomic_load_explicit(&relay->session_count, memory_order_relaxed);
 
+	/* The one is this worker's alone. */
 	atomic_store_explicit(&relay->session_count, count + (unsigned)change,
 			      memory_order_relaxed);
+	atomic_fetch_add_explicit(&listener->alive, (unsigned)change, memory_order_relaxed);
 }
 
 /* Counts what it took to keep the client's port. */

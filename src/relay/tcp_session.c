@@ -49,7 +49,7 @@ static struct tcp_session *session_create(struct relay *relay, const struct tcp_
 	refcount_take(start->settings->owner);
 	session_plugins_hold(relay, start->settings);
 	list_append(&relay->sessions, &session->link);
-	relay_count_session(relay, 1);
+	relay_count_session(relay, start->listener_budget, 1);
 	return session;
 }
 
@@ -249,7 +249,7 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 	close_end(session, &session->upstream, reset);
 	timer_drop(&session->timer);
 	list_remove(&session->link);
-	relay_count_session(relay, -1);
+	relay_count_session(relay, session->listener_budget, -1);
 	session->state = TCP_CLOSED;
 
 	session_plugins_release(relay, session->settings);

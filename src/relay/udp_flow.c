@@ -55,7 +55,7 @@ static struct udp_flow *flow_create(struct udp_listener *listener,
 	flow->header = opening->header;
 	flow->header_local = opening->header_local;
 	refcount_take(settings->owner);
-	relay_count_session(relay, 1);
+	relay_count_session(relay, &listener->quota->flows, 1);
 	return flow;
 }
 
@@ -163,7 +163,7 @@ static void flow_end(struct udp_flow *flow, enum close_reason reason, const char
 		flow_quota_give_back(listener->quota, listener->member,
 				     reason == CLOSE_FLOW_EVICTED);
 	}
-	relay_count_session(relay, -1);
+	relay_count_session(relay, &listener->quota->flows, -1);
 	refcount_drop(flow->settings->owner);
 	/* This round's events may still name the flow. */
 	loop_defer(&relay->loop, &flow->release);

@@ -4,6 +4,7 @@
 import collections
 import contextlib
 import dataclasses
+import datetime
 import os
 import pathlib
 import re
@@ -62,6 +63,10 @@ class LogLine:
         fields = {name: _unquoted(value) for name, value in _FIELD.findall(match["rest"])}
         event = re.split(r"\s[a-z_0-9]+=", match["rest"], maxsplit=1)[0]
         return cls(text, match["level"] or "", event, fields)
+
+    def time(self):
+        """When it was written, in seconds since 1970."""
+        return datetime.datetime.fromisoformat(self.text.split("Z ")[0] + "+00:00").timestamp()
 
     def __getitem__(self, name):
         assert name in self.fields, f"no field {name} in: {self.text}"

@@ -3,8 +3,9 @@
 
 Each mmproxy logs its counters when it ends (and on SIGUSR1). What a test's own have raised is kept
 here under the test's name, and a run of all tests fails when a counter was raised by none: the
-counters of base/counter.def, one for each reason of base/close_reason.def, and those that the host
-keeps for each plugin, which may be any plugin's.
+counters of base/counter.def, one for each reason of base/close_reason.def, those that the host
+keeps for each plugin, which may be any plugin's, and those of the plugins that ship, whatever their
+entries are called.
 """
 
 import collections
@@ -25,8 +26,11 @@ def expected():
     names += [f"sessions_closed_{reason.replace('-', '_')}" for reason in reasons]
     text = (_SOURCES / "host/instance.c").read_text()
     kept = re.findall(r'\[INSTANCE_[A-Z_]+\] = "([a-z_]+)"', text)
-    assert names and reasons and kept
-    return names + [f"plugin_*_{name}" for name in kept]
+    own = set()
+    for file in (_SOURCES.parent / "plugin").glob("*/*.c"):
+        own |= set(re.findall(r'host->counter\(instance, "([a-z0-9_]+)"\)', file.read_text()))
+    assert names and reasons and kept and own
+    return names + [f"plugin_*_{name}" for name in kept + sorted(own)]
 
 
 def _second_texts(file, macro):

@@ -20,9 +20,10 @@ def send(host, data):
 
 
 def open_session(host, upstream, client=CLIENT4):
-    """A session whose upstream has accepted: (client's end, upstream's end)."""
+    """A session whose upstream has accepted the client: (client's end, upstream's end)."""
     connection = send(host, v2(client))
-    accepted, _ = upstream.accept()
+    accepted, peer = upstream.accept()
+    assert peer == client
     for end in connection, accepted:
         end.settimeout(30)
     return connection, accepted

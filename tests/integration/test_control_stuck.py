@@ -41,6 +41,11 @@ class Worker:
         )
 
 
+def owner(session):
+    """The number of the worker, of four, that has it."""
+    return (session["id"] - 1) % 4
+
+
 @pytest.fixture
 def mmproxy(host, start_daemon, upstream):
     """Four workers, one of which gets stuck with a certain client."""
@@ -51,17 +56,24 @@ def mmproxy(host, start_daemon, upstream):
 def test_an_answer_comes_without_a_stuck_worker_and_names_it(mmproxy, host, upstream):
     for client in clients(20):
         open_session(host, upstream, client)
-    wait_for_sessions(mmproxy, 20)
+    before = wait_for_sessions(mmproxy, 20)
     worker = Worker(mmproxy, host)
     number = worker.number()
     status = request(mmproxy, "status")
     assert [one["alive"] for one in status["workers"]] == [i != number for i in range(4)]
-    assert "sessions" not in status["workers"][number]
+    others = [session["id"] for session in before if owner(session) != number]
+    assert [one.get("sessions") for one in status["workers"]] == [
+        None if i == number else sum(owner(session) == i for session in before) for i in range(4)
+    ]
     found = request(mmproxy, "sessions")
     assert found["unanswered"] == [number]
-    assert found["matched"] == len(found["sessions"]) < 20
-    assert all((session["id"] - 1) % 4 != number for session in found["sessions"])
-    assert request(mmproxy, "clients")["unanswered"] == [number]
+    assert found["matched"] == len(others)
+    assert [session["id"] for session in found["sessions"]] == others
+    found = request(mmproxy, "clients")
+    assert found["unanswered"] == [number]
+    # All of them are of one address.
+    seen = [(client["client"], client["sessions"]) for client in found["clients"]]
+    assert seen == ([(clients(1)[0][0], len(others))] if others else [])
     worker.let_go()
     assert upstream.accept()[1] == STUCK
     assert request(mmproxy, "sessions")["matched"] == 21
@@ -71,11 +83,11 @@ def test_an_answer_comes_without_a_stuck_worker_and_names_it(mmproxy, host, upst
 def test_a_stuck_worker_is_waited_for_once(mmproxy, host, upstream):
     """Two seconds, by whoever is the first; the next ones are answered at once until it is back."""
     worker = Worker(mmproxy, host)
-    worker.number()
+    number = worker.number()
     began = time.monotonic()
     for _ in range(20):
-        assert "unanswered" in request(mmproxy, "sessions")
-        assert "unanswered" in request(mmproxy, "status")
+        assert request(mmproxy, "sessions")["unanswered"] == [number]
+        assert request(mmproxy, "status")["unanswered"] == [number]
     assert time.monotonic() - began < 2
     worker.let_go()
     upstream.accept()
@@ -97,8 +109,8 @@ def test_a_session_of_a_stuck_worker_is_not_said_to_be_killed(mmproxy, host, ups
     sessions = wait_for_sessions(mmproxy, 20)
     worker = Worker(mmproxy, host)
     number = worker.number()
-    own = [session["id"] for session in sessions if (session["id"] - 1) % 4 == number]
-    others = [session["id"] for session in sessions if (session["id"] - 1) % 4 != number]
+    own = [session["id"] for session in sessions if owner(session) == number]
+    others = [session["id"] for session in sessions if owner(session) != number]
     assert others
     assert request(mmproxy, f"kill {others[0]}") == {"id": others[0]}
     wanted = own[0] if own else number + 1 + 400
@@ -110,6 +122,27 @@ def test_a_session_of_a_stuck_worker_is_not_said_to_be_killed(mmproxy, host, ups
     # Nobody waited for it any more: it was left alone.
     assert request(mmproxy, "sessions")["matched"] == 20
     mmproxy.assert_closed("killed")
+
+
+def test_a_kill_waits_for_the_walk_before_it_and_for_the_rest_behind_that(mmproxy, host, upstream):
+    """It walks over a worker's sessions like those who only look, so it has their bounds."""
+    for client in clients(20):
+        open_session(host, upstream, client)
+    sessions = wait_for_sessions(mmproxy, 20)
+    worker = Worker(mmproxy, host)
+    number = int(mmproxy.wait_for_log("daemon: a worker is stuck")["worker"])
+    victim = next(session["id"] for session in sessions if owner(session) != number)
+    with Client(mmproxy) as looking, Client(mmproxy) as killing:
+        looking.send("sessions\n")
+        request(mmproxy, "help")  # so the walk has begun, which lasts two seconds
+        killing.send(f"kill {victim}\n")
+        assert granted("sessions", looking.answer())["unanswered"] == [number]
+        assert granted("kill", killing.answer()) == {"id": victim}
+    asked = mmproxy.wait_for_log("control: asked for .*kill")
+    closed = mmproxy.wait_for_log("session: closed .*reason=killed")
+    assert closed.time() - asked.time() > 0.9, "the rest behind such a walk is a second"
+    worker.let_go()
+    upstream.accept()
 
 
 def test_a_reload_is_in_force_without_the_stuck_worker_which_takes_it_later(
@@ -136,13 +169,13 @@ def test_a_reload_is_in_force_without_the_stuck_worker_which_takes_it_later(
 
 def test_clients_that_come_and_go_leave_few_calls_with_a_stuck_worker(mmproxy, host, upstream):
     worker = Worker(mmproxy, host)
+    mmproxy.wait_for_counter("sessions_accepted")
     open_before, memory = mmproxy.descriptors(), mmproxy.memory()
     for _ in range(1000):
         # One too many at a time is sent away, maybe before it has asked.
         with Client(mmproxy) as client, contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.send("status\n")
-    # The session that is stuck may have been accepted since.
-    wait_until(lambda: mmproxy.descriptors() <= open_before + 1, 10, "all clients are gone", 0.02)
+    wait_until(lambda: mmproxy.descriptors() == open_before, 10, "all clients are gone", 0.02)
     mmproxy.assert_memory_grew_less(memory, 1 << 20)
     worker.let_go()
     upstream.accept()

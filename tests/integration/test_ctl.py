@@ -187,7 +187,7 @@ def test_drain_shows_progress_until_the_daemon_has_ended(host, mmproxy, upstream
     )
     try:
         first = draining.stdout.readline()
-        assert re.fullmatch(r"draining: \d sessions?, \d+ s left\n", first)
+        assert re.fullmatch(r"draining: 1 session, \d+ s left\n", first)
         assert re.search(r"^state +draining$", ctl.run(socket_path, "status").stdout, re.M)
         connection.close()
         accepted.close()
@@ -204,7 +204,7 @@ def test_drain_need_not_be_waited_for(host, mmproxy, upstream, socket_path):
     connection, accepted = open_session(host, upstream)
     done = ctl.run(socket_path, "drain", "--no-wait")
     assert done.returncode == 0
-    assert re.fullmatch(r"draining: \d sessions?, \d+ s left\n", done.stdout)
+    assert re.fullmatch(r"draining: 1 session, \d+ s left\n", done.stdout)
     assert mmproxy.process.poll() is None
     connection.close()
     accepted.close()
@@ -459,7 +459,7 @@ def test_an_interrupted_drain_leaves_the_daemon_draining(host, mmproxy, upstream
     # A shell's background job, as this run may be, hands down an ignored SIGINT.
     command = ["env", "--default-signal=INT", *ctl.command(socket_path, "drain")]
     draining = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert draining.stdout.readline().startswith("draining: ")
+    assert draining.stdout.readline().startswith("draining: 1 session, ")
     draining.send_signal(signal.SIGINT)
     assert draining.wait(10) == -signal.SIGINT
     assert json.loads(ctl.run(socket_path, "--json", "status").stdout)["state"] == "draining"

@@ -11,7 +11,8 @@ import pytest
 
 import network
 from headers import CLIENT4, CLIENT6, v1, v2
-from sessions import MMPROXY, send
+from sessions import MMPROXY, assert_alive, open_session, send, unused_client
+from settings import configuration, listener
 from traffic import (
     EOF,
     RESET,
@@ -241,6 +242,28 @@ def test_the_mark_is_on_the_dialled_connection(host, start_daemon, upstream):
     assert upstream.accept()[1] == CLIENT4
     listed = host.run(["nft", "list", "table", "inet", "t"]).stdout
     assert int(re.search(r"counter packets (\d+)", listed).group(1)) > 0
+
+
+def test_a_reload_changes_the_mark_of_new_connections(host, start_daemon, upstream):
+    mmproxy = start_daemon(host, mark=0x7B)
+    host.nft("add table inet t\nadd chain inet t out { type filter hook output priority 0; }\n"
+             "add rule inet t out meta mark 0x7b tcp dport 443 counter\n"
+             "add rule inet t out meta mark 0x7c tcp dport 443 counter\n")
+
+    def packets(mark):
+        listed = host.run(["nft", "list", "table", "inet", "t"]).stdout
+        return int(re.search(rf"mark 0x0*{mark:x} .*counter packets (\d+)", listed).group(1))
+
+    old = open_session(host, upstream)
+    assert packets(0x7B) > 0 and packets(0x7C) == 0
+    mmproxy.write_config(configuration(listener(mark=0x7C)))
+    assert mmproxy.reload().event == "config: reloaded"
+    # The live one keeps its own.
+    assert_alive(*old)
+    before = packets(0x7B)
+    assert packets(0x7C) == 0
+    assert_alive(*open_session(host, upstream, unused_client()))
+    assert packets(0x7B) == before and packets(0x7C) > 0
 
 
 def test_a_mark_of_32_bits_is_taken(host, start_daemon, upstream):

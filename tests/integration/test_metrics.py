@@ -235,8 +235,9 @@ def test_an_upstream_that_answers_late_is_in_the_bucket_of_its_time(host, start_
     upstream = Listener(host, UPSTREAM4, backlog=0)
     host.connect(UPSTREAM4)
     send(host, v2(CLIENT4))
-    upstream_saw_nobody = scrape(host)
-    assert upstream_saw_nobody.value(f"{DIAL}_count") == 0
+    dialling = lambda: host.run(["ss", "-Htn", "state", "syn-sent"]).stdout
+    wait_until(dialling, 10, "mmproxy has asked")
+    assert scrape(host).value(f"{DIAL}_count") == 0
     upstream.accept()
     seen = wait_for(host, f"{DIAL}_count", 1)
     assert seen.bucket(DIAL, "0.5") == 0 and seen.bucket(DIAL, "5") == 1

@@ -54,7 +54,7 @@ def test_a_failed_start_is_not_ready(host, start_daemon, manager):
 def test_the_status_has_live_figures(host, start_daemon, upstream, manager):
     start_daemon(host, launch=manager.launch())
     manager.wait_for("READY")
-    sessions = [open_session(host, upstream, ("203.0.113.7", port)) for port in (1001, 1002, 1003)]
+    sessions = [open_session(host, upstream, ("203.0.113.7", port)) for port in (2001, 2002, 2003)]
     manager.wait_for_status("3 sessions, ")
     begun = sum(
         int(re.search(r"(\d+) new a second", notice["STATUS"])[1])
@@ -123,7 +123,7 @@ def test_a_failed_reload_is_ready_again_and_stays_in_the_status(host, start_daem
 @needs_libsystemd
 def test_a_drain_is_told_with_its_progress(host, start_daemon, upstream, manager):
     mmproxy = start_daemon(host, top={"drain_timeout": 20}, launch=manager.launch())
-    sessions = [open_session(host, upstream, ("203.0.113.7", port)) for port in (1001, 1002)]
+    sessions = [open_session(host, upstream, ("203.0.113.7", port)) for port in (2001, 2002)]
     mmproxy.terminate()
     stopping = manager.wait_for("STOPPING")
     assert stopping["STOPPING"] == "1"

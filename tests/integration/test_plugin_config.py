@@ -410,6 +410,17 @@ def test_a_dash_in_an_entrys_name_is_an_underscore_in_its_counters(host, start_d
     mmproxy.assert_counter("plugin_tally_for_web_seen")
 
 
+def test_two_entries_whose_counters_would_be_one_do_not_start(host, start_daemon):
+    entries = [{**counting(["b_c"]), "name": "a"}, {**counting(["c"]), "name": "a_b"}]
+    mmproxy = start_daemon(host, plugins=entries, ready=False)
+    assert mmproxy.wait_until_ended() == 2
+    (mistake,) = mmproxy.log_lines("config: mistake")
+    assert mistake["line"].replace('\\"', '"').endswith(
+        'plugins[1]: plugin "a_b": its counter "c" would be plugin_a_b_c, as "b_c" of plugin "a" '
+        "is; write another name (counters last until a restart)"
+    )
+
+
 def test_entries_of_one_name_in_two_listeners_count_together(host, start_daemon, upstream):
     other = Listener(host, ("127.0.0.1", 22))
     entry = counting(["seen"])

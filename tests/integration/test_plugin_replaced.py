@@ -8,7 +8,7 @@ import pytest
 
 import plugins
 from headers import CLIENT4, v2
-from sessions import assert_alive, open_session, send
+from sessions import assert_alive, open_session, send, unused_client
 from settings import configuration, listener
 from traffic import EOF, read_to_end
 
@@ -61,7 +61,7 @@ def test_a_file_that_is_still_being_copied_is_refused_and_changes_nothing(
     (mistake,) = mmproxy.log_lines("config: mistake")
     assert "copied.so is cut short" in mistake["line"]
     assert_alive(*session)
-    assert_alive(*open_session(host, upstream))
+    assert_alive(*open_session(host, upstream, unused_client()))
 
 
 def _mappings(mmproxy, name):

@@ -152,7 +152,9 @@ def test_without_a_setting_the_default_holds_and_a_reload_brings_another(
     assert read_to_end(send(host, v1(LOW))) == (b"", EOF)
     mmproxy.write_config(configured(installed).replace("1024", "900"))
     assert mmproxy.reload().event == "config: reloaded"
-    open_session(host, upstream, LOW)
+    send(host, v1(LOW))
+    # Its port, below 1024, is not to be had.
+    assert upstream.accept()[1][0] == LOW[0]
     mmproxy.assert_counter("plugin_example_refusals")
 
 

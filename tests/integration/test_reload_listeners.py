@@ -141,10 +141,11 @@ def test_who_waits_to_be_accepted_by_a_removed_listener_is_served(host, start_da
         mmproxy.write_config(configuration(second, drain_timeout=0))
         waiting = [host.connect(MMPROXY) for _ in range(50)]
         assert mmproxy.reload().event == "config: reloaded"
-        for number, connection in enumerate(waiting):
-            connection.sendall(v2((CLIENT4[0], 20000 + 100 * round_number + number)) + b"x")
-        for accepted, _ in upstream.accept_many(50):
-            assert read_exactly(accepted, 1) == b"x"
+        due = {(CLIENT4[0], 20000 + 100 * round_number + number): number for number in range(50)}
+        for client, number in due.items():
+            waiting[number].sendall(v2(client) + bytes([number]))
+        seen = {peer: read_exactly(accepted, 1)[0] for accepted, peer in upstream.accept_many(50)}
+        assert seen == due
         assert_reloaded(mmproxy, listener(), second)
 
 

@@ -14,7 +14,7 @@ import pytest
 import daemon
 from headers import CLIENT4, v1, v2
 from peers import listening_ports
-from sessions import MMPROXY, assert_alive, open_session, send
+from sessions import MMPROXY, assert_alive, clients, open_session, send
 from settings import configuration, listener
 from traffic import EOF, read_exactly, read_to_end, wait_until_ended
 from waiting import wait_until
@@ -96,6 +96,23 @@ def test_sigterm_waits_for_drain_timeout_and_no_longer(host, start_daemon, upstr
     assert 0.9 <= time.monotonic() - began <= 2.5
     assert mmproxy.wait_for_log("session: closed")["reason"] == "shutdown"
     wait_until_ended(connection)
+
+
+def test_a_drain_tells_its_progress_in_the_log(host, start_daemon, upstream):
+    mmproxy = start_daemon(host, top={"drain_timeout": 30})
+    first, second = [open_session(host, upstream, client) for client in clients(2)]
+    mmproxy.terminate()
+    stopping = mmproxy.wait_for_log("daemon: stopping: no new sessions")
+    assert (stopping["sessions"], float(stopping["drain_timeout"])) == ("2", 30)
+    for end in first:
+        end.close()
+    line = mmproxy.wait_for_log("daemon: draining")
+    assert line["sessions"] == "1"
+    assert 0 < float(line["left"]) < 29.5
+    assert_alive(*second)
+    for end in second:
+        end.close()
+    assert mmproxy.wait_until_ended() == 0
 
 
 def test_a_connection_waiting_in_the_accept_queue_is_not_reset_by_sigterm(host, mmproxy, upstream):

@@ -213,6 +213,17 @@ def test_udp_works_under_the_unit(systemd, host):
     assert balancer.recv(100) == b"answer"
 
 
+def test_the_log_is_in_the_journal_with_its_fields(systemd, host, upstream):
+    start(systemd)
+    assert_serves(host, upstream, 41000)
+    systemd.wait_for_log(SERVICE, "session: closed")
+    (entry,) = systemd.journal(_SYSTEMD_UNIT=SERVICE, MMPROXY_EVENT="closed")
+    assert entry["MMPROXY_SUBSYSTEM"] == "session"
+    assert entry["MMPROXY_CLIENT"] == f"{CLIENT4[0]}:41000"
+    assert entry["MMPROXY_REASON"] == "finished"
+    assert (entry["PRIORITY"], entry["SYSLOG_IDENTIFIER"]) == ("6", "mmproxy")
+
+
 def test_the_access_log_is_written_below_var_log(systemd, host, upstream):
     where = "/var/log/mmproxy/access.log"
     start(systemd, plugins=[{"name": "accesslog", "config": {"file": where}}])

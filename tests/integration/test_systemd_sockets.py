@@ -183,7 +183,7 @@ def test_a_low_port_without_the_socket_unit_is_refused_and_the_way_is_named(syst
     configure(systemd, listener(listen="127.0.0.1:443"))
     assert systemd.systemctl("start", SERVICE, check=False).returncode != 0
     line = systemd.wait_for_log(SERVICE, "cannot listen")
-    assert "mmproxy.socket" in line
+    assert "`systemctl edit mmproxy.socket`" in line and "FileDescriptorName=" in line
 
 
 def test_a_listener_may_leave_its_address_to_the_socket_unit(systemd, host, upstream):
@@ -234,6 +234,18 @@ def test_each_socket_unit_has_a_name_of_its_own(systemd, host, upstream):
     connection = host.connect(("127.0.0.1", 143))
     connection.sendall(v1(CLIENT4))
     assert_alive(connection, elsewhere.accept()[0])
+
+
+def test_an_instance_has_a_socket_unit_of_its_own(systemd, host, upstream):
+    configure(systemd, listener(listen=None), unit="mmproxy@one.service")
+    lines = ["ListenStream=127.0.0.1:8443", "FileDescriptorName=web"]
+    use_socket(systemd, *lines, unit="mmproxy@one.socket")
+    assert_alive(*open_session(host, upstream))
+    first = systemd.main_pid("mmproxy@one.service")
+    assert first and not systemd.main_pid(SERVICE)
+    systemd.systemctl("restart", "mmproxy@one.service")
+    assert_alive(*open_session(host, upstream, (CLIENT4[0], 41001)))
+    assert systemd.main_pid("mmproxy@one.service") != first
 
 
 def test_addresses_are_changed_by_a_restart_of_both(systemd, host, upstream):

@@ -20,7 +20,7 @@ tests_unit_test_denial_cache_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_denial_cache_CFLAGS = $(unit_cflags)
 tests_unit_test_denial_cache_LDADD = $(pure_ldadd)
 
-tests_unit_test_instance_SOURCES = tests/unit/test_instance.c
+tests_unit_test_instance_SOURCES = tests/unit/full_report.h tests/unit/test_instance.c
 tests_unit_test_instance_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_instance_CFLAGS = $(unit_cflags)
 tests_unit_test_instance_LDADD = $(system_ldadd)

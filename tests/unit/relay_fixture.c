@@ -163,6 +163,8 @@ void fixture_stop(struct relay_fixture *fixture)
 	expect_true(fixture->relay.session_count == 0, "sessions are counted that are gone");
 	expect_true(atomic_load(&fixture->descriptors.used) == 0, "a descriptor is not given back");
 	expect_true(atomic_load(&fixture->sessions.used) == 0, "a session is not given back");
+	expect_true(atomic_load(&fixture->sessions.alive) == 0,
+		    "its sessions are counted that are gone");
 	relay_finish(&fixture->relay);
 	expect_true(fixture->relay.pipes.alive == 0, "a pipe is lost");
 	expect_true(fake->open == 0, "a descriptor is left open");

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/report.h"
+#include "full_report.h"
 #include "host/host_functions.h"
 #include "host/instance.h"
 #include "host/plugin_config.h"
@@ -233,6 +234,20 @@ static void one_that_opens_in_spite_of_a_mistake_is_closed_again(void **state)
 	assert_int_equal(closes, 1);
 }
 
+static void a_mistake_whose_line_is_lost_is_one(void **state)
+{
+	(void)state;
+	full_report_init(&mistakes);
+	complaint = "nothing fits; write something else";
+	assert_false(open_it());
+	assert_int_equal(closes, 1);
+	assert_int_equal(instance_check(&for_check, &entry, &mistakes, &warnings), -EINVAL);
+	complaint = NULL;
+	report_finish(&mistakes);
+	full_report_init(&mistakes);
+	assert_int_equal(instance_check(&for_check, &entry, &mistakes, &warnings), 0);
+}
+
 static void a_check_reads_the_settings_and_opens_nothing(void **state)
 {
 	(void)state;
@@ -309,6 +324,59 @@ static void a_counter_stands_under_the_entrys_name_and_outlives_it(void **state)
 	close_it();
 	assert_int_equal(value_of("plugin_some_name_first"), 4);
 	assert_int_equal(value_of("plugin_some_name_second_2"), 10);
+}
+
+/* An entry "some" counts "name_first", or one of this name opens beside it. */
+static const char *counted;
+
+static void name_it(struct mmproxy_instance *opening)
+{
+	/* It goes on without, as plugins do. */
+	handed->count(opening, handed->counter(opening, counted), 1);
+}
+
+static void a_counter_of_another_entry_that_is_called_the_same_is_a_mistake(void **state)
+{
+	struct mmproxy_instance *other;
+
+	(void)state;
+	while_open = name_it;
+	counted = "name_first";
+	entry.name = (char *)(uintptr_t) "some";
+	assert_true(open_it());
+	other = instance;
+	counted = "first";
+	entry.name = (char *)(uintptr_t) "some-name";
+	assert_false(open_it());
+	expect_line(&mistakes,
+		    WHERE ": plugin \"some-name\": its counter \"first\" would be "
+			  "plugin_some_name_first, as \"name_first\" of plugin \"some\" is; write "
+			  "another name (counters last until a restart)");
+	assert_int_equal(value_of("plugin_some_name_first"), 1);
+	assert_int_equal(opens, closes + 1);
+	/* One of mmproxy's own is no better. */
+	counted = "name_x_errors";
+	entry.name = (char *)(uintptr_t) "some";
+	assert_true(open_it());
+	close_it();
+	counted = "second";
+	entry.name = (char *)(uintptr_t) "some_name_x";
+	assert_false(open_it());
+	expect_line(&mistakes,
+		    WHERE ": plugin \"some_name_x\": its counter \"errors\" would be "
+			  "plugin_some_name_x_errors, as \"name_x_errors\" of plugin \"some\" is; "
+			  "write another name (counters last until a restart)");
+	/* The same one goes on under either spelling, as after a reload that changed it. */
+	counted = "second";
+	entry.name = (char *)(uintptr_t) "some-name";
+	assert_true(open_it());
+	close_it();
+	entry.name = (char *)(uintptr_t) "some_name";
+	assert_true(open_it());
+	close_it();
+	assert_int_equal(value_of("plugin_some_name_second"), 2);
+	instance = other;
+	close_it();
 }
 
 static void what_is_no_counter_counts_nothing(void **state)
@@ -445,9 +513,11 @@ int main(void)
 		TEST(one_that_fails_to_open_is_not_closed),
 		TEST(one_that_has_said_what_is_wrong_need_not_be_told_of_again),
 		TEST(one_that_opens_in_spite_of_a_mistake_is_closed_again),
+		TEST(a_mistake_whose_line_is_lost_is_one),
 		TEST(a_check_reads_the_settings_and_opens_nothing),
 		TEST(a_plugin_needs_no_hook),
 		TEST(a_counter_stands_under_the_entrys_name_and_outlives_it),
+		TEST(a_counter_of_another_entry_that_is_called_the_same_is_a_mistake),
 		TEST(what_is_no_counter_counts_nothing),
 		TEST(a_name_that_is_none_or_taken_is_refused),
 		TEST(there_is_room_for_64),

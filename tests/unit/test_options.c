@@ -16,6 +16,7 @@
 
 #include "config_fixture.h"
 #include "daemon/options.h"
+#include "full_report.h"
 #include "scratch.h"
 
 static struct options options;
@@ -374,6 +375,22 @@ static void an_option_given_twice_is_a_mistake(void **state)
 		"--config", "b");
 }
 
+static void a_mistake_whose_line_is_lost_is_one(void **state)
+{
+	char *argv[] = {(char *)"mmproxy", (char *)"-m", (char *)"x", NULL};
+
+	(void)state;
+	forget_config();
+	full_report_init(&report);
+	assert_int_equal(options_parse(3, argv, &options, &config, &report), -EINVAL);
+	assert_null(config.listeners);
+	forget_config();
+	full_report_init(&report);
+	argv[2] = (char *)"7";
+	assert_int_equal(options_parse(3, argv, &options, &config, &report), 0);
+	assert_int_equal(config.listeners[0].relay.mark, 7);
+}
+
 static void a_command_line_can_be_read_again(void **state)
 {
 	char *argv[] = {(char *)"mmproxy", (char *)"-m",  (char *)"7",
@@ -412,6 +429,7 @@ int main(void)
 		TEST(no_argument_at_all_is_told_what_is_needed),
 		TEST(what_is_no_option_is_named),
 		TEST(an_option_given_twice_is_a_mistake),
+		TEST(a_mistake_whose_line_is_lost_is_one),
 		TEST(a_command_line_can_be_read_again),
 	};
 

@@ -93,6 +93,36 @@ static void all_who_wait_are_accepted(void **state)
 	assert_int_equal(paused(), 0);
 }
 
+/* What the budget says while it is not known yet whether somebody waits. */
+static unsigned most_used, most_alive;
+
+static int look_and_accept(int fd, struct sockaddr_storage *peer)
+{
+	unsigned used = atomic_load(&fixture.sessions.used);
+	unsigned alive = atomic_load(&fixture.sessions.alive);
+
+	most_used = used > most_used ? used : most_used;
+	most_alive = alive > most_alive ? alive : most_alive;
+	return fake_table.accept(fd, peer);
+}
+
+static void a_place_that_is_taken_for_nobody_is_no_session(void **state)
+{
+	struct sys looking = fake_table;
+
+	(void)state;
+	looking.accept = look_and_accept;
+	fixture.relay.sys = &looking;
+	most_used = most_alive = 0;
+	connect_clients(3);
+	assert_int_equal(most_used, 4);
+	assert_int_equal(most_alive, 3);
+	assert_int_equal(atomic_load(&fixture.sessions.alive), 3);
+	leave(1);
+	assert_int_equal(atomic_load(&fixture.sessions.alive), 2);
+	fixture.relay.sys = &fake_table;
+}
+
 static void every_session_has_a_number_of_its_own(void **state)
 {
 	uint64_t last = 0;
@@ -398,6 +428,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 	const struct CMUnitTest tests[] = {
 		TEST(all_who_wait_are_accepted),
+		TEST(a_place_that_is_taken_for_nobody_is_no_session),
 		TEST(every_session_has_a_number_of_its_own),
 		TEST(a_crowd_does_not_keep_living_sessions_waiting),
 		TEST(a_listener_at_its_limit_lets_the_rest_wait),

@@ -257,6 +257,8 @@ static void expect_in_order(const struct udp_fixture *fixture)
 		    "there is not one descriptor for each flow");
 	expect_true(atomic_load(&fixture->quota.flows.used) == flows,
 		    "there is not one place for each flow");
+	expect_true(atomic_load(&fixture->quota.flows.alive) == flows,
+		    "there are not as many flows as are counted");
 	expect_true(flows <= flows_at_most(fixture), "there are too many flows");
 	expect_true(flows <= flow_limit(fixture) + payable(fixture),
 		    "there are more flows than the limit and nobody owes them");
@@ -343,6 +345,8 @@ void udp_fixture_stop(struct udp_fixture *fixture)
 	}
 	expect_true(fixture->relay.session_count == 0, "flows are counted that are gone");
 	expect_true(atomic_load(&fixture->quota.flows.used) == 0, "a place is not given back");
+	expect_true(atomic_load(&fixture->quota.flows.alive) == 0,
+		    "its flows are counted that are gone");
 	expect_published(fixture);
 	for (unsigned i = 0; i < fixture->quota.member_count; i++)
 		expect_true(fixture->notices[i] == NULL || !fixture->notices[i]->watched,
