@@ -22,7 +22,7 @@ enum command_option {
 	COMMAND_FORMAT = 1 << 9,
 	COMMAND_UDP = 1 << 10,
 	COMMAND_MAX_HEADER = 1 << 11,
-	COMMAND_LAST = COMMAND_MAX_HEADER,
+	COMMAND_LAST = COMMAND_MAX_HEADER, /* of those above */
 };
 
 /* Beside them: the argument is text, of any characters and in any number of words. */

@@ -47,7 +47,7 @@ static void judge(void *context, const struct decode_sample *sample)
 		memory_resize(judged->shown, judged->shown_count + 1, sizeof(*judged->shown));
 	judged->shown[judged->shown_count++] = (struct shown){
 		.packet = sample->packet,
-		.header = decode_header_describe(sample, &verdict),
+		.header = decode_header_describe(sample, &verdict, judged->max_header),
 	};
 }
 
@@ -68,7 +68,8 @@ static json_t *result_of(struct judged *judged, const char *format)
 {
 	json_t *result = json_object(), *headers = json_array();
 
-	qsort(judged->shown, judged->shown_count, sizeof(*judged->shown), compare_shown);
+	if (judged->shown_count > 0)
+		qsort(judged->shown, judged->shown_count, sizeof(*judged->shown), compare_shown);
 	for (size_t i = 0; i < judged->shown_count; i++) {
 		if (i < judged->limit)
 			json_array_append(headers, judged->shown[i].header);

@@ -88,7 +88,7 @@ static const char *command_name(int command)
 	}
 }
 
-static void describe_v2(json_t *object, const struct decode_sample *sample)
+static void describe_v2(json_t *object, const struct decode_sample *sample, size_t max_header)
 {
 	struct proxy_fields fields;
 
@@ -100,7 +100,7 @@ static void describe_v2(json_t *object, const struct decode_sample *sample)
 	set_address(object, "destination", &fields.destination);
 	if (fields.length > 0)
 		set_count(object, "header_length", fields.length);
-	if (fields.tlvs_length > 0)
+	if (fields.tlvs_length > 0 && fields.length <= max_header)
 		json_object_set_new(
 			object, "tlvs",
 			decode_tlv_list(sample->bytes,
@@ -158,7 +158,7 @@ static void describe_verdict(json_t *object, const struct decode_sample *sample,
 }
 
 json_t *decode_header_describe(const struct decode_sample *sample,
-			       const struct decode_verdict *verdict)
+			       const struct decode_verdict *verdict, size_t max_header)
 {
 	bool datagram = sample->transport == PROXY_TRANSPORT_DATAGRAM;
 	bool is_v1 = sample->length > 0 && sample->bytes[0] == 'P';
@@ -174,7 +174,7 @@ json_t *decode_header_describe(const struct decode_sample *sample,
 	else if (is_v1)
 		describe_v1(object, sample);
 	else
-		describe_v2(object, sample);
+		describe_v2(object, sample, max_header);
 	if (datagram && verdict->header.version != 0)
 		set_text(object, "framing", decode_is_spp(sample) ? "spp" : "every or first");
 	if (verdict->header.length > 0 && verdict->outcome != DECODE_INCOMPLETE)

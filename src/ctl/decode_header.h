@@ -8,8 +8,11 @@
 
 #include "ctl/decode_verdict.h"
 
-/* mmproxyctl(8) has the fields. */
+/*
+ * mmproxyctl(8) has the fields. Of a header longer than `max_header` the TLVs are left out: there
+ * may be 20,000.
+ */
 json_t *decode_header_describe(const struct decode_sample *sample,
-			       const struct decode_verdict *verdict);
+			       const struct decode_verdict *verdict, size_t max_header);
 
 #endif

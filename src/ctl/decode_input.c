@@ -3,6 +3,7 @@
 #include "ctl/decode_input.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,10 +35,6 @@ static bool is_capture(const uint8_t *bytes, size_t length)
 /* The words of the command line, with the blanks between them that the shell took away. */
 static int take_words(struct decode_input *input, const struct options *options)
 {
-	if (options->file != NULL) {
-		answer_complain("decode takes HEX or --file, not both");
-		return -1;
-	}
 	if (input->format == OPTIONS_FORMAT_PCAP) {
 		answer_complain(
 			"decode: a pcap is read from a file: --file FILE, or standard input");
@@ -104,11 +101,15 @@ static int take_file(struct decode_input *input, FILE *file)
 
 static int find(struct decode_input *input, const struct options *options)
 {
+	bool is_dash = options->word_count == 1 && strcmp(options->words[0], "-") == 0;
 	const char *path = options->file;
 	FILE *file = stdin;
 
-	if (options->word_count > 1 ||
-	    (options->word_count == 1 && strcmp(options->words[0], "-") != 0))
+	if (options->word_count > 0 && path != NULL) {
+		answer_complain("decode takes HEX or --file, not both");
+		return -1;
+	}
+	if (options->word_count > 0 && !is_dash)
 		return take_words(input, options);
 	input->name = "standard input";
 	if (path != NULL && strcmp(path, "-") != 0) {
@@ -144,12 +145,32 @@ static int read_text(struct decode_input *input, enum decode_text_kind kind)
 	return 0;
 }
 
+/* A line of the log where it is written as JSON: what is left of it is the field, escaped. */
+static bool take_json_line(struct decode_input *input)
+{
+	json_error_t error;
+	json_t *line = json_loadb((const char *)input->bytes, input->length, JSON_DISABLE_EOF_CHECK,
+				  &error);
+	const char *field = json_string_value(json_object_get(line, "first_bytes"));
+	size_t length = field != NULL ? strlen(field) : 0;
+
+	/* Its quotes and backslashes cost it more there. */
+	if (field != NULL && length <= input->length) {
+		memcpy(input->bytes, field, length);
+		input->length = length;
+	}
+	json_decref(line);
+	return field != NULL;
+}
+
 /* Escaped text is the other spelling of hex. */
 static int recognise(struct decode_input *input)
 {
 	enum decode_text_kind kind = DECODE_TEXT_NONE;
 
-	if (input->format != OPTIONS_FORMAT_RAW)
+	if (input->format != OPTIONS_FORMAT_RAW && input->bytes[0] == '{' && take_json_line(input))
+		kind = DECODE_TEXT_ESCAPED;
+	else if (input->format != OPTIONS_FORMAT_RAW)
 		kind = decode_text_recognise((const char *)input->bytes, input->length);
 	if (input->format == OPTIONS_FORMAT_HEX && kind == DECODE_TEXT_NONE)
 		kind = DECODE_TEXT_HEX;
@@ -173,6 +194,7 @@ int decode_input_open(struct decode_input *input, const struct options *options)
 		return 0;
 	if (input->length > 0 && recognise(input) < 0)
 		return -1;
+	/* A dump may have offsets and nothing else. */
 	if (input->length > 0)
 		return 0;
 	answer_complain("%.200s: there is not a byte to decode", input->name);

@@ -42,6 +42,14 @@ static int digit_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Of two digits; -1: they are not both. */
+static int byte_value(char high, char low)
+{
+	int upper = digit_value(high), lower = digit_value(low);
+
+	return upper >= 0 && lower >= 0 ? upper * 16 + lower : -1;
+}
+
 static size_t count_digits(const struct scan *scan, size_t ahead)
 {
 	size_t count = 0;
@@ -95,7 +103,7 @@ static enum dump take_offset(struct scan *scan, size_t read)
 	if (digits < OFFSET_DIGITS_MIN || digits > OFFSET_DIGITS_MAX)
 		return DUMP_NONE;
 	for (size_t i = 0; i < digits; i++)
-		value = value << 4 | (unsigned)digit_value(peek(scan, prefix + i));
+		value = value * 16 + (unsigned)digit_value(peek(scan, prefix + i));
 	if (peek(scan, prefix + digits) == ':' && is_blank(peek(scan, prefix + digits + 1))) {
 		scan->next += prefix + digits + 1;
 		while (is_blank(peek(scan, 0)))
@@ -156,7 +164,7 @@ static int take_group(struct scan *scan, uint8_t *bytes)
 				(int)(prefix + digits > 40 ? 40 : prefix + digits));
 	scan->next += prefix;
 	for (size_t i = 0; i < digits / 2; i++, scan->next += 2)
-		bytes[i] = (uint8_t)(digit_value(scan->next[0]) << 4 | digit_value(scan->next[1]));
+		bytes[i] = (uint8_t)byte_value(scan->next[0], scan->next[1]);
 	return (int)(digits / 2);
 }
 
@@ -210,11 +218,10 @@ long decode_text_read_hex(const char *text, size_t length, uint8_t *bytes,
 static int take_escape(struct scan *scan)
 {
 	static const char letters[] = "rnt0\\\"'", bytes[] = "\r\n\t\0\\\"'";
+	int byte = peek(scan, 1) == 'x' ? byte_value(peek(scan, 2), peek(scan, 3)) : -1;
 	const char *letter;
 
-	if (peek(scan, 1) == 'x' && count_digits(scan, 2) >= 2) {
-		int byte = digit_value(peek(scan, 2)) << 4 | digit_value(peek(scan, 3));
-
+	if (byte >= 0) {
 		scan->next += 4;
 		return byte;
 	}

@@ -246,11 +246,12 @@ static json_t *list(const uint8_t *header, size_t header_length, size_t offset, 
 	while (proxy_tlv_next(tlvs, length, &at, &tlv))
 		json_array_append_new(array, describe(&tlv, header, header_length, inside_ssl));
 	if (at < length) {
+		size_t place = offset + at, left = length - at;
 		json_t *rest = json_object();
 
-		json_object_set_new(rest, "offset", json_integer((json_int_t)(offset + at)));
-		json_object_set_new(rest, "length", json_integer((json_int_t)(length - at)));
-		json_object_set_new(rest, "hex", hex(tlvs + at, length - at));
+		json_object_set_new(rest, "offset", json_integer((json_int_t)place));
+		json_object_set_new(rest, "length", json_integer((json_int_t)left));
+		json_object_set_new(rest, "hex", hex(tlvs + at, left));
 		json_array_append_new(array, rest);
 	}
 	return array;

@@ -45,31 +45,32 @@ static size_t split_line(const uint8_t *bytes, size_t length, struct field field
 static bool field_is_good(const uint8_t *bytes, const struct field *fields, size_t which)
 {
 	bool ipv6 = bytes[fields[V1_PROTOCOL].at + 3] == '6';
-	const char *before = ipv6 ? "PROXY TCP6 " : "PROXY TCP4 ", *behind = " ::1 1 1\r\n";
+	const char *before = ipv6 ? "PROXY TCP6 " : "PROXY TCP4 ";
+	const char *behind = ipv6 ? " ::1 1 1\r\n" : " 192.0.2.1 1 1\r\n";
+	uint8_t line[PROXY_V1_MAX_LENGTH * 2];
 	struct proxy_header header;
 	enum close_reason reason;
-	char line[PROXY_V1_MAX_LENGTH * 2];
-	size_t length;
+	size_t length = 0;
 
-	if (which >= V1_SOURCE_PORT)
-		before = "PROXY TCP6 ::1 ::1 ", behind = " 1\r\n";
-	else if (!ipv6)
-		behind = " 192.0.2.1 1 1\r\n";
-	length = strlen(before);
-	memcpy(line, before, length);
-	/* It may have a NUL in it. */
+	if (which >= V1_SOURCE_PORT) {
+		before = "PROXY TCP6 ::1 ::1 ";
+		behind = " 1\r\n";
+	}
+	while (*before != '\0')
+		line[length++] = (uint8_t)*before++;
+	/* As bytes: there may be a NUL in it. */
 	memcpy(line + length, bytes + fields[which].at, fields[which].length);
 	length += fields[which].length;
-	memcpy(line + length, behind, strlen(behind));
-	length += strlen(behind);
-	return proxy_header_parse((const uint8_t *)line, length, PROXY_V2_MAX_LENGTH,
-				  PROXY_TRANSPORT_STREAM, &header, &reason) == PROXY_PARSE_OK;
+	while (*behind != '\0')
+		line[length++] = (uint8_t)*behind++;
+	return proxy_header_parse(line, length, PROXY_V2_MAX_LENGTH, PROXY_TRANSPORT_STREAM,
+				  &header, &reason) == PROXY_PARSE_OK;
 }
 
 /* In a line that has its end. */
 static size_t find_in_line(const uint8_t *bytes, size_t length, enum close_reason reason)
 {
-	struct field fields[V1_FIELDS + 1];
+	struct field fields[V1_FIELDS + 1] = {{0}};
 	size_t count = split_line(bytes, length, fields), empty = 0;
 
 	switch (reason) {

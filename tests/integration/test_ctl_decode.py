@@ -14,6 +14,8 @@ import headers
 import test_headers
 from captures import BALANCER6, MMPROXY6, connection, pcap, tcp, udp
 from headers import CLIENT4, CLIENT6, SERVICE4, spp, tlv, v1, v2, v2_udp
+from sessions import send
+from settings import configuration, listener
 
 PAYLOAD = b"payload"
 
@@ -285,6 +287,20 @@ def test_the_first_bytes_of_a_log_line_are_taken():
     assert found["input"] == "escaped"
     assert found["headers"][0]["length"] == 6
     assert found["headers"][0]["first_bytes"] == '\\x16\\x03\\x01 \\"\\\\'
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_what_a_daemon_logs_is_taken(host, start_daemon, log_format):
+    """The whole line; bytes that its quotes have to be careful with."""
+    data = b'\x16\x03\x01 "\\" \xff\n'
+    mmproxy = start_daemon(host, config=configuration(listener(), log={"format": log_format}))
+    send(host, data)
+    logged = mmproxy.wait_for_log("header-missing")
+    [line] = [one for one in mmproxy.log().splitlines() if "header-missing" in one]
+    found = result(given=line.encode() + b"\n")
+    assert found["input"] == "escaped" and logged
+    [header] = found["headers"]
+    assert header == decode(data)
 
 
 def test_a_line_of_v1_is_raw():

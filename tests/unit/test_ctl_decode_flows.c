@@ -274,6 +274,33 @@ static void a_flow_that_begins_bare_is_shown_once(void **state)
 	expect_taken(capture, 0, "bare");
 }
 
+static void count(void *context, const struct decode_sample *sample)
+{
+	size_t *counted = context;
+
+	assert_int_equal(sample->length, strlen(LINE));
+	++*counted;
+}
+
+/* More at once than are kept in mind. */
+static void none_of_very_many_connections_is_lost(void **state)
+{
+	size_t counted = 0;
+	struct decode_flows *flows = decode_flows_create(MAX_HEADER, count, &counted);
+	struct packet packet = packet_of(TO_LISTENER, LINE, strlen(LINE));
+
+	(void)state;
+	assert_non_null(flows);
+	for (uint32_t i = 0; i < 70000; i++) {
+		packet.source.ip[1] = (uint8_t)(i >> 16);
+		packet.source.port = (uint16_t)i;
+		decode_flows_add(flows, PACKET_TCP, &packet, i + 1);
+		decode_flows_add(flows, PACKET_UDP, &packet, i + 1);
+	}
+	decode_flows_finish(flows);
+	assert_int_equal(counted, 2 * 70000);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -290,6 +317,7 @@ int main(void)
 		TEST(no_more_is_kept_than_will_be_shown),
 		TEST(a_flow_shows_its_first_datagram_and_every_header),
 		TEST(a_flow_that_begins_bare_is_shown_once),
+		cmocka_unit_test(none_of_very_many_connections_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,7 +35,7 @@ static json_t *decode(const void *bytes, size_t length, enum proxy_transport tra
 	assert_non_null(copy);
 	memcpy(copy, bytes, length);
 	verdict = decode_judge(&sample, max_header);
-	header = decode_header_describe(&sample, &verdict);
+	header = decode_header_describe(&sample, &verdict, max_header);
 	free(copy);
 	return header;
 }
