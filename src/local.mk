@@ -27,9 +27,12 @@ libpure_a_SOURCES = \
 	src/base/utf8.h \
 	src/wire/crc32c.c src/wire/crc32c.h \
 	src/wire/header_guess.c src/wire/header_guess.h \
+	src/wire/packet.c src/wire/packet.h \
+	src/wire/proxy_fields.c src/wire/proxy_fields.h \
 	src/wire/proxy_header.c src/wire/proxy_header.h \
 	src/wire/proxy_tlv.c src/wire/proxy_tlv.h \
 	src/wire/proxy_v1.c src/wire/proxy_v2.c src/wire/proxy_version.h \
+	src/wire/refusal_hint.c src/wire/refusal_hint.h \
 	src/wire/spp.c src/wire/spp.h
 
 libmmproxy_a_SOURCES = \

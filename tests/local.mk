@@ -25,6 +25,7 @@ unit_tests = \
 	tests/unit/test_log_limiter \
 	tests/unit/test_metrics_counters \
 	tests/unit/test_options \
+	tests/unit/test_packet \
 	tests/unit/test_prefix_set \
 	tests/unit/test_proxy_header \
 	tests/unit/test_proxy_tlv \
@@ -133,6 +134,11 @@ tests_unit_test_log_limiter_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_log_limiter_CFLAGS = $(unit_cflags)
 tests_unit_test_log_limiter_LDADD = $(pure_ldadd)
 
+tests_unit_test_packet_SOURCES = tests/unit/test_packet.c
+tests_unit_test_packet_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_packet_CFLAGS = $(unit_cflags)
+tests_unit_test_packet_LDADD = $(pure_ldadd)
+
 tests_unit_test_prefix_set_SOURCES = tests/unit/test_prefix_set.c
 tests_unit_test_prefix_set_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_prefix_set_CFLAGS = $(unit_cflags)
@@ -168,15 +174,16 @@ tests_unit_test_timer_wheel_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_timer_wheel_CFLAGS = $(unit_cflags)
 tests_unit_test_timer_wheel_LDADD = $(pure_ldadd)
 
-tests_unit_test_proxy_header_SOURCES = \
+proxy_vectors = \
 	tests/unit/proxy_vector_words.h tests/unit/proxy_vectors.c tests/unit/proxy_vectors.h \
 	tests/unit/proxy_vectors_start.c \
 	tests/unit/proxy_vectors_v1.c \
 	tests/unit/proxy_vectors_v1_fields.c \
 	tests/unit/proxy_vectors_v2.c \
 	tests/unit/proxy_vectors_v2_tlv.c \
-	tests/unit/proxy_vectors_v2_udp.c \
-	tests/unit/test_proxy_header.c
+	tests/unit/proxy_vectors_v2_udp.c
+
+tests_unit_test_proxy_header_SOURCES = $(proxy_vectors) tests/unit/test_proxy_header.c
 tests_unit_test_proxy_header_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_proxy_header_CFLAGS = $(unit_cflags)
 tests_unit_test_proxy_header_LDADD = $(pure_ldadd)
@@ -448,6 +455,11 @@ tests_fuzz_replay_datagram_header_SOURCES = \
 tests_fuzz_replay_datagram_header_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz
 tests_fuzz_replay_datagram_header_LDADD = libpure.a
 
+check_PROGRAMS += tests/fuzz/replay_packet
+tests_fuzz_replay_packet_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_packet.c tests/fuzz/replay.c
+tests_fuzz_replay_packet_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz
+tests_fuzz_replay_packet_LDADD = libpure.a
+
 TESTS += tests/fuzz/replay-corpus
 EXTRA_DIST += tests/fuzz/replay-corpus tests/fuzz/corpus
 
@@ -501,6 +513,7 @@ integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
 	tests/integration/accesslog.py \
+	tests/integration/captures.py \
 	tests/integration/control.py \
 	tests/integration/ctl.py \
 	tests/integration/daemon.py \
@@ -528,6 +541,7 @@ integration_files = \
 	tests/integration/test_control_stuck.py \
 	tests/integration/test_counters.py \
 	tests/integration/test_ctl.py \
+	tests/integration/test_ctl_decode.py \
 	tests/integration/test_ctl_top.py \
 	tests/integration/test_dial.py \
 	tests/integration/test_headers.py \

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "ctl/decode.h"
 #include "ctl/manage.h"
 #include "ctl/options.h"
 #include "ctl/show.h"
@@ -24,6 +25,10 @@ const struct command command_table[] = {
 	{"reload", NULL, false, COMMAND_JSON, manage_reload},
 	{"drain", NULL, false, COMMAND_NO_WAIT | COMMAND_JSON, manage_drain},
 	{"log-level", "LEVEL", false, COMMAND_JSON, manage_log_level},
+	{"decode", "HEX", false,
+	 COMMAND_TEXT | COMMAND_FILE | COMMAND_FORMAT | COMMAND_UDP | COMMAND_MAX_HEADER |
+		 COMMAND_LIMIT | COMMAND_JSON,
+	 decode_run},
 	{"help", NULL, false, 0, options_show_help},
 };
 

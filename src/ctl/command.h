@@ -18,13 +18,21 @@ enum command_option {
 	COMMAND_INTERVAL = 1 << 5,
 	COMMAND_ONCE = 1 << 6,
 	COMMAND_JSON = 1 << 7,
+	COMMAND_FILE = 1 << 8,
+	COMMAND_FORMAT = 1 << 9,
+	COMMAND_UDP = 1 << 10,
+	COMMAND_MAX_HEADER = 1 << 11,
+	COMMAND_LAST = COMMAND_MAX_HEADER, /* of those above */
 };
+
+/* Beside them: the argument is text, of any characters and in any number of words. */
+#define COMMAND_TEXT (1U << 31)
 
 struct command {
 	const char *name;
 	const char *argument; /* what its argument is called; NULL: it takes none */
 	bool argument_needed;
-	unsigned options;                          /* of enum command_option */
+	unsigned options;                          /* of enum command_option, and COMMAND_TEXT */
 	int (*run)(const struct options *options); /* returns the exit status */
 };
 

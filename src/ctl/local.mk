@@ -6,6 +6,16 @@ libctl_a_SOURCES = \
 	src/ctl/clock.h \
 	src/ctl/command.c src/ctl/command.h \
 	src/ctl/connection.c src/ctl/connection.h \
+	src/ctl/decode.c src/ctl/decode.h \
+	src/ctl/decode_flows.c src/ctl/decode_flows.h \
+	src/ctl/decode_header.c src/ctl/decode_header.h \
+	src/ctl/decode_input.c src/ctl/decode_input.h \
+	src/ctl/decode_pcap.h \
+	src/ctl/decode_print.c src/ctl/decode_print.h \
+	src/ctl/decode_stream.c src/ctl/decode_stream.h \
+	src/ctl/decode_text.c src/ctl/decode_text.h \
+	src/ctl/decode_tlv.c src/ctl/decode_tlv.h \
+	src/ctl/decode_verdict.c src/ctl/decode_verdict.h \
 	src/ctl/format.c src/ctl/format.h \
 	src/ctl/lines.c src/ctl/lines.h \
 	src/ctl/manage.c src/ctl/manage.h \
@@ -18,13 +28,18 @@ libctl_a_SOURCES = \
 	src/ctl/top.c src/ctl/top.h \
 	src/ctl/top_sample.c src/ctl/top_sample.h \
 	src/ctl/top_view.c src/ctl/top_view.h
-libctl_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(NCURSES_CFLAGS)
+libctl_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(NCURSES_CFLAGS) $(LIBPCAP_CFLAGS)
 if HAVE_NCURSES
 libctl_a_SOURCES += src/ctl/top_screen.c src/ctl/top_screen.h
+endif
+if HAVE_LIBPCAP
+libctl_a_SOURCES += src/ctl/decode_pcap.c
+else
+libctl_a_SOURCES += src/ctl/decode_pcap_absent.c
 endif
 
 sbin_PROGRAMS += mmproxyctl
 mmproxyctl_SOURCES = src/ctl/main.c
 mmproxyctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-mmproxyctl_LDADD = libctl.a libpure.a $(JANSSON_LIBS) $(NCURSES_LIBS) -lm
+mmproxyctl_LDADD = libctl.a libpure.a $(JANSSON_LIBS) $(NCURSES_LIBS) $(LIBPCAP_LIBS) -lm
 endif

@@ -9,6 +9,7 @@
 
 #include "base/report.h"
 #include "ctl/answer.h"
+#include "ctl/decode.h"
 #include "ctl/options.h"
 #include "ctl/top.h"
 
@@ -25,7 +26,8 @@ static int run(const struct options *options)
 	case OPTIONS_HELP:
 		return options_show_help(options);
 	case OPTIONS_VERSION:
-		printf("mmproxyctl %s\n%cncurses\n", PACKAGE_VERSION, top_has_screen() ? '+' : '-');
+		printf("mmproxyctl %s\n%clibpcap\n%cncurses\n", PACKAGE_VERSION,
+		       decode_reads_captures() ? '+' : '-', top_has_screen() ? '+' : '-');
 		return EXIT_SUCCESS;
 	case OPTIONS_RUN:
 		break;

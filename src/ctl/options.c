@@ -20,6 +20,11 @@
 #define OPTIONS_INTERVAL_MIN 0.1
 #define OPTIONS_INTERVAL_MAX 3600
 
+/* Bytes, as of the setting max_header. */
+#define OPTIONS_MAX_HEADER_DEFAULT 4096
+#define OPTIONS_MAX_HEADER_MIN     107
+#define OPTIONS_MAX_HEADER_MAX     65551
+
 #define OPTIONS_SOCKET_DEFAULT CONTROL_FOLDER "/" CONTROL_FILE
 
 enum option_code {
@@ -33,6 +38,10 @@ enum option_code {
 	OPTION_NO_WAIT,
 	OPTION_INTERVAL,
 	OPTION_ONCE,
+	OPTION_FILE,
+	OPTION_FORMAT,
+	OPTION_UDP,
+	OPTION_MAX_HEADER,
 	OPTION_VERSION,
 };
 
@@ -46,6 +55,10 @@ static const struct option long_options[] = {
 	{"no-wait", no_argument, NULL, OPTION_NO_WAIT},
 	{"interval", required_argument, NULL, OPTION_INTERVAL},
 	{"once", no_argument, NULL, OPTION_ONCE},
+	{"file", required_argument, NULL, OPTION_FILE},
+	{"format", required_argument, NULL, OPTION_FORMAT},
+	{"udp", no_argument, NULL, OPTION_UDP},
+	{"max-header", required_argument, NULL, OPTION_MAX_HEADER},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{NULL, 0, NULL, 0},
@@ -69,10 +82,10 @@ const char *options_help(void)
 	       "  reload                 load the configuration again\n"
 	       "  drain [--no-wait]      accept no more, end with the last session\n"
 	       "  log-level [LEVEL]      show or set it: error, warning, info or debug\n"
+	       "  decode [HEX]           what a header says: hex, or --file FILE (pcap, raw)\n"
 	       "  help                   print this\n"
 	       "\n"
-	       "  -s, --socket PATH      mmproxy's setting control.socket\n"
-	       "                         [" OPTIONS_SOCKET_DEFAULT "]\n"
+	       "  -s, --socket PATH      control.socket [" OPTIONS_SOCKET_DEFAULT "]\n"
 	       "  -j, --json             the result as one line of JSON\n"
 	       "  -h, --help, --version  print this, or the version; more: mmproxyctl(8)\n";
 }
@@ -115,6 +128,14 @@ static const char *option_name(enum command_option option)
 		return "--once";
 	case COMMAND_JSON:
 		return "--json";
+	case COMMAND_FILE:
+		return "--file";
+	case COMMAND_FORMAT:
+		return "--format";
+	case COMMAND_UDP:
+		return "--udp";
+	case COMMAND_MAX_HEADER:
+		return "--max-header";
 	}
 	return "?";
 }
@@ -158,17 +179,29 @@ static const char *take_client(const char *text, struct report *report)
 	return text;
 }
 
-static unsigned take_limit(const char *text, struct report *report)
+static unsigned take_number(const char *option, const char *text, unsigned least, unsigned most,
+			    struct report *report)
 {
 	size_t length = strspn(text, "0123456789");
 	unsigned long value = strtoul(text, NULL, 10);
 
-	if (length > 0 && length < 10 && text[length] == '\0' && value >= 1 &&
-	    value <= OPTIONS_LIMIT_MAX)
+	if (length > 0 && length < 10 && text[length] == '\0' && value >= least && value <= most)
 		return (unsigned)value;
-	report_add(report, "mmproxyctl: --limit: \"%.80s\" is not a number from 1 to %d", text,
-		   OPTIONS_LIMIT_MAX);
+	report_add(report, "mmproxyctl: %s: \"%.80s\" is not a number from %u to %u", option, text,
+		   least, most);
 	return 0;
+}
+
+static enum options_format take_format(const char *text, struct report *report)
+{
+	if (strcmp(text, "hex") == 0)
+		return OPTIONS_FORMAT_HEX;
+	if (strcmp(text, "raw") == 0)
+		return OPTIONS_FORMAT_RAW;
+	if (strcmp(text, "pcap") == 0)
+		return OPTIONS_FORMAT_PCAP;
+	report_add(report, "mmproxyctl: --format: \"%.80s\" is none of hex, raw and pcap", text);
+	return OPTIONS_FORMAT_AUTO;
 }
 
 static double take_older(const char *text, struct report *report)
@@ -215,7 +248,7 @@ static unsigned take_option(int code, struct options *options, struct report *re
 		options->older = take_older(optarg, report);
 		return COMMAND_OLDER;
 	case OPTION_LIMIT:
-		options->limit = take_limit(optarg, report);
+		options->limit = take_number("--limit", optarg, 1, OPTIONS_LIMIT_MAX, report);
 		return COMMAND_LIMIT;
 	case OPTION_NO_WAIT:
 		options->no_wait = true;
@@ -226,6 +259,19 @@ static unsigned take_option(int code, struct options *options, struct report *re
 	case OPTION_ONCE:
 		options->once = true;
 		return COMMAND_ONCE;
+	case OPTION_FILE:
+		options->file = optarg;
+		return COMMAND_FILE;
+	case OPTION_FORMAT:
+		options->format = take_format(optarg, report);
+		return COMMAND_FORMAT;
+	case OPTION_UDP:
+		options->udp = true;
+		return COMMAND_UDP;
+	case OPTION_MAX_HEADER:
+		options->max_header = take_number("--max-header", optarg, OPTIONS_MAX_HEADER_MIN,
+						  OPTIONS_MAX_HEADER_MAX, report);
+		return COMMAND_MAX_HEADER;
 	case OPTION_HELP:
 		options->action = OPTIONS_HELP;
 		return 0;
@@ -313,6 +359,11 @@ static void take_words(int argc, char **argv, struct options *options, struct re
 		report_unknown_command(argv[optind], report);
 		return;
 	}
+	if ((options->command->options & COMMAND_TEXT) != 0) {
+		options->words = argv + optind + 1;
+		options->word_count = argc - optind - 1;
+		return;
+	}
 	most = options->command->argument != NULL ? 1 : 0;
 	if (argc - optind - 1 > most) {
 		report_add(report,
@@ -328,7 +379,7 @@ static void take_words(int argc, char **argv, struct options *options, struct re
 
 static void check_given(const struct options *options, unsigned given, struct report *report)
 {
-	for (unsigned option = 1; option <= COMMAND_JSON; option <<= 1) {
+	for (unsigned option = 1; option <= COMMAND_LAST; option <<= 1) {
 		if ((given & option) != 0 && (options->command->options & option) == 0)
 			report_add(report, "mmproxyctl: %s does not take %s; see mmproxyctl --help",
 				   options->command->name,
@@ -346,6 +397,7 @@ int options_parse(int argc, char **argv, struct options *options, struct report 
 	memset(options, 0, sizeof(*options));
 	options->socket = default_socket();
 	options->interval = 1;
+	options->max_header = OPTIONS_MAX_HEADER_DEFAULT;
 	opterr = 0;
 	optind = 0; /* glibc: begin anew */
 	while ((code = getopt_long(argc, argv, ":s:jh", long_options, NULL)) != -1) {

@@ -4,12 +4,21 @@
 #define MMPROXY_CTL_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "ctl/command.h"
 
 struct report;
 
 enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION };
+
+/* What `decode` is given. */
+enum options_format {
+	OPTIONS_FORMAT_AUTO,
+	OPTIONS_FORMAT_HEX,
+	OPTIONS_FORMAT_RAW,
+	OPTIONS_FORMAT_PCAP,
+};
 
 struct options {
 	enum options_action action;
@@ -24,6 +33,12 @@ struct options {
 	double older;         /* seconds; 0: any */
 	unsigned limit;       /* 0: as many as the daemon likes */
 	double interval;      /* seconds */
+	char **words;         /* the command's, where its argument is text: there may be several */
+	int word_count;
+	const char *file; /* NULL: none was given */
+	enum options_format format;
+	bool udp;
+	size_t max_header; /* bytes */
 };
 
 /*

@@ -7,7 +7,7 @@
 #include "os/log.h"
 #include "relay/relay.h"
 #include "relay/settings.h"
-#include "wire/header_guess.h"
+#include "wire/refusal_hint.h"
 
 /* Bytes of a refused header that its log line shows. */
 #define FIRST_BYTES_SHOWN 48
@@ -73,34 +73,6 @@ void session_log_end(struct relay *relay, const struct session_end *end)
 		/* Logged where the bytes that were refused are still at hand. */
 		break;
 	}
-}
-
-static bool source_was_refused(enum close_reason reason)
-{
-	return reason >= CLOSE_SOURCE_UNSPECIFIED && reason <= CLOSE_SOURCE_OWN;
-}
-
-/* What the reason means, or what to do about it. */
-static const char *refusal_hint(enum close_reason reason, const uint8_t *bytes, size_t length)
-{
-	const char *guess = reason == CLOSE_HEADER_MISSING ? header_guess(bytes, length) : NULL;
-
-	if (guess != NULL)
-		return guess;
-	if (reason == CLOSE_HEADER_TIMEOUT_EMPTY)
-		return "an AWS NLB holds the header until the client speaks; others send no PROXY "
-		       "header";
-	if (reason == CLOSE_NO_FLOW)
-		return "it was idle for too long, or evicted, or mmproxy has restarted; it goes on "
-		       "with the balancer's next header";
-	if (reason == CLOSE_HEADER_TOO_LONG)
-		return "raise max_header if this sender's headers are that long";
-	if (reason == CLOSE_SOURCE_UNSPECIFIED || reason == CLOSE_SOURCE_MULTICAST ||
-	    reason == CLOSE_SOURCE_BROADCAST)
-		return "no socket can send from this address";
-	if (source_was_refused(reason))
-		return "permit_sources opens it";
-	return close_reason_sentence(reason);
 }
 
 void session_log_refusal(struct relay *relay, const struct relay_settings *settings,

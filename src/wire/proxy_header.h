@@ -67,4 +67,10 @@ enum proxy_parse proxy_header_parse(const uint8_t *bytes, size_t length, size_t 
 /* Does a v2 signature stand at the start of the bytes, whatever may follow? */
 bool proxy_v2_begins(const uint8_t *bytes, size_t length);
 
+/*
+ * The checksum that a whole v2 header of `length` bytes should hold in the four at `offset`,
+ * section 2.2.3: over all of it, with these four taken as zero.
+ */
+uint32_t proxy_v2_crc32c(const uint8_t *bytes, size_t length, size_t offset);
+
 #endif

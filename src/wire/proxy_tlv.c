@@ -25,10 +25,9 @@ bool proxy_tlv_next(const uint8_t *tlvs, size_t length, size_t *offset, struct p
 	return true;
 }
 
-/* Section 2.2.6: before its TLVs, a byte of flags and four of the verification's result. */
-#define SSL_FIXED_LENGTH 5
-#define SSL_FIRST_INNER  0x21
-#define SSL_LAST_INNER   0x2f
+/* Types that stand inside the SSL TLV. */
+#define SSL_FIRST_INNER 0x21
+#define SSL_LAST_INNER  0x2f
 
 static bool find_plain(const uint8_t *tlvs, size_t length, unsigned type, unsigned index,
 		       struct proxy_tlv *tlv)
@@ -49,8 +48,9 @@ bool proxy_tlv_find(const uint8_t *tlvs, size_t length, unsigned type, unsigned 
 
 	if (type < SSL_FIRST_INNER || type > SSL_LAST_INNER)
 		return find_plain(tlvs, length, type, index, tlv);
-	if (!find_plain(tlvs, length, PROXY_TLV_SSL, 0, &ssl) || ssl.length < SSL_FIXED_LENGTH)
+	if (!find_plain(tlvs, length, PROXY_TLV_SSL, 0, &ssl) ||
+	    ssl.length < PROXY_TLV_SSL_FIXED_LENGTH)
 		return false;
-	return find_plain(ssl.value + SSL_FIXED_LENGTH, (size_t)ssl.length - SSL_FIXED_LENGTH, type,
-			  index, tlv);
+	return find_plain(ssl.value + PROXY_TLV_SSL_FIXED_LENGTH,
+			  (size_t)ssl.length - PROXY_TLV_SSL_FIXED_LENGTH, type, index, tlv);
 }

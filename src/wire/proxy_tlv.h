@@ -10,6 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PROXY_TLV_CRC32C_LENGTH 4
+#define PROXY_TLV_UNIQUE_ID_MAX 128 /* section 2.2.5 */
+
+/* Section 2.2.6: inside the SSL TLV, a byte of flags and four of the verification's result. */
+#define PROXY_TLV_SSL_FIXED_LENGTH 5
+
 enum proxy_tlv_type {
 	PROXY_TLV_ALPN = 0x01,
 	PROXY_TLV_AUTHORITY = 0x02,
@@ -18,6 +24,10 @@ enum proxy_tlv_type {
 	PROXY_TLV_UNIQUE_ID = 0x05,
 	PROXY_TLV_SSL = 0x20,
 	PROXY_TLV_NETNS = 0x30,
+	/* Of whoever defined them, in the range for custom use. */
+	PROXY_TLV_GOOGLE = 0xe0,
+	PROXY_TLV_AWS = 0xea,
+	PROXY_TLV_AZURE = 0xee,
 };
 
 struct proxy_tlv {

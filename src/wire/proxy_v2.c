@@ -22,8 +22,6 @@ enum { TRANSPORT_UNSPEC = 0, TRANSPORT_STREAM = 1, TRANSPORT_DGRAM = 2 };
 /* Source and destination address, source and destination port. */
 #define BLOCK_INET_LENGTH  12
 #define BLOCK_INET6_LENGTH 36
-#define CRC32C_LENGTH      4
-#define UNIQUE_ID_MAX      128 /* section 2.2.5 */
 
 static uint16_t read_u16(const uint8_t *bytes)
 {
@@ -75,16 +73,14 @@ static void read_addresses(const uint8_t *block, size_t block_length, struct pro
 	}
 }
 
-/* Section 2.2.3: over the whole header, with the checksum's own four bytes taken as zero. */
-static bool crc32c_matches(const uint8_t *bytes, size_t length, const uint8_t *checksum)
+uint32_t proxy_v2_crc32c(const uint8_t *bytes, size_t length, size_t offset)
 {
-	static const uint8_t zeroes[CRC32C_LENGTH];
-	const uint8_t *behind = checksum + CRC32C_LENGTH;
-	uint32_t crc = crc32c(0, bytes, (size_t)(checksum - bytes));
+	static const uint8_t zeroes[PROXY_TLV_CRC32C_LENGTH];
+	const size_t behind = offset + PROXY_TLV_CRC32C_LENGTH;
+	uint32_t crc = crc32c(0, bytes, offset);
 
 	crc = crc32c(crc, zeroes, sizeof(zeroes));
-	crc = crc32c(crc, behind, (size_t)(bytes + length - behind));
-	return crc == read_u32(checksum);
+	return crc32c(crc, bytes + behind, length - behind);
 }
 
 static enum proxy_parse judge_tlvs(const uint8_t *bytes, const struct proxy_header *header,
@@ -95,8 +91,8 @@ static enum proxy_parse judge_tlvs(const uint8_t *bytes, const struct proxy_head
 	size_t offset = 0;
 
 	while (proxy_tlv_next(header->tlvs, header->tlvs_length, &offset, &tlv)) {
-		if ((tlv.type == PROXY_TLV_CRC32C && tlv.length != CRC32C_LENGTH) ||
-		    (tlv.type == PROXY_TLV_UNIQUE_ID && tlv.length > UNIQUE_ID_MAX))
+		if ((tlv.type == PROXY_TLV_CRC32C && tlv.length != PROXY_TLV_CRC32C_LENGTH) ||
+		    (tlv.type == PROXY_TLV_UNIQUE_ID && tlv.length > PROXY_TLV_UNIQUE_ID_MAX))
 			return proxy_bad(reason, CLOSE_V2_TLV);
 		if (tlv.type != PROXY_TLV_CRC32C)
 			continue;
@@ -104,7 +100,8 @@ static enum proxy_parse judge_tlvs(const uint8_t *bytes, const struct proxy_head
 	}
 	if (offset != header->tlvs_length)
 		return proxy_bad(reason, CLOSE_V2_TLV);
-	if (checksum != NULL && !crc32c_matches(bytes, header->length, checksum))
+	if (checksum != NULL && read_u32(checksum) != proxy_v2_crc32c(bytes, header->length,
+								      (size_t)(checksum - bytes)))
 		return proxy_bad(reason, CLOSE_V2_CRC32C);
 	return PROXY_PARSE_OK;
 }

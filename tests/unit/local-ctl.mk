@@ -1,6 +1,9 @@
 # mmproxyctl. Built only where it is.
 
 ctl_tests = \
+	tests/unit/test_ctl_decode_flows \
+	tests/unit/test_ctl_decode_header \
+	tests/unit/test_ctl_decode_text \
 	tests/unit/test_ctl_format \
 	tests/unit/test_ctl_options \
 	tests/unit/test_ctl_table \
@@ -14,7 +17,22 @@ endif
 endif
 
 ctl_cflags = $(unit_cflags) $(JANSSON_CFLAGS)
-ctl_ldadd = libctl.a libpure.a $(JANSSON_LIBS) $(NCURSES_LIBS) $(CMOCKA_LIBS) -lm
+ctl_ldadd = libctl.a libpure.a $(JANSSON_LIBS) $(NCURSES_LIBS) $(LIBPCAP_LIBS) $(CMOCKA_LIBS) -lm
+
+tests_unit_test_ctl_decode_flows_SOURCES = tests/unit/test_ctl_decode_flows.c
+tests_unit_test_ctl_decode_flows_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_ctl_decode_flows_CFLAGS = $(ctl_cflags)
+tests_unit_test_ctl_decode_flows_LDADD = $(ctl_ldadd)
+
+tests_unit_test_ctl_decode_header_SOURCES = $(proxy_vectors) tests/unit/test_ctl_decode_header.c
+tests_unit_test_ctl_decode_header_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_ctl_decode_header_CFLAGS = $(ctl_cflags)
+tests_unit_test_ctl_decode_header_LDADD = $(ctl_ldadd)
+
+tests_unit_test_ctl_decode_text_SOURCES = tests/unit/test_ctl_decode_text.c
+tests_unit_test_ctl_decode_text_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_ctl_decode_text_CFLAGS = $(ctl_cflags)
+tests_unit_test_ctl_decode_text_LDADD = $(ctl_ldadd)
 
 tests_unit_test_ctl_format_SOURCES = tests/unit/test_ctl_format.c
 tests_unit_test_ctl_format_CPPFLAGS = $(unit_cppflags)

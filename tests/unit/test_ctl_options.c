@@ -160,6 +160,43 @@ static void values_are_judged(void **state)
 	assert_true(expect_sound("top").interval == 1);
 }
 
+static void what_is_decoded_may_be_any_text(void **state)
+{
+	char program[] = "mmproxyctl", decode[] = "decode", text[] = "0d 0a\n\x0d";
+	char *argv[] = {program, decode, text, NULL};
+	struct options options;
+	struct report report;
+
+	(void)state;
+	report_init(&report);
+	assert_int_equal(options_parse(3, argv, &options, &report), 0);
+	assert_int_equal(options.word_count, 1);
+	assert_string_equal(options.words[0], text);
+	report_finish(&report);
+	assert_int_equal(expect_sound("decode 0d --udp 0a 0d").word_count, 3);
+	assert_int_equal(expect_sound("decode").word_count, 0);
+	assert_int_equal(expect_sound("decode -").word_count, 1);
+}
+
+static void decode_has_options_of_its_own(void **state)
+{
+	struct options options = expect_sound("decode --file here --format raw --udp");
+
+	(void)state;
+	assert_string_equal(options.file, "here");
+	assert_int_equal(options.format, OPTIONS_FORMAT_RAW);
+	assert_true(options.udp);
+	assert_int_equal(options.max_header, 4096);
+	assert_int_equal(expect_sound("decode --max-header 65551").max_header, 65551);
+	assert_int_equal(expect_sound("decode --format pcap").format, OPTIONS_FORMAT_PCAP);
+	expect_mistake("decode --format text", "\"text\" is none of hex, raw and pcap");
+	expect_mistake("decode --max-header 106", "\"106\" is not a number from 107 to 65551");
+	expect_mistake("decode --max-header 65552", "\"65552\" is not a number");
+	expect_mistake("status --udp", "status does not take --udp");
+	expect_mistake("status --max-header 4096", "status does not take --max-header");
+	expect_mistake("top --file x", "top does not take --file");
+}
+
 /* Else one argument could be a second request, or another word of the first. */
 static void an_argument_cannot_hold_a_blank(void **state)
 {
@@ -213,6 +250,8 @@ int main(void)
 		cmocka_unit_test(an_option_belongs_to_its_commands),
 		cmocka_unit_test(values_are_judged),
 		cmocka_unit_test(an_argument_cannot_hold_a_blank),
+		cmocka_unit_test(what_is_decoded_may_be_any_text),
+		cmocka_unit_test(decode_has_options_of_its_own),
 		cmocka_unit_test(who_asks_for_help_gets_it),
 		cmocka_unit_test(the_help_fits_a_terminal),
 	};
