@@ -55,6 +55,7 @@ libmmproxy_a_SOURCES = \
 	src/host/plugin_session.c src/host/plugin_session.h \
 	src/host/plugin_set.c src/host/plugin_set.h \
 	src/host/ticket_pool.c src/host/ticket_pool.h \
+	src/routing/return_plan.c src/routing/return_plan.h \
 	src/relay/budget.h \
 	src/relay/chunk.c src/relay/chunk.h \
 	src/relay/flow_quota.c src/relay/flow_quota.h \
@@ -115,7 +116,12 @@ libmmproxy_a_SOURCES = \
 	src/daemon/worker_listeners.c
 libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
 libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) \
-	$(LIBSYSTEMD_CFLAGS) $(LIBMICROHTTPD_CFLAGS)
+	$(LIBSYSTEMD_CFLAGS) $(LIBMICROHTTPD_CFLAGS) $(LIBMNL_CFLAGS) $(LIBNFTABLES_CFLAGS)
+if HAVE_LIBMNL
+libmmproxy_a_SOURCES += \
+	src/routing/kernel_routes.c src/routing/kernel_routes.h \
+	src/routing/netlink.c src/routing/netlink.h
+endif
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \
 	src/os/log_json.c \
@@ -132,6 +138,6 @@ endif
 sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
 mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \
-	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS)
+	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS)
 
 include src/ctl/local.mk
