@@ -122,8 +122,18 @@ if HAVE_LIBMNL
 libmmproxy_a_SOURCES += \
 	src/routing/kernel_routes.c src/routing/kernel_routes.h \
 	src/routing/netlink.c src/routing/netlink.h \
+	src/routing/nft.h \
 	src/routing/return_check.c src/routing/return_check.h \
-	src/routing/return_explain.c src/routing/return_explain.h
+	src/routing/return_explain.c src/routing/return_explain.h \
+	src/routing/return_item.c src/routing/return_item.h \
+	src/routing/return_keeper.c src/routing/return_keeper.h \
+	src/routing/route_notices.c src/routing/route_notices.h \
+	src/routing/token.c src/routing/token.h
+if HAVE_LIBNFTABLES
+libmmproxy_a_SOURCES += src/routing/nft.c
+else
+libmmproxy_a_SOURCES += src/routing/nft_absent.c
+endif
 endif
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \
