@@ -111,6 +111,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/plugins.c src/daemon/plugins.h \
 	src/daemon/reload.c \
+	src/daemon/routing.h \
 	src/daemon/server.c src/daemon/server.h src/daemon/server_state.h \
 	src/daemon/startup.c \
 	src/daemon/worker.c src/daemon/worker.h \
@@ -128,12 +129,15 @@ libmmproxy_a_SOURCES += \
 	src/routing/return_item.c src/routing/return_item.h \
 	src/routing/return_keeper.c src/routing/return_keeper.h \
 	src/routing/route_notices.c src/routing/route_notices.h \
-	src/routing/token.c src/routing/token.h
+	src/routing/token.c src/routing/token.h \
+	src/daemon/routing.c src/daemon/routing_check.c
 if HAVE_LIBNFTABLES
 libmmproxy_a_SOURCES += src/routing/nft.c
 else
 libmmproxy_a_SOURCES += src/routing/nft_absent.c
 endif
+else
+libmmproxy_a_SOURCES += src/daemon/routing_absent.c
 endif
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \
