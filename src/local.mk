@@ -56,6 +56,7 @@ libmmproxy_a_SOURCES = \
 	src/host/plugin_set.c src/host/plugin_set.h \
 	src/host/ticket_pool.c src/host/ticket_pool.h \
 	src/routing/return_plan.c src/routing/return_plan.h \
+	src/routing/token.c src/routing/token.h \
 	src/relay/budget.h \
 	src/relay/chunk.c src/relay/chunk.h \
 	src/relay/flow_quota.c src/relay/flow_quota.h \
@@ -129,7 +130,6 @@ libmmproxy_a_SOURCES += \
 	src/routing/return_item.c src/routing/return_item.h \
 	src/routing/return_keeper.c src/routing/return_keeper.h \
 	src/routing/route_notices.c src/routing/route_notices.h \
-	src/routing/token.c src/routing/token.h \
 	src/daemon/routing.c src/daemon/routing_check.c
 if HAVE_LIBNFTABLES
 libmmproxy_a_SOURCES += src/routing/nft.c
