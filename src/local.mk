@@ -124,6 +124,8 @@ libmmproxy_a_SOURCES += \
 	src/routing/netlink.c src/routing/netlink.h \
 	src/routing/return_check.c src/routing/return_check.h \
 	src/routing/return_explain.c src/routing/return_explain.h
+else
+libmmproxy_a_SOURCES += src/routing/return_check_absent.c src/routing/return_check.h
 endif
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \
