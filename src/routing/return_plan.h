@@ -24,6 +24,19 @@ enum routing_mode {
 	ROUTING_MODE_OFF,
 };
 
+static inline const char *routing_mode_name(enum routing_mode mode)
+{
+	switch (mode) {
+	case ROUTING_MODE_MANAGE:
+		return "manage";
+	case ROUTING_MODE_CHECK:
+		return "check";
+	case ROUTING_MODE_OFF:
+		break;
+	}
+	return "off";
+}
+
 enum routing_method {
 	ROUTING_METHOD_LOOPBACK,
 	ROUTING_METHOD_MARK,
