@@ -8,15 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/report.h"
 #include "config/config.h"
-#include "config/setting.h"
 #include "ctl/answer.h"
 #include "ctl/format.h"
 #include "ctl/memory.h"
 #include "ctl/options.h"
 #include "ctl/routing_items.h"
+#include "routing/nft.h"
 
 #define MARK_ACCEPT "/proc/sys/net/ipv4/tcp_fwmark_accept"
 
@@ -30,15 +31,18 @@ static bool mark_is_accepted(void)
 	return value == '1';
 }
 
-/* A choice's word in the table of settings. */
-static const char *choice_name(enum setting_id setting, int choice, char text[static 16])
+/* Only root may ask nftables. */
+static enum routing_state find_mark_table(uint32_t mark)
 {
-	const char *word = setting_table[setting].range;
+	char *listing;
 
-	for (; choice > 0; choice--)
-		word = strchr(word, '|') + 1;
-	snprintf(text, 16, "%.*s", (int)strcspn(word, "|"), word);
-	return text;
+	if (!nft_supported() || geteuid() != 0)
+		return ROUTING_STATE_UNKNOWN;
+	listing = nft_mark_list(mark);
+	if (listing == NULL)
+		return ROUTING_STATE_MISSING;
+	free(listing);
+	return ROUTING_STATE_THERE;
 }
 
 /* The tables alone, for `nft -f -`; what is there by their names is replaced. */
@@ -78,7 +82,7 @@ static const char *printable(const char *evidence, char text[static RETURN_EVIDE
 
 static void print_json(const struct routing_items *items, const struct routing_settings *settings)
 {
-	char mode[16], method[16], text[RETURN_EVIDENCE_SIZE * 4];
+	char text[RETURN_EVIDENCE_SIZE * 4];
 	json_t *list = json_array(), *whole;
 
 	for (size_t i = 0; i < items->count; i++) {
@@ -90,10 +94,9 @@ static void print_json(const struct routing_items *items, const struct routing_s
 						      printable(item->evidence, text)));
 	}
 	whole = json_pack("{s:b, s:s, s:I, s:s, s:o}", "ok", routing_items_missing(items) == 0,
-			  "mode", choice_name(SETTING_routing_mode, (int)settings->mode, mode),
-			  "table", (json_int_t)settings->table, "method",
-			  choice_name(SETTING_routing_method, (int)settings->method, method),
-			  "items", list);
+			  "mode", routing_mode_name(settings->mode), "table",
+			  (json_int_t)settings->table, "method",
+			  routing_method_name(settings->method), "items", list);
 	answer_print_json(whole);
 	json_decref(whole);
 }
@@ -142,13 +145,29 @@ static void print_text(const struct routing_items *items, const struct routing_s
 		printf("%zu missing: %s\n", missing, advice_for(settings->mode));
 }
 
-/* Is anything missing? */
+/* Prints them. Is anything missing? */
+static bool show_items(const struct options *options, const struct routing_settings *settings,
+		       const struct return_plan *plan, const struct routing_findings *findings)
+{
+	struct routing_items items;
+	bool missing;
+
+	routing_items_make(&items, plan, settings->table, findings);
+	if (options->json)
+		print_json(&items, settings);
+	else
+		print_text(&items, settings);
+	missing = routing_items_missing(&items) > 0;
+	routing_items_finish(&items);
+	return missing;
+}
+
 static bool show(const struct options *options, const struct routing_settings *settings,
 		 const struct return_plan *plan)
 {
 	struct return_verdict *verdicts = memory_resize(NULL, plan->path_count, sizeof(*verdicts));
+	enum routing_state *tables = memory_resize(NULL, plan->mark_count, sizeof(*tables));
 	int error = return_check_all(plan, verdicts);
-	struct routing_items items;
 	bool missing;
 
 	if (error == -EOPNOTSUPP)
@@ -157,15 +176,16 @@ static bool show(const struct options *options, const struct routing_settings *s
 	else if (error < 0)
 		answer_complain("what is there is not known, the kernel cannot be asked: %s",
 				strerror(-error));
-	routing_items_make(&items, plan, settings->table, error == 0 ? verdicts : NULL,
-			   mark_is_accepted());
-	if (options->json)
-		print_json(&items, settings);
-	else
-		print_text(&items, settings);
-	missing = routing_items_missing(&items) > 0;
-	routing_items_finish(&items);
+	for (size_t i = 0; i < plan->mark_count; i++)
+		tables[i] = find_mark_table(plan->marks[i]);
+	missing = show_items(options, settings, plan,
+			     &(struct routing_findings){
+				     .verdicts = error == 0 ? verdicts : NULL,
+				     .mark_tables = tables,
+				     .mark_accept = mark_is_accepted(),
+			     });
 	free(verdicts);
+	free(tables);
 	return missing;
 }
 

@@ -17,7 +17,7 @@
 struct making {
 	struct routing_items *items;
 	const struct return_plan *plan;
-	const struct return_verdict *verdicts;
+	const struct routing_findings *findings;
 	uint32_t table;
 };
 
@@ -40,7 +40,7 @@ static void set_state(struct routing_item *item, enum routing_state state, const
 
 static const struct return_verdict *verdict_of(const struct making *making, size_t path)
 {
-	return making->verdicts != NULL ? &making->verdicts[path] : NULL;
+	return making->findings->verdicts != NULL ? &making->findings->verdicts[path] : NULL;
 }
 
 static void add_setting(const struct making *making, size_t place)
@@ -133,27 +133,34 @@ static bool is_for_udp(const struct return_plan *plan, uint32_t mark)
 	return false;
 }
 
-/* For TCP the sysctl is enough, for UDP there is nothing but nftables. */
-static void add_mark(const struct making *making, uint32_t mark, bool mark_accept)
+/* For TCP the sysctl is enough; for UDP there is nothing but nftables. */
+static void add_mark(const struct making *making, size_t place)
 {
-	struct routing_item *item = add(making->items, ROUTING_KIND_MARK, ROUTING_STATE_UNKNOWN);
-	bool udp = is_for_udp(making->plan, mark);
+	enum routing_state table = making->findings->mark_tables[place];
+	uint32_t mark = making->plan->marks[place];
+	bool tcp_alone = !is_for_udp(making->plan, mark);
+	bool accepted = tcp_alone && making->findings->mark_accept;
+	struct routing_item *item =
+		add(making->items, ROUTING_KIND_MARK, accepted ? ROUTING_STATE_THERE : table);
+	char name[RETURN_MARK_TABLE_SIZE];
 
 	snprintf(item->what, sizeof(item->what), "%s",
-		 udp ? "mmproxyctl routing show --nft | nft -f -"
-		     : "sysctl -w net.ipv4.tcp_fwmark_accept=1");
-	if (!udp && mark_accept)
-		item->state = ROUTING_STATE_THERE;
-	else
-		snprintf(item->evidence, sizeof(item->evidence),
-			 "brings mark %" PRIu32 " back on the answers%s; nftables is not asked",
-			 mark, udp ? "" : ", and so does mmproxyctl routing show --nft | nft -f -");
+		 tcp_alone && table != ROUTING_STATE_THERE
+			 ? "sysctl -w net.ipv4.tcp_fwmark_accept=1"
+			 : "mmproxyctl routing show --nft | nft -f -");
+	if (item->state == ROUTING_STATE_THERE)
+		return;
+	snprintf(item->evidence, sizeof(item->evidence),
+		 "%sfor the answers to carry mark %" PRIu32 ": table inet %s of nftables %s",
+		 tcp_alone ? "this, or mmproxyctl routing show --nft | nft -f -, " : "", mark,
+		 return_mark_table(mark, name),
+		 table == ROUTING_STATE_MISSING ? "is not there" : "was not asked about");
 }
 
 void routing_items_make(struct routing_items *items, const struct return_plan *plan, uint32_t table,
-			const struct return_verdict *verdicts, bool mark_accept)
+			const struct routing_findings *findings)
 {
-	const struct making making = {items, plan, verdicts, table};
+	const struct making making = {items, plan, findings, table};
 
 	*items = (struct routing_items){0};
 	for (size_t i = 0; i < plan->path_count; i++) {
@@ -167,7 +174,7 @@ void routing_items_make(struct routing_items *items, const struct return_plan *p
 			add_route(&making, &plan->paths[i], verdict_of(&making, i));
 	}
 	for (size_t i = 0; i < plan->mark_count; i++)
-		add_mark(&making, plan->marks[i], mark_accept);
+		add_mark(&making, i);
 }
 
 void routing_items_finish(struct routing_items *items)

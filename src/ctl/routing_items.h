@@ -37,13 +37,17 @@ struct routing_items {
 	size_t count;
 };
 
-/*
- * `table`: of the settings. `verdicts` has one for each of the plan's paths; NULL: the kernel could
- * not be asked. `mark_accept`: net.ipv4.tcp_fwmark_accept is on. Settings come first, then rules,
- * routes and marks.
- */
+/* What was found on the host. */
+struct routing_findings {
+	const struct return_verdict
+		*verdicts; /* one for each of the plan's paths; NULL: not asked */
+	const enum routing_state *mark_tables; /* of nftables, one for each of the plan's marks */
+	bool mark_accept;                      /* net.ipv4.tcp_fwmark_accept is on */
+};
+
+/* `table`: of the settings. What the settings lack comes first, then rules, routes and marks. */
 void routing_items_make(struct routing_items *items, const struct return_plan *plan, uint32_t table,
-			const struct return_verdict *verdicts, bool mark_accept);
+			const struct routing_findings *findings);
 void routing_items_finish(struct routing_items *items);
 
 size_t routing_items_missing(const struct routing_items *items);

@@ -61,9 +61,14 @@ static void lacks(struct return_verdict *verdict, enum return_rule_fault rule,
 			 "a route's fault");
 }
 
-static void make(bool mark_accept)
+/* One answer for the tables of all marks. */
+static void make(bool mark_accept, enum routing_state table)
 {
-	routing_items_make(&items, &plan, settings.table, verdicts, mark_accept);
+	const enum routing_state tables[PATHS_MAX] = {table, table, table, table};
+	const struct routing_findings findings = {verdicts, tables, mark_accept};
+
+	routing_items_finish(&items);
+	routing_items_make(&items, &plan, settings.table, &findings);
 }
 
 static void expect(size_t place, enum routing_state state, const char *what, const char *evidence)
@@ -85,7 +90,7 @@ static void what_several_upstreams_need_is_told_once(void **state)
 	upstream("127.0.0.1:1", 0, false);
 	upstream("[::1]:1", 0, false);
 	upstream("127.0.0.2:2", 0, true);
-	make(false);
+	make(false, ROUTING_STATE_UNKNOWN);
 	assert_int_equal(items.count, 4);
 	expect(0, ROUTING_STATE_THERE, RULE, "");
 	expect(1, ROUTING_STATE_THERE, RULE6, "");
@@ -100,7 +105,7 @@ static void what_one_of_them_lacks_is_missing(void **state)
 	upstream("127.0.0.1:1", 0, false);
 	lacks(upstream("127.0.0.2:1", 0, false), RETURN_RULE_MISSING, RETURN_ROUTE_SOUND);
 	upstream("127.0.0.3:1", 0, false);
-	make(false);
+	make(false, ROUTING_STATE_UNKNOWN);
 	expect(0, ROUTING_STATE_MISSING, RULE, "a rule's fault");
 	expect(1, ROUTING_STATE_THERE, ROUTE, "");
 	assert_int_equal(routing_items_missing(&items), 1);
@@ -110,7 +115,7 @@ static void rule_and_route_can_both_be_missing(void **state)
 {
 	(void)state;
 	lacks(upstream("127.0.0.1:1", 0, false), RETURN_RULE_MISSING, RETURN_ROUTE_MISSING);
-	make(false);
+	make(false, ROUTING_STATE_UNKNOWN);
 	expect(0, ROUTING_STATE_MISSING, RULE, "a rule's fault");
 	expect(1, ROUTING_STATE_MISSING, ROUTE, "a route's fault");
 }
@@ -122,7 +127,7 @@ static void a_site_may_have_another_table(void **state)
 	(void)state;
 	verdict->table = 77;
 	lacks(verdict, RETURN_RULE_SOUND, RETURN_ROUTE_MISSING);
-	make(false);
+	make(false, ROUTING_STATE_UNKNOWN);
 	expect(0, ROUTING_STATE_THERE, "ip rule add from 127.0.0.0/8 iif lo table 77", "");
 	expect(1, ROUTING_STATE_MISSING, "ip route add local default dev lo table 77",
 	       "a route's fault");
@@ -132,7 +137,7 @@ static void a_host_without_ipv6_lacks_nothing(void **state)
 {
 	(void)state;
 	*upstream("[::1]:1", 0, false) = (struct return_verdict){.no_family = true};
-	make(false);
+	make(false, ROUTING_STATE_UNKNOWN);
 	expect(0, ROUTING_STATE_UNKNOWN, RULE6, "this host has no IPv6, or has it switched off");
 	expect(1, ROUTING_STATE_UNKNOWN, ROUTE6, "this host has no IPv6, or has it switched off");
 	assert_int_equal(routing_items_missing(&items), 0);
@@ -142,24 +147,32 @@ static void without_a_mark_a_setting_is_missing(void **state)
 {
 	(void)state;
 	lacks(upstream("192.0.2.7:443", 0, false), RETURN_RULE_NO_MARK, RETURN_ROUTE_SOUND);
-	make(false);
+	make(false, ROUTING_STATE_UNKNOWN);
 	assert_int_equal(items.count, 1);
 	expect(0, ROUTING_STATE_MISSING,
 	       "mark = 123; in the listener that forwards to 192.0.2.7:443", "a rule's fault");
 }
 
-static void tcp_gets_its_mark_back_by_a_sysctl(void **state)
+#define NFT    "mmproxyctl routing show --nft | nft -f -"
+#define ACCEPT "sysctl -w net.ipv4.tcp_fwmark_accept=1"
+
+static void tcp_gets_its_mark_back_by_a_sysctl_or_by_nftables(void **state)
 {
 	(void)state;
 	upstream("192.0.2.7:443", 5, false);
-	make(true);
+	make(true, ROUTING_STATE_MISSING);
 	assert_int_equal(items.count, 3);
-	expect(2, ROUTING_STATE_THERE, "sysctl -w net.ipv4.tcp_fwmark_accept=1", "");
-	routing_items_finish(&items);
-	make(false);
-	expect(2, ROUTING_STATE_UNKNOWN, "sysctl -w net.ipv4.tcp_fwmark_accept=1",
-	       "brings mark 5 back on the answers, and so does mmproxyctl routing show --nft | "
-	       "nft -f -; nftables is not asked");
+	expect(2, ROUTING_STATE_THERE, ACCEPT, "");
+	make(false, ROUTING_STATE_THERE);
+	expect(2, ROUTING_STATE_THERE, NFT, "");
+	make(false, ROUTING_STATE_MISSING);
+	expect(2, ROUTING_STATE_MISSING, ACCEPT,
+	       "this, or " NFT ", for the answers to carry mark 5: table inet mmproxy_5 of "
+	       "nftables is not there");
+	make(false, ROUTING_STATE_UNKNOWN);
+	expect(2, ROUTING_STATE_UNKNOWN, ACCEPT,
+	       "this, or " NFT ", for the answers to carry mark 5: table inet mmproxy_5 of "
+	       "nftables was not asked about");
 	assert_int_equal(routing_items_missing(&items), 0);
 }
 
@@ -168,17 +181,21 @@ static void udp_gets_its_mark_back_by_nftables_alone(void **state)
 	(void)state;
 	upstream("192.0.2.7:443", 5, false);
 	upstream("192.0.2.7:53", 5, true);
-	make(true);
-	expect(2, ROUTING_STATE_UNKNOWN, "mmproxyctl routing show --nft | nft -f -",
-	       "brings mark 5 back on the answers; nftables is not asked");
+	make(true, ROUTING_STATE_MISSING);
+	expect(2, ROUTING_STATE_MISSING, NFT,
+	       "for the answers to carry mark 5: table inet mmproxy_5 of nftables is not there");
+	make(true, ROUTING_STATE_THERE);
+	expect(2, ROUTING_STATE_THERE, NFT, "");
 }
 
 static void who_cannot_ask_knows_nothing(void **state)
 {
+	const struct routing_findings nothing = {0};
+
 	(void)state;
 	upstream("127.0.0.1:1", 0, false);
 	upstream("192.0.2.7:1", 0, false);
-	routing_items_make(&items, &plan, settings.table, NULL, false);
+	routing_items_make(&items, &plan, settings.table, &nothing);
 	assert_int_equal(items.count, 3);
 	expect(0, ROUTING_STATE_UNKNOWN, "mark = 123; in the listener that forwards to 192.0.2.7:1",
 	       "the upstream is not on loopback, and no mark tells its answers");
@@ -198,7 +215,7 @@ int main(void)
 		TEST(a_site_may_have_another_table),
 		TEST(a_host_without_ipv6_lacks_nothing),
 		TEST(without_a_mark_a_setting_is_missing),
-		TEST(tcp_gets_its_mark_back_by_a_sysctl),
+		TEST(tcp_gets_its_mark_back_by_a_sysctl_or_by_nftables),
 		TEST(udp_gets_its_mark_back_by_nftables_alone),
 		TEST(who_cannot_ask_knows_nothing),
 	};
