@@ -124,20 +124,21 @@ if HAVE_LIBMNL
 libmmproxy_a_SOURCES += \
 	src/routing/kernel_routes.c src/routing/kernel_routes.h \
 	src/routing/netlink.c src/routing/netlink.h \
-	src/routing/nft.h \
 	src/routing/return_check.c src/routing/return_check.h \
 	src/routing/return_explain.c src/routing/return_explain.h \
 	src/routing/return_item.c src/routing/return_item.h \
 	src/routing/return_keeper.c src/routing/return_keeper.h \
 	src/routing/route_notices.c src/routing/route_notices.h \
 	src/daemon/routing.c src/daemon/routing_check.c
-if HAVE_LIBNFTABLES
-libmmproxy_a_SOURCES += src/routing/nft.c
 else
-libmmproxy_a_SOURCES += src/routing/nft_absent.c
+libmmproxy_a_SOURCES += \
+	src/routing/return_check_absent.c src/routing/return_check.h \
+	src/daemon/routing_absent.c
 endif
+if HAVE_LIBNFTABLES
+libmmproxy_a_SOURCES += src/routing/nft.c src/routing/nft.h
 else
-libmmproxy_a_SOURCES += src/daemon/routing_absent.c
+libmmproxy_a_SOURCES += src/routing/nft_absent.c src/routing/nft.h
 endif
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \

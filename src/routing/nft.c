@@ -52,6 +52,11 @@ static int run(const char *commands, char **output, char error[static NFT_ERROR_
 	return status != 0 ? -EIO : 0;
 }
 
+bool nft_supported(void)
+{
+	return true;
+}
+
 int nft_mark_apply(uint32_t mark, char error[static NFT_ERROR_SIZE])
 {
 	char commands[COMMANDS_SIZE], ruleset[RETURN_MARK_RULESET_SIZE];

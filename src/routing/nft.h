@@ -12,6 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Was this program built with libnftables? Otherwise all below fails. */
+bool nft_supported(void);
+
 /* Room for one line that says what is wrong, with NUL. */
 #define NFT_ERROR_SIZE 256
 

@@ -5,6 +5,11 @@
 
 #include "routing/nft.h"
 
+bool nft_supported(void)
+{
+	return false;
+}
+
 static int absent(char error[static NFT_ERROR_SIZE])
 {
 	snprintf(error, NFT_ERROR_SIZE, "this program was built without libnftables");

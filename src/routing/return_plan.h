@@ -42,6 +42,17 @@ enum routing_method {
 	ROUTING_METHOD_MARK,
 };
 
+static inline const char *routing_method_name(enum routing_method method)
+{
+	switch (method) {
+	case ROUTING_METHOD_LOOPBACK:
+		return "loopback";
+	case ROUTING_METHOD_MARK:
+		break;
+	}
+	return "mark";
+}
+
 struct routing_settings {
 	enum routing_mode mode;
 	enum routing_method method;
