@@ -49,6 +49,17 @@ static void look_past_refusal(struct netlink *netlink, const struct address *cli
 	facts->lookup = found;
 }
 
+/* By which interface an upstream's answers come in; 0: it is this host that sends them. */
+static unsigned way_in(struct netlink *netlink, const struct address *upstream)
+{
+	const struct address any = {0};
+	struct kernel_lookup found;
+
+	if (kernel_lookup(netlink, upstream, &any, 0, 0, &found) < 0 || found.type == RTN_LOCAL)
+		return 0;
+	return found.interface;
+}
+
 /* 0 or -errno: the kernel could not be asked. What the packet meets is among the facts. */
 static int look_up(struct netlink *netlink, const struct return_path *path, uint32_t mark,
 		   struct return_facts *facts)
@@ -56,8 +67,13 @@ static int look_up(struct netlink *netlink, const struct return_path *path, uint
 	const struct address client =
 		return_check_client((enum address_family)path->upstream.family);
 
-	facts->lookup_error =
-		kernel_lookup(netlink, &client, &path->upstream, mark, 0, &facts->lookup);
+	facts->lookup_error = kernel_lookup(netlink, &client, &path->upstream, mark,
+					    way_in(netlink, &path->upstream), &facts->lookup);
+	/* The reverse-path filter would drop it, wherever it is to go: not judged here. */
+	if (facts->lookup_error == -EXDEV) {
+		facts->lookup_error = 0;
+		facts->lookup.type = RTN_LOCAL;
+	}
 	if (!is_fate(facts->lookup_error))
 		return facts->lookup_error;
 	if (facts->lookup_error == -EINVAL && return_path_is_loopback(&path->upstream))
