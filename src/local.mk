@@ -112,7 +112,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/plugins.c src/daemon/plugins.h \
 	src/daemon/reload.c \
-	src/daemon/routing.h \
+	src/daemon/routing.h src/daemon/routing_check.c \
 	src/daemon/server.c src/daemon/server.h src/daemon/server_state.h \
 	src/daemon/startup.c \
 	src/daemon/worker.c src/daemon/worker.h \
@@ -129,7 +129,7 @@ libmmproxy_a_SOURCES += \
 	src/routing/return_item.c src/routing/return_item.h \
 	src/routing/return_keeper.c src/routing/return_keeper.h \
 	src/routing/route_notices.c src/routing/route_notices.h \
-	src/daemon/routing.c src/daemon/routing_check.c
+	src/daemon/routing.c
 else
 libmmproxy_a_SOURCES += \
 	src/routing/return_check_absent.c src/routing/return_check.h \
