@@ -128,6 +128,7 @@ libmmproxy_a_SOURCES += \
 	src/routing/return_explain.c src/routing/return_explain.h \
 	src/routing/return_item.c src/routing/return_item.h \
 	src/routing/return_keeper.c src/routing/return_keeper.h \
+	src/routing/return_orphans.c src/routing/return_orphans.h \
 	src/routing/route_notices.c src/routing/route_notices.h \
 	src/daemon/routing.c
 else

@@ -131,6 +131,23 @@ def test_one_that_crashed_comes_back_beside_the_other(bare, start_instance):
     assert_gone(bare)
 
 
+def test_what_a_crash_has_left_goes_when_nobody_needs_it_any_more(bare, start_instance):
+    """The settings have changed since, or it never comes back."""
+    bare.nft("table inet mmproxy_78 { comment \"managed by mmproxy\"; }\ntable inet mmproxy_79 { }")
+    crash(start_instance("one", table=124))
+    other = start_instance("other", table=125)
+    assert rules.routes(bare, 4, 124) == [] == rules.routes(bare, 6, 124)
+    assert [rule[2] for rule in rules.rules(bare, 4)] == [125]
+    assert rules.tables(bare) == ["mmproxy_79"]
+    bare.ip("rule add from 127.0.0.0/8 iif lo table 126\nroute add local default dev lo table 126")
+    one = start_instance("one", table=124)
+    assert [rule[2] for rule in rules.rules(bare, 4)] == [124, 126, 125]
+    assert rules.routes(bare, 4, 126) != []
+    one.stop()
+    other.stop()
+    assert [rule[2] for rule in rules.rules(bare, 4)] == [126]
+
+
 def test_each_has_what_is_its_own(bare, start_instance):
     one, other = start_instance("one"), start_instance("other", table=124)
     one.stop()
