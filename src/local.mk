@@ -59,6 +59,7 @@ libmmproxy_a_SOURCES = \
 	src/routing/token.c src/routing/token.h \
 	src/relay/budget.h \
 	src/relay/chunk.c src/relay/chunk.h \
+	src/relay/dial_timeouts.h \
 	src/relay/flow_quota.c src/relay/flow_quota.h \
 	src/relay/pipe_pool.c src/relay/pipe_pool.h \
 	src/relay/relay.c src/relay/relay.h \
@@ -100,6 +101,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/control.h \
 	src/daemon/control_request.c src/daemon/control_request.h \
 	src/daemon/counters.c \
+	src/daemon/dial_hint.c src/daemon/dial_hint.h \
 	src/daemon/drain.c \
 	src/daemon/exposition.c src/daemon/exposition.h \
 	src/daemon/generation.c src/daemon/generation.h \

@@ -137,6 +137,11 @@ int return_check(struct netlink *netlink, const struct return_plan *plan,
 	return verdict->no_family ? 0 : error;
 }
 
+bool return_check_supported(void)
+{
+	return true;
+}
+
 int return_check_all(const struct return_plan *plan, struct return_verdict *verdicts)
 {
 	struct netlink *netlink = netlink_open(NETLINK_ROUTE);
