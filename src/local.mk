@@ -120,7 +120,9 @@ libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSO
 if HAVE_LIBMNL
 libmmproxy_a_SOURCES += \
 	src/routing/kernel_routes.c src/routing/kernel_routes.h \
-	src/routing/netlink.c src/routing/netlink.h
+	src/routing/netlink.c src/routing/netlink.h \
+	src/routing/return_check.c src/routing/return_check.h \
+	src/routing/return_explain.c src/routing/return_explain.h
 endif
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \
