@@ -85,6 +85,7 @@ libmmproxy_a_SOURCES = \
 	src/config/config_grammar.c src/config/config_grammar.h \
 	src/config/config_listener.c src/config/config_loader.h \
 	src/config/config_plugins.c \
+	src/config/config_routing.c \
 	src/config/config_scan.c src/config/config_scan.h \
 	src/config/config_service.c \
 	src/config/config_subnets.c \

@@ -24,8 +24,7 @@ enum return_rule_fault {
 
 enum return_route_fault {
 	RETURN_ROUTE_SOUND,
-	RETURN_ROUTE_MISSING, /* the table that the rule names, or is to name, has no local default
-			       */
+	RETURN_ROUTE_MISSING, /* the table that the rule names, or is to, has no local default */
 };
 
 /* Room for one sentence of evidence, with NUL. */
@@ -36,8 +35,7 @@ struct return_verdict {
 	bool no_family; /* this host has no IPv6, or has it switched off */
 	enum return_rule_fault rule;
 	enum return_route_fault route;
-	uint32_t table; /* where the route belongs: that of the rule as it stands, or of the plan's
-			 */
+	uint32_t table; /* where the route belongs: the rule's as it stands, or the plan's */
 	char rule_evidence[RETURN_EVIDENCE_SIZE]; /* what is there instead; "" when sound */
 	char route_evidence[RETURN_EVIDENCE_SIZE];
 };
