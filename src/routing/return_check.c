@@ -49,6 +49,20 @@ static void look_past_refusal(struct netlink *netlink, const struct address *cli
 	facts->lookup = found;
 }
 
+/*
+ * The interface by which an upstream's answers come: that of the way to it. 0: it is on this host,
+ * or there is no way.
+ */
+static unsigned find_way_in(struct netlink *netlink, const struct address *upstream)
+{
+	const struct address any = {0};
+	struct kernel_lookup found;
+
+	if (kernel_lookup(netlink, upstream, &any, 0, 0, &found) < 0 || found.type == RTN_LOCAL)
+		return 0;
+	return found.interface;
+}
+
 /* 0 or -errno: the kernel could not be asked. What the packet meets is among the facts. */
 static int look_up(struct netlink *netlink, const struct return_path *path, uint32_t mark,
 		   struct return_facts *facts)
@@ -56,8 +70,13 @@ static int look_up(struct netlink *netlink, const struct return_path *path, uint
 	const struct address client =
 		return_check_client((enum address_family)path->upstream.family);
 
-	facts->lookup_error =
-		kernel_lookup(netlink, &client, &path->upstream, mark, 0, &facts->lookup);
+	facts->lookup_error = kernel_lookup(netlink, &client, &path->upstream, mark,
+					    find_way_in(netlink, &path->upstream), &facts->lookup);
+	/* A route was found, and the reverse-path filter, which is none of ours, drops it there. */
+	if (facts->lookup_error == -EXDEV) {
+		facts->lookup_error = 0;
+		facts->lookup = (struct kernel_lookup){.type = RTN_LOCAL};
+	}
 	if (!is_fate(facts->lookup_error))
 		return facts->lookup_error;
 	if (facts->lookup_error == -EINVAL && return_path_is_loopback(&path->upstream))
