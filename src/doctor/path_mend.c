@@ -157,9 +157,8 @@ static bool is_of_iptables(const struct trace_decision *decision)
  * its say. Narrower than taking a rule out, and a policy can be passed in the same way.
  */
 static void mend_by_exception(const struct path_facts *facts, const struct trace_decision *decision,
-			      struct diagnosis *diagnosis)
+			      bool answer, struct diagnosis *diagnosis)
 {
-	bool answer = decision->direction == TRACE_ANSWER;
 	char upstream[ADDRESS_TEXT_SIZE];
 
 	address_format_ip(&facts->path->upstream, upstream);
@@ -186,7 +185,8 @@ void path_mend_nat(const struct path_facts *facts, struct diagnosis *diagnosis)
 	char upstream[ADDRESS_TEXT_SIZE];
 
 	if (nat->known)
-		mend_by_exception(facts, &nat->rule, diagnosis);
+		mend_by_exception(facts, &nat->rule, nat->rule.direction == TRACE_ANSWER,
+				  diagnosis);
 	else
 		diagnosis_mend(diagnosis, "exempt what goes to %s from MASQUERADE and SNAT",
 			       address_format(&facts->path->upstream, upstream));
@@ -194,7 +194,14 @@ void path_mend_nat(const struct path_facts *facts, struct diagnosis *diagnosis)
 
 void path_mend_firewall(const struct path_facts *facts, struct diagnosis *diagnosis)
 {
-	mend_by_exception(facts, &facts->findings.firewall.rule, diagnosis);
+	const struct trace_decision *decision = &facts->findings.firewall.rule;
+	bool answer = decision->direction == TRACE_ANSWER;
+
+	mend_by_exception(facts, decision, answer, diagnosis);
+	/* On one host both directions pass the same chains, and a policy stops the other one, too.
+	 */
+	if (decision->policy && facts->place == PATH_LOCAL)
+		mend_by_exception(facts, decision, !answer, diagnosis);
 }
 
 static bool is_named(const struct process *process, const char *name)
