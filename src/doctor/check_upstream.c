@@ -10,13 +10,18 @@
 
 #include "doctor/path_mend.h"
 
-/* Checks whose findings meet this host's own connections as well. */
+/*
+ * Checks whose findings explain what this host's own connection met. A connection that is refused
+ * was answered: that can be a firewall, but neither NAT nor the reverse-path filter, which drop.
+ */
 static unsigned find_plain_causes(const struct path_findings *findings)
 {
 	unsigned causes = 0;
 
 	if (findings->firewall.found && findings->firewall.plain)
 		causes |= PATH_CAUSE(DOCTOR_CHECK_FIREWALL);
+	if (findings->plain == PROBE_REFUSED)
+		return causes;
 	if (findings->nat.found && findings->nat.plain)
 		causes |= PATH_CAUSE(DOCTOR_CHECK_NAT);
 	if (findings->rp_filter.found)
