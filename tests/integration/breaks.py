@@ -198,8 +198,7 @@ def drop_by_iptables_in_output(host, family):
 
 @_breaks("firewall")
 def drop_in_input(host, family):
-    protocol, loopback = _NFT[family], _LOOPBACK[family]
-    _filter(host, "input", f"iif lo {protocol} saddr != {loopback} {protocol} daddr {loopback} drop")
+    _filter(host, "input", _strangers_by_lo(family))
 
 
 @_breaks("firewall")
@@ -210,9 +209,7 @@ def drop_of_the_answer_in_input(host, family):
 
 @_breaks("firewall")
 def drop_in_prerouting(host, family):
-    protocol, loopback = _NFT[family], _LOOPBACK[family]
-    rule = f"iif lo {protocol} saddr != {loopback} {protocol} daddr {loopback} drop"
-    _filter(host, "prerouting", rule, priority="raw")
+    _filter(host, "prerouting", _strangers_by_lo(family), priority="raw")
 
 
 @_breaks("firewall")
@@ -243,6 +240,11 @@ def drop_of_the_answer_in_prerouting(host, family):
     own = host.HOST[family]
     upstream = host.address(family)[0]
     _filter(host, "prerouting", f"{protocol} saddr {upstream} {protocol} daddr != {own} drop")
+
+
+def _strangers_by_lo(family):
+    protocol, loopback = _NFT[family], _LOOPBACK[family]
+    return f"iif lo {protocol} saddr != {loopback} {protocol} daddr {loopback} drop"
 
 
 def _filter(host, hook, *rules, policy="accept", priority="filter"):

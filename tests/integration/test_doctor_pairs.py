@@ -84,4 +84,5 @@ def test_the_same_hop_of_both_families_is_named_twice(name, sound):
     for family in 4, 6:
         BREAKS[name].apply(host, family)
     report = doctor.examine(host.namespace, host.config())
-    assert report.failed() == {(BREAKS[name].check, host.where(family)) for family in (4, 6)}, report
+    expected = {(BREAKS[name].check, host.where(family)) for family in (4, 6)}
+    assert report.failed() == expected, report
