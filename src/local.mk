@@ -85,6 +85,7 @@ libmmproxy_a_SOURCES = \
 	src/config/config_grammar.c src/config/config_grammar.h \
 	src/config/config_listener.c src/config/config_loader.h \
 	src/config/config_plugins.c \
+	src/config/config_routing.c \
 	src/config/config_scan.c src/config/config_scan.h \
 	src/config/config_service.c \
 	src/config/config_subnets.c \
@@ -120,7 +121,9 @@ libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSO
 if HAVE_LIBMNL
 libmmproxy_a_SOURCES += \
 	src/routing/kernel_routes.c src/routing/kernel_routes.h \
-	src/routing/netlink.c src/routing/netlink.h
+	src/routing/netlink.c src/routing/netlink.h \
+	src/routing/return_check.c src/routing/return_check.h \
+	src/routing/return_explain.c src/routing/return_explain.h
 endif
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \

@@ -6,6 +6,7 @@ unit_tests = \
 	tests/unit/test_config \
 	tests/unit/test_config_mistakes \
 	tests/unit/test_config_remarks \
+	tests/unit/test_config_routing \
 	tests/unit/test_config_scan \
 	tests/unit/test_config_service \
 	tests/unit/test_control_request \
@@ -28,6 +29,7 @@ unit_tests = \
 	tests/unit/test_proxy_header \
 	tests/unit/test_proxy_tlv \
 	tests/unit/test_quota_sequences \
+	tests/unit/test_return_plan \
 	tests/unit/test_session_view \
 	tests/unit/test_siphash \
 	tests/unit/test_source_policy \
@@ -60,6 +62,10 @@ unit_tests = \
 	tests/unit/test_udp_sender_faults \
 	tests/unit/test_udp_settings \
 	tests/unit/test_udp_sharing
+
+if HAVE_LIBMNL
+unit_tests += tests/unit/test_return_explain
+endif
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -195,6 +201,21 @@ tests_unit_test_config_mistakes_SOURCES = $(config_fixture) tests/unit/test_conf
 tests_unit_test_config_mistakes_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_mistakes_CFLAGS = $(unit_cflags)
 tests_unit_test_config_mistakes_LDADD = $(config_ldadd)
+
+tests_unit_test_config_routing_SOURCES = $(config_fixture) tests/unit/test_config_routing.c
+tests_unit_test_config_routing_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_routing_CFLAGS = $(unit_cflags)
+tests_unit_test_config_routing_LDADD = $(config_ldadd)
+
+tests_unit_test_return_plan_SOURCES = tests/unit/test_return_plan.c
+tests_unit_test_return_plan_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_return_plan_CFLAGS = $(unit_cflags)
+tests_unit_test_return_plan_LDADD = $(config_ldadd)
+
+tests_unit_test_return_explain_SOURCES = tests/unit/test_return_explain.c
+tests_unit_test_return_explain_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_return_explain_CFLAGS = $(unit_cflags)
+tests_unit_test_return_explain_LDADD = $(config_ldadd)
 
 tests_unit_test_config_remarks_SOURCES = $(config_fixture) tests/unit/test_config_remarks.c
 tests_unit_test_config_remarks_CPPFLAGS = $(unit_cppflags)

@@ -349,6 +349,11 @@ static bool read_route(const struct nlmsghdr *message, struct kernel_lookup *fou
 	return true;
 }
 
+static bool is_local_default(const struct kernel_lookup *route)
+{
+	return route->type == RTN_LOCAL && route->length == 0 && route->interface == LOOPBACK_INDEX;
+}
+
 static int route_listed(const struct nlmsghdr *message, void *context)
 {
 	const struct route_reading *reading = context;
@@ -358,7 +363,7 @@ static int route_listed(const struct nlmsghdr *message, void *context)
 	    route.family != reading->wanted->family)
 		return 0;
 	reading->state->occupied = true;
-	if (route.type == RTN_LOCAL && route.length == 0 && route.interface == LOOPBACK_INDEX) {
+	if (is_local_default(&route)) {
 		reading->state->local = true;
 		reading->state->ours =
 			reading->state->ours || route.protocol == KERNEL_ROUTES_PROTOCOL;
@@ -387,6 +392,56 @@ int kernel_route_read(struct netlink *netlink, const struct return_route *route,
 	mnl_attr_put_u32(header, RTA_TABLE, route->table);
 	error = netlink_ask(netlink, header, route_listed, route_anew, &reading);
 	return error == -ENOENT ? 0 : error; /* there is no such table yet */
+}
+
+static int local_table_listed(const struct nlmsghdr *message, void *context)
+{
+	struct kernel_tables *found = context;
+	struct kernel_lookup route;
+	uint32_t *grown;
+
+	if (!read_route(message, &route) || !is_local_default(&route))
+		return 0;
+	for (size_t i = 0; i < found->count; i++) {
+		if (found->tables[i] == route.table)
+			return 0;
+	}
+	grown = reallocarray(found->tables, found->count + 1, sizeof(*grown));
+	if (grown == NULL)
+		return -ENOMEM;
+	found->tables = grown;
+	grown[found->count++] = route.table;
+	return 0;
+}
+
+static void local_tables_anew(void *context)
+{
+	((struct kernel_tables *)context)->count = 0;
+}
+
+int kernel_local_tables_read(struct netlink *netlink, enum address_family family,
+			     struct kernel_tables *tables)
+{
+	union request request;
+	struct nlmsghdr *header = mnl_nlmsg_put_header(&request);
+	struct rtmsg *message = mnl_nlmsg_put_extra_header(header, sizeof(*message));
+	int error;
+
+	*tables = (struct kernel_tables){0};
+	header->nlmsg_type = RTM_GETROUTE;
+	header->nlmsg_flags = NLM_F_DUMP;
+	message->rtm_family = family_of(family);
+	message->rtm_type = RTN_LOCAL; /* not all routes, where the kernel knows how */
+	error = netlink_ask(netlink, header, local_table_listed, local_tables_anew, tables);
+	if (error < 0)
+		kernel_tables_finish(tables);
+	return error;
+}
+
+void kernel_tables_finish(struct kernel_tables *tables)
+{
+	free(tables->tables);
+	*tables = (struct kernel_tables){0};
 }
 
 /*

@@ -81,6 +81,17 @@ struct kernel_route_state {
 int kernel_route_read(struct netlink *netlink, const struct return_route *route,
 		      struct kernel_route_state *state);
 
+/* Tables that have `local default dev lo`, each once. */
+struct kernel_tables {
+	uint32_t *tables;
+	size_t count;
+};
+
+/* Those of a family. 0 or -errno. */
+int kernel_local_tables_read(struct netlink *netlink, enum address_family family,
+			     struct kernel_tables *tables);
+void kernel_tables_finish(struct kernel_tables *tables);
+
 /* What the kernel does with a packet that this host sends. */
 struct kernel_lookup {
 	uint8_t family;     /* enum address_family */

@@ -92,7 +92,7 @@ static int ask_once(struct netlink *netlink, struct nlmsghdr *request, struct as
 {
 	unsigned port = mnl_socket_get_portid(netlink->socket);
 	int more = MNL_CB_OK, error;
-	ssize_t length;
+	ssize_t length = 0;
 
 	request->nlmsg_seq = ++netlink->sequence;
 	if (mnl_socket_sendto(netlink->socket, request, request->nlmsg_len) < 0)

@@ -24,8 +24,7 @@ enum return_rule_fault {
 
 enum return_route_fault {
 	RETURN_ROUTE_SOUND,
-	RETURN_ROUTE_MISSING, /* the table that the rule names, or is to name, has no local default
-			       */
+	RETURN_ROUTE_MISSING, /* the table that the rule names, or is to, has no local default */
 };
 
 /* Room for one sentence of evidence, with NUL. */
@@ -36,11 +35,17 @@ struct return_verdict {
 	bool no_family; /* this host has no IPv6, or has it switched off */
 	enum return_rule_fault rule;
 	enum return_route_fault route;
+	uint32_t table; /* where the route belongs: the rule's as it stands, or the plan's */
 	char rule_evidence[RETURN_EVIDENCE_SIZE]; /* what is there instead; "" when sound */
 	char route_evidence[RETURN_EVIDENCE_SIZE];
 };
 
 /*
+ * What a lookup cannot see: whether an answer that is told by its mark carries it. For TCP either
+ * net.ipv4.tcp_fwmark_accept or the table of return_mark_ruleset() sees to that, for UDP the table
+ * alone. Nor does it see firewalls, NAT and the reverse-path filter. A connection that is tried
+ * does.
+ *
  * Judges one of the plan's paths. 0, or -errno when the kernel could not be asked. Nothing is
  * changed, and no privilege is needed.
  */
