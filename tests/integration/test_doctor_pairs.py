@@ -29,9 +29,11 @@ _IN_A_CONTAINER = [
     "upstream-elsewhere",
 ]
 
-# No two of which can be broken at once.
+# No two of which can be broken at once. A rule whose table has no route is a wrong one only where
+# another table has the route.
 _EXCLUSIVE = [
     {"rule-missing", "wrong-table"},
+    {"route-missing", "wrong-table"},
     {"upstream-elsewhere", "forwarded-by-docker-proxy"},
 ]
 
@@ -66,6 +68,16 @@ def test_both_broken_hops_are_named(kind, family, one, other, sound):
     assert report.failed() == {(each.check, host.where(family)) for each in (one, other)}, report
     if {one.check, other.check} <= _BY_COMMAND:
         mend(host, report)
+
+
+@pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+def test_a_rule_for_a_table_of_the_sites_own_lacks_nothing_but_its_route(family, sound):
+    host = sound(Loopback)
+    BREAKS["wrong-table"].apply(host, family)
+    BREAKS["route-missing"].apply(host, family)
+    report = doctor.examine(host.namespace, host.config())
+    assert report.failed() == {("route", host.where(family))}, report
+    mend(host, report)
 
 
 @pytest.mark.parametrize("name", [*_ON_LOOPBACK, "answers-by-the-other-cable"])
