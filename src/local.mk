@@ -138,6 +138,30 @@ else
 libmmproxy_a_SOURCES += src/daemon/metrics_http_absent.c
 endif
 
+# The doctor's eyes; its checks and the command are mmproxyctl's.
+if HAVE_LIBMNL
+noinst_LIBRARIES += libdoctor.a
+libdoctor_a_SOURCES = \
+	src/doctor/conntrack.c src/doctor/conntrack.h \
+	src/doctor/detour.c src/doctor/detour.h \
+	src/doctor/examine.c src/doctor/examine.h \
+	src/doctor/forwarder.c src/doctor/forwarder.h \
+	src/doctor/interruption.c src/doctor/interruption.h \
+	src/doctor/knock.c src/doctor/knock.h \
+	src/doctor/probe.c src/doctor/probe.h \
+	src/doctor/processes.c src/doctor/processes.h \
+	src/doctor/rp_filter.c src/doctor/rp_filter.h \
+	src/doctor/socket_diag.c src/doctor/socket_diag.h \
+	src/doctor/trace.h \
+	src/doctor/trace_event.c src/doctor/trace_event.h
+libdoctor_a_CFLAGS = $(AM_CFLAGS) $(LIBMNL_CFLAGS) $(LIBNFTABLES_CFLAGS)
+if HAVE_LIBNFTABLES
+libdoctor_a_SOURCES += src/doctor/trace.c
+else
+libdoctor_a_SOURCES += src/doctor/trace_absent.c
+endif
+endif
+
 sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
 mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \

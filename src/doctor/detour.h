@@ -31,7 +31,8 @@ int detour_open(struct detour *detour, struct netlink *netlink, const struct add
 		const struct address *probe);
 void detour_close(struct detour *detour, struct netlink *netlink);
 
-/* Removes every rule and route that carries our number. 0 or -errno. */
-int detour_remove_stale(struct netlink *netlink);
+/* Removes every rule of this family that carries our number, and the route to this probe's address.
+ * 0, also when there is none; or -errno. */
+int detour_remove_stale(struct netlink *netlink, const struct address *probe);
 
 #endif

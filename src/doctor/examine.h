@@ -37,6 +37,7 @@ enum seen_by {
 	SEEN_NOT_PROVABLE, /* nothing shows it from here; UDP, mostly */
 	SEEN_BY_SOCKET,    /* the server's own socket, in this namespace */
 	SEEN_BY_CONNTRACK, /* the tuple in which connection tracking awaits the answers */
+	SEEN_BY_ANSWER,    /* an answer came to that address, and nothing is known to translate */
 };
 
 /* A translation of addresses on the way. */
@@ -85,11 +86,12 @@ struct path_findings {
 
 	/*
 	 * In a client's name, with all repaired that can be repaired for the probe alone. Answered
-	 * or refused: what was repaired, and nothing else, is what is broken.
+	 * or refused: what was repaired, and nothing else, is what is broken. The same as `spoofed`
+	 * where nothing was.
 	 */
 	enum probe_outcome repaired;
 	bool detoured;  /* ... it was given a return path */
-	bool untracked; /* ... and kept from NAT */
+	bool unchanged; /* ... and kept from NAT */
 
 	/* What is broken, each with its evidence. */
 	struct nat_finding nat;
@@ -102,7 +104,7 @@ struct path_findings {
 	 */
 	bool mark_lost;
 	int unmarked_error; /* mark_lost: -errno of the unmarked answer's lookup; 0: it goes away */
-	/* No answer in any way, and nothing above says why. */
+	/* No answer in any way though this host itself is answered, and nothing above says why. */
 	bool unexplained;
 
 	/* How far packets were seen to come, on the last probe that was not answered. */
@@ -127,6 +129,6 @@ int examine_path(struct examiner *examiner, const struct return_path *path, bool
  * The client that probes speak for: of TEST-NET-3 (RFC 5737), or, where this host has an interface
  * in that network, of TEST-NET-1; of the documentation prefix (RFC 3849).
  */
-struct address examine_client(struct examiner *examiner, enum address_family family);
+struct address examine_client(enum address_family family);
 
 #endif

@@ -59,7 +59,7 @@ void probe_await(struct probe *probe, int patience, int other_fd, bool (*other)(
 		 void *context);
 
 /* Waits until the other side has ended the connection, or for `patience` milliseconds. */
-bool probe_await_end(struct probe *probe, int patience);
+bool probe_await_end(const struct probe *probe, int patience);
 
 /* TCP: by a reset. */
 void probe_close(struct probe *probe);

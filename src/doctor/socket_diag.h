@@ -47,6 +47,12 @@ int socket_diag_connected(struct netlink *netlink, bool udp, uint16_t port,
  */
 int socket_diag_foreign(struct netlink *netlink, bool udp, struct socket_list *list);
 
+/*
+ * Waits until this TCP connection has ended, or for `patience` milliseconds. 0; -ETIMEDOUT: it
+ * stands; -errno. The kernel tells when it frees a socket, so nothing is asked again and again.
+ */
+int socket_diag_await_end(struct netlink *netlink, const struct socket_info *socket, int patience);
+
 void socket_list_finish(struct socket_list *list);
 
 /* Would it be given what arrives for this address and port, were nothing more specific there? */

@@ -44,6 +44,7 @@ struct trace_way {
 /* A rule, or a chain's policy, that decided about a packet. Names and rule may hold any bytes. */
 struct trace_decision {
 	enum trace_direction direction;
+	enum trace_hook hook; /* at which it decided */
 	bool dropped;
 	bool nat;       /* it is a rule that translates addresses */
 	bool policy;    /* of the chain, no rule */
@@ -65,10 +66,10 @@ void trace_close(struct trace *trace); /* takes NULL */
 
 /*
  * Traces what goes from `local` to `upstream` and back from now on, instead of what was traced
- * before. `untracked`: connection tracking, and with it NAT, leaves the probe alone. 0 or -errno.
+ * before. `unchanged`: NAT leaves the probe's source alone. 0 or -errno.
  */
 int trace_begin(struct trace *trace, bool udp, const struct address *local,
-		const struct address *upstream, bool untracked);
+		const struct address *upstream, bool unchanged);
 
 /* Readable when the kernel has told something. */
 int trace_fd(const struct trace *trace);
@@ -84,8 +85,5 @@ struct trace_way trace_way(const struct trace *trace, enum trace_direction direc
 /* After trace_end(): the first packet that was dropped; the first rule that translates. Or NULL. */
 const struct trace_decision *trace_drop(const struct trace *trace);
 const struct trace_decision *trace_nat(const struct trace *trace);
-
-/* Are there rules of legacy iptables, which no trace shows? */
-bool trace_has_legacy_rules(void);
 
 #endif
