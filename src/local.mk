@@ -56,6 +56,7 @@ libmmproxy_a_SOURCES = \
 	src/host/plugin_set.c src/host/plugin_set.h \
 	src/host/ticket_pool.c src/host/ticket_pool.h \
 	src/routing/return_plan.c src/routing/return_plan.h \
+	src/routing/token.c src/routing/token.h \
 	src/relay/budget.h \
 	src/relay/chunk.c src/relay/chunk.h \
 	src/relay/flow_quota.c src/relay/flow_quota.h \
@@ -111,6 +112,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/plugins.c src/daemon/plugins.h \
 	src/daemon/reload.c \
+	src/daemon/routing.h \
 	src/daemon/server.c src/daemon/server.h src/daemon/server_state.h \
 	src/daemon/startup.c \
 	src/daemon/worker.c src/daemon/worker.h \
@@ -123,7 +125,20 @@ libmmproxy_a_SOURCES += \
 	src/routing/kernel_routes.c src/routing/kernel_routes.h \
 	src/routing/netlink.c src/routing/netlink.h \
 	src/routing/return_check.c src/routing/return_check.h \
-	src/routing/return_explain.c src/routing/return_explain.h
+	src/routing/return_explain.c src/routing/return_explain.h \
+	src/routing/return_item.c src/routing/return_item.h \
+	src/routing/return_keeper.c src/routing/return_keeper.h \
+	src/routing/route_notices.c src/routing/route_notices.h \
+	src/daemon/routing.c src/daemon/routing_check.c
+else
+libmmproxy_a_SOURCES += \
+	src/routing/return_check_absent.c src/routing/return_check.h \
+	src/daemon/routing_absent.c
+endif
+if HAVE_LIBNFTABLES
+libmmproxy_a_SOURCES += src/routing/nft.c src/routing/nft.h
+else
+libmmproxy_a_SOURCES += src/routing/nft_absent.c src/routing/nft.h
 endif
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \

@@ -48,6 +48,7 @@ unit_tests = \
 	tests/unit/test_tcp_splice \
 	tests/unit/test_tcp_timeouts \
 	tests/unit/test_timer_wheel \
+	tests/unit/test_token \
 	tests/unit/test_udp_batch \
 	tests/unit/test_udp_claims \
 	tests/unit/test_udp_debts \
@@ -64,7 +65,7 @@ unit_tests = \
 	tests/unit/test_udp_sharing
 
 if HAVE_LIBMNL
-unit_tests += tests/unit/test_return_explain
+unit_tests += tests/unit/test_return_explain tests/unit/test_route_notices
 endif
 
 if HAVE_CMOCKA
@@ -211,6 +212,16 @@ tests_unit_test_return_plan_SOURCES = tests/unit/test_return_plan.c
 tests_unit_test_return_plan_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_return_plan_CFLAGS = $(unit_cflags)
 tests_unit_test_return_plan_LDADD = $(config_ldadd)
+
+tests_unit_test_route_notices_SOURCES = tests/unit/test_route_notices.c
+tests_unit_test_route_notices_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_route_notices_CFLAGS = $(unit_cflags) $(LIBMNL_CFLAGS)
+tests_unit_test_route_notices_LDADD = $(config_ldadd)
+
+tests_unit_test_token_SOURCES = tests/unit/test_token.c
+tests_unit_test_token_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_token_CFLAGS = $(unit_cflags)
+tests_unit_test_token_LDADD = $(config_ldadd)
 
 tests_unit_test_return_explain_SOURCES = tests/unit/test_return_explain.c
 tests_unit_test_return_explain_CPPFLAGS = $(unit_cppflags)

@@ -18,6 +18,7 @@
 
 #include "daemon/control.h"
 #include "daemon/metrics_http.h"
+#include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 #include "os/sys.h"
@@ -217,8 +218,9 @@ static void end_workers(struct server *server)
 	}
 }
 
-/* The last generation goes, and its plugins have their last word. */
-static void end_plugins(struct server *server)
+/* The last one goes: its plugins have their last word, and what it needed of the host is removed.
+ */
+static void end_generations(struct server *server)
 {
 	if (server->generation != NULL)
 		generation_drop(server->generation);
@@ -232,7 +234,8 @@ static void server_finish(struct server *server)
 	heartbeat_finish(server);
 	worker_returns_finish(&server->returns);
 	control_finish(server);
-	end_plugins(server);
+	end_generations(server);
+	routing_finish(server);
 	metrics_http_stop(server);
 	passed_sockets_finish(&server->passed);
 	close_if_open(server->signals);
@@ -294,7 +297,7 @@ int server_run(const struct server_options *options)
 		loop_run(&server.loop);
 		control_close(&server);
 		end_workers(&server);
-		end_plugins(&server);
+		end_generations(&server);
 		server_log_counters(&server);
 		log_info("daemon", "stopped");
 		status = EXIT_SUCCESS;

@@ -30,6 +30,7 @@
 
 struct control;
 struct metrics_http;
+struct return_keeper;
 
 struct reload_history {
 	uint64_t loaded;        /* when the generation in force was, Unix time in seconds */
@@ -54,6 +55,7 @@ struct server {
 	uint64_t last_socket;         /* the newest listening socket's id */
 
 	struct metrics_http *metrics_http; /* NULL: none */
+	struct return_keeper *keeper;      /* NULL: the return path has not been managed yet */
 
 	struct worker *workers;
 	struct worker_returns returns;

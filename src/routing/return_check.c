@@ -4,9 +4,9 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
-#include <string.h>
 
 #include "routing/kernel_routes.h"
+#include "routing/netlink.h"
 #include "routing/return_explain.h"
 
 /* How a lookup may end for the packet; all else is a kernel that could not be asked. */
@@ -119,4 +119,15 @@ int return_check(struct netlink *netlink, const struct return_plan *plan,
 	kernel_rules_finish(&facts.rules);
 	kernel_tables_finish(&facts.locals);
 	return verdict->no_family ? 0 : error;
+}
+
+int return_check_all(const struct return_plan *plan, struct return_verdict *verdicts)
+{
+	struct netlink *netlink = netlink_open(NETLINK_ROUTE);
+	int error = netlink == NULL ? -errno : 0;
+
+	for (size_t i = 0; i < plan->path_count && error == 0; i++)
+		error = return_check(netlink, plan, &plan->paths[i], &verdicts[i]);
+	netlink_close(netlink);
+	return error;
 }
