@@ -49,6 +49,21 @@ static void look_past_refusal(struct netlink *netlink, const struct address *cli
 	facts->lookup = found;
 }
 
+/*
+ * The interface by which the answers come in; 0: the upstream is on this host. IPv4 looks nothing up
+ * for a source that is neither its own nor comes in by some interface.
+ */
+static unsigned find_arrival(struct netlink *netlink, const struct return_path *path)
+{
+	const struct address any = {0};
+	struct kernel_lookup found;
+
+	if (kernel_lookup(netlink, &path->upstream, &any, path->mark, 0, &found) < 0 ||
+	    found.type == RTN_LOCAL)
+		return 0;
+	return found.interface;
+}
+
 /* 0 or -errno: the kernel could not be asked. What the packet meets is among the facts. */
 static int look_up(struct netlink *netlink, const struct return_path *path, uint32_t mark,
 		   struct return_facts *facts)
@@ -56,8 +71,8 @@ static int look_up(struct netlink *netlink, const struct return_path *path, uint
 	const struct address client =
 		return_check_client((enum address_family)path->upstream.family);
 
-	facts->lookup_error =
-		kernel_lookup(netlink, &client, &path->upstream, mark, 0, &facts->lookup);
+	facts->lookup_error = kernel_lookup(netlink, &client, &path->upstream, mark,
+					    find_arrival(netlink, path), &facts->lookup);
 	if (!is_fate(facts->lookup_error))
 		return facts->lookup_error;
 	if (facts->lookup_error == -EINVAL && return_path_is_loopback(&path->upstream))
