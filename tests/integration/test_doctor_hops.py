@@ -17,7 +17,7 @@ _KINDS = {
     "rule-missing": [Loopback, OwnAddress, Container],
     "route-missing": [Loopback, OwnAddress, Container],
     "wrong-table": [Loopback, OwnAddress, Container],
-    "decided-before": [Loopback, Container],
+    "decided-before": [Loopback, OwnAddress],
     "marks-lost": [OwnAddress, Container],
     "method-loopback": [OwnAddress, Container],
     "upstream-elsewhere": [Loopback, OwnAddress, Container],
