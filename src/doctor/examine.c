@@ -243,7 +243,7 @@ static void judge_nat(const struct examination *examination, const struct knock 
 	struct nat_finding *nat = &examination->findings->nat;
 	bool changed = result->seen_by != SEEN_NOT_PROVABLE &&
 		       !address_equal_ip(&result->seen, &examination->findings->client);
-	bool unanswered = result->nat && !has_come_through(result);
+	bool unanswered = result->nat && result->outcome != PROBE_ANSWERED;
 
 	if (nat->found || !(changed || unanswered))
 		return;

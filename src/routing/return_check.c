@@ -50,15 +50,16 @@ static void look_past_refusal(struct netlink *netlink, const struct address *cli
 }
 
 /*
- * The interface by which an upstream's answers come: that of the way to it. 0: it is on this host,
- * or there is no way.
+ * The interface by which the answers come in; 0: the upstream is on this host. IPv4 looks nothing up
+ * for a source that is neither its own nor comes in by some interface.
  */
-static unsigned find_way_in(struct netlink *netlink, const struct address *upstream)
+static unsigned find_arrival(struct netlink *netlink, const struct return_path *path)
 {
 	const struct address any = {0};
 	struct kernel_lookup found;
 
-	if (kernel_lookup(netlink, upstream, &any, 0, 0, &found) < 0 || found.type == RTN_LOCAL)
+	if (kernel_lookup(netlink, &path->upstream, &any, path->mark, 0, &found) < 0 ||
+	    found.type == RTN_LOCAL)
 		return 0;
 	return found.interface;
 }
@@ -71,7 +72,7 @@ static int look_up(struct netlink *netlink, const struct return_path *path, uint
 		return_check_client((enum address_family)path->upstream.family);
 
 	facts->lookup_error = kernel_lookup(netlink, &client, &path->upstream, mark,
-					    find_way_in(netlink, &path->upstream), &facts->lookup);
+					    find_arrival(netlink, path), &facts->lookup);
 	/* A route was found, and the reverse-path filter, which is none of ours, drops it there. */
 	if (facts->lookup_error == -EXDEV) {
 		facts->lookup_error = 0;
