@@ -156,6 +156,43 @@ else
 libmmproxy_a_SOURCES += src/daemon/metrics_http_absent.c
 endif
 
+# The doctor: what it looks with, and how it judges. The command is mmproxyctl's.
+if HAVE_LIBMNL
+noinst_LIBRARIES += libdoctor.a
+libdoctor_a_SOURCES = \
+	src/doctor/check_client.c \
+	src/doctor/check_hops.c \
+	src/doctor/check_host.c src/doctor/check_host.h \
+	src/doctor/check_listener.c src/doctor/check_listener.h \
+	src/doctor/check_path.c src/doctor/check_path.h \
+	src/doctor/check_upstream.c \
+	src/doctor/conntrack.c src/doctor/conntrack.h \
+	src/doctor/detour.c src/doctor/detour.h \
+	src/doctor/diagnosis.c src/doctor/diagnosis.h \
+	src/doctor/diagnosis_text.c \
+	src/doctor/doctor.c src/doctor/doctor.h src/doctor/doctor_check.def \
+	src/doctor/examine.c src/doctor/examine.h \
+	src/doctor/forwarder.c src/doctor/forwarder.h \
+	src/doctor/host_facts.c src/doctor/host_facts.h \
+	src/doctor/interruption.c src/doctor/interruption.h \
+	src/doctor/knock.c src/doctor/knock.h \
+	src/doctor/path_facts.c src/doctor/path_facts.h \
+	src/doctor/path_judging.c src/doctor/path_judging.h \
+	src/doctor/path_mend.c src/doctor/path_mend.h \
+	src/doctor/probe.c src/doctor/probe.h \
+	src/doctor/processes.c src/doctor/processes.h \
+	src/doctor/rp_filter.c src/doctor/rp_filter.h \
+	src/doctor/socket_diag.c src/doctor/socket_diag.h \
+	src/doctor/trace.h \
+	src/doctor/trace_event.c src/doctor/trace_event.h
+libdoctor_a_CFLAGS = $(AM_CFLAGS) $(LIBMNL_CFLAGS) $(LIBNFTABLES_CFLAGS)
+if HAVE_LIBNFTABLES
+libdoctor_a_SOURCES += src/doctor/trace.c
+else
+libdoctor_a_SOURCES += src/doctor/trace_absent.c
+endif
+endif
+
 sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
 mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \

@@ -526,9 +526,11 @@ integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
 	tests/integration/accesslog.py \
+	tests/integration/breaks.py \
 	tests/integration/control.py \
 	tests/integration/ctl.py \
 	tests/integration/daemon.py \
+	tests/integration/doctor.py \
 	tests/integration/faults.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
@@ -544,6 +546,8 @@ integration_files = \
 	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
+	tests/integration/sound_hosts.py \
+	tests/integration/spoofing.py \
 	tests/integration/systemd.py \
 	tests/integration/tcp_load.py \
 	tests/integration/terminal.py \
@@ -556,6 +560,11 @@ integration_files = \
 	tests/integration/test_ctl.py \
 	tests/integration/test_ctl_top.py \
 	tests/integration/test_dial.py \
+	tests/integration/test_doctor_hops.py \
+	tests/integration/test_doctor_host.py \
+	tests/integration/test_doctor_interrupted.py \
+	tests/integration/test_doctor_pairs.py \
+	tests/integration/test_doctor_sound.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \

@@ -20,6 +20,13 @@ libctl_a_SOURCES = \
 	src/ctl/top.c src/ctl/top.h \
 	src/ctl/top_sample.c src/ctl/top_sample.h \
 	src/ctl/top_view.c src/ctl/top_view.h
+if HAVE_LIBMNL
+libctl_a_SOURCES += src/ctl/doctor.c src/ctl/doctor.h
+ctl_doctor = libdoctor.a
+else
+libctl_a_SOURCES += src/ctl/doctor_absent.c src/ctl/doctor.h
+ctl_doctor =
+endif
 libctl_a_CPPFLAGS = $(AM_CPPFLAGS) -DSYSCONFDIR='"$(sysconfdir)"'
 libctl_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(NCURSES_CFLAGS)
 if HAVE_NCURSES
@@ -29,6 +36,6 @@ endif
 sbin_PROGRAMS += mmproxyctl
 mmproxyctl_SOURCES = src/ctl/main.c
 mmproxyctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-mmproxyctl_LDADD = libctl.a libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \
+mmproxyctl_LDADD = libctl.a $(ctl_doctor) libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \
 	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(NCURSES_LIBS) -lm
 endif

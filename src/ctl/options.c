@@ -80,6 +80,7 @@ const char *options_help(void)
 	       "  drain [--no-wait]      accept no more, end with the last session\n"
 	       "  log-level [LEVEL]      show or set it: error, warning, info or debug\n"
 	       "  routing show [--nft]   rules and routes for --config FILE, and what is missing\n"
+	       "  doctor [--config FILE] what is broken between here and the upstreams\n"
 	       "  help                   print this\n"
 	       "\n"
 	       "  -s, --socket PATH      control.socket [" OPTIONS_SOCKET_DEFAULT "]\n"

@@ -15,7 +15,7 @@ endif
 endif
 
 ctl_cflags = $(unit_cflags) $(JANSSON_CFLAGS)
-ctl_ldadd = libctl.a libmmproxy.a libpure.a $(libraries) $(NCURSES_LIBS) -lm
+ctl_ldadd = libctl.a $(ctl_doctor) libmmproxy.a libpure.a $(libraries) $(NCURSES_LIBS) -lm
 
 tests_unit_test_ctl_format_SOURCES = tests/unit/test_ctl_format.c
 tests_unit_test_ctl_format_CPPFLAGS = $(unit_cppflags)

@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Knock after knock. The first two show how the host stands: in this host's own name, and in a
+ * client's. Where the second is not answered, or its source is changed, further ones are kept from
+ * NAT and given a return path, until nothing is left that could be repaired; what still stops the
+ * probe then is broken by itself.
+ */
+#include "doctor/examine.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "doctor/detour.h"
+#include "doctor/forwarder.h"
+#include "doctor/interruption.h"
+#include "doctor/knock.h"
+#include "routing/kernel_routes.h"
+#include "routing/netlink.h"
+#include "routing/return_check.h"
+#include "routing/return_plan.h"
+
+/* Whoever is bound to it is the doctor of this network namespace; it goes with the process. */
+#define TOKEN "mmproxy-doctor"
+
+/* In front of it there is hardly ever a server; who answers there is reset at once. */
+#define WITNESS_PORT 1
+
+struct examiner {
+	struct knock_tools tools;
+	int token;
+	bool privileged;
+	int trace_error;
+};
+
+/* One path being examined. */
+struct examination {
+	struct examiner *examiner;
+	const struct return_path *path;
+	const struct return_verdict *verdict;
+	struct path_findings *findings;
+	bool udp;
+	uint32_t egress; /* the interface towards the upstream; 0: it is on this host */
+	bool detour;     /* what the next knock is helped by */
+	bool unchanged;
+};
+
+/*
+ * The examiner.
+ */
+
+static int take_token(void)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	socklen_t length = offsetof(struct sockaddr_un, sun_path) + sizeof(TOKEN);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), error;
+
+	if (fd < 0)
+		return -errno;
+	memcpy(name.sun_path + 1, TOKEN, sizeof(TOKEN) - 1);
+	if (bind(fd, (const struct sockaddr *)&name, length) == 0)
+		return fd;
+	error = errno == EADDRINUSE ? -EBUSY : -errno;
+	close(fd);
+	return error;
+}
+
+/* Every address that a probe has ever spoken for. */
+static const char *const clients[] = {"203.0.113.77", "192.0.2.77", "2001:db8:ffff::77"};
+
+/* -EPERM: nothing may be changed at all. */
+static int remove_stale(struct netlink *route)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof(clients) / sizeof(clients[0]) && error == 0; i++) {
+		struct address client;
+
+		address_parse_ip(clients[i], &client);
+		error = detour_remove_stale(route, &client);
+	}
+	return error;
+}
+
+static int open_tools(struct examiner *examiner)
+{
+	struct knock_tools *tools = &examiner->tools;
+	int error;
+
+	tools->route = netlink_open(NETLINK_ROUTE);
+	if (tools->route == NULL)
+		return -errno;
+	tools->sockets = netlink_open(NETLINK_SOCK_DIAG);
+	if (tools->sockets == NULL)
+		return -errno;
+	error = remove_stale(tools->route);
+	examiner->privileged = error == 0;
+	if (!examiner->privileged)
+		return error == -EPERM ? 0 : error;
+	tools->netfilter = netlink_open(NETLINK_NETFILTER);
+	tools->trace = trace_open();
+	examiner->trace_error = tools->trace == NULL ? -errno : 0;
+	return 0;
+}
+
+struct examiner *examiner_open(void)
+{
+	struct examiner *examiner = calloc(1, sizeof(*examiner));
+	int error;
+
+	if (examiner == NULL)
+		return NULL;
+	examiner->trace_error = -EPERM;
+	examiner->token = error = take_token();
+	if (error >= 0)
+		error = open_tools(examiner);
+	if (error >= 0)
+		return examiner;
+	examiner_close(examiner);
+	errno = -error;
+	return NULL;
+}
+
+void examiner_close(struct examiner *examiner)
+{
+	if (examiner == NULL)
+		return;
+	trace_close(examiner->tools.trace);
+	netlink_close(examiner->tools.netfilter);
+	netlink_close(examiner->tools.sockets);
+	netlink_close(examiner->tools.route);
+	if (examiner->token >= 0)
+		close(examiner->token);
+	free(examiner);
+}
+
+/* Legacy iptables lists the tables that it has; nftables' own front end does not appear there. */
+static bool has_legacy_rules(void)
+{
+	static const char *const lists[] = {"/proc/net/ip_tables_names",
+					    "/proc/net/ip6_tables_names"};
+	bool found = false;
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		FILE *file = fopen(lists[i], "re");
+
+		if (file == NULL)
+			continue;
+		found = found || fgetc(file) != EOF;
+		fclose(file);
+	}
+	return found;
+}
+
+/* Has this host an interface in the network that the client is of? */
+static bool is_neighbour(const struct address *client)
+{
+	struct prefix network = {*client, 24};
+	struct sockaddr_storage storage;
+	struct ifaddrs *interfaces;
+	bool found = false;
+
+	if (getifaddrs(&interfaces) < 0)
+		return false;
+	for (const struct ifaddrs *i = interfaces; i != NULL; i = i->ifa_next) {
+		struct address address;
+
+		if (i->ifa_addr == NULL || i->ifa_addr->sa_family != AF_INET)
+			continue;
+		memset(&storage, 0, sizeof(storage));
+		memcpy(&storage, i->ifa_addr, sizeof(struct sockaddr_in));
+		address = address_from_sockaddr(&storage);
+		found = found || prefix_contains(&network, &address);
+	}
+	freeifaddrs(interfaces);
+	return found;
+}
+
+struct address examine_client(enum address_family family)
+{
+	struct address client;
+
+	address_parse_ip(family == ADDRESS_IPV6 ? clients[2] : clients[0], &client);
+	if (family != ADDRESS_IPV6 && is_neighbour(&client))
+		address_parse_ip(clients[1], &client);
+	return client;
+}
+
+/*
+ * Knocking.
+ */
+
+static void knock_in_own_name(struct examination *examination, struct forwarder_watch *watch,
+			      struct knock *result)
+{
+	struct knock_request request = {
+		.probe = {.upstream = examination->path->upstream, .udp = examination->udp},
+		.connected = examination->udp ? NULL : forwarder_watch_connected,
+		.ended = examination->udp ? NULL : forwarder_watch_ended,
+		.context = watch,
+	};
+
+	knock(&examination->examiner->tools, &request, result);
+}
+
+static void knock_for_client(const struct examination *examination, const struct address *upstream,
+			     struct knock *result)
+{
+	struct knock_request request = {
+		.probe = {.source = examination->findings->client,
+			  .upstream = *upstream,
+			  .mark = examination->path->mark,
+			  .udp = examination->udp},
+		.unchanged = examination->unchanged,
+	};
+
+	request.probe.source.port = 0;
+	knock(&examination->examiner->tools, &request, result);
+}
+
+static bool has_come_through(const struct knock *result)
+{
+	return result->outcome == PROBE_ANSWERED || result->outcome == PROBE_REFUSED;
+}
+
+/*
+ * Judging.
+ */
+
+/* What became of the client's address, and by which rule. */
+static void judge_nat(const struct examination *examination, const struct knock *result)
+{
+	struct nat_finding *nat = &examination->findings->nat;
+	bool changed = result->seen_by != SEEN_NOT_PROVABLE &&
+		       !address_equal_ip(&result->seen, &examination->findings->client);
+	bool unanswered = result->nat && result->outcome != PROBE_ANSWERED;
+
+	if (nat->found || !(changed || unanswered))
+		return;
+	nat->found = true;
+	nat->known = result->nat;
+	if (result->nat)
+		nat->rule = result->translation;
+	if (changed)
+		nat->seen = result->seen;
+}
+
+/*
+ * An answer that has no return path yet may well be dropped as a stranger on its way out; that says
+ * nothing of one that has.
+ */
+static void judge_firewall(const struct examination *examination, const struct knock *result)
+{
+	struct firewall_finding *firewall = &examination->findings->firewall;
+
+	if (firewall->found || !result->dropped || result->drop.nat)
+		return;
+	if (result->drop.direction == TRACE_ANSWER && !examination->detour)
+		return;
+	firewall->found = true;
+	firewall->rule = result->drop;
+}
+
+/* Of answers that come in by an interface, while the detour is open. */
+static void judge_rp_filter(const struct examination *examination, const struct knock *result)
+{
+	struct rp_filter_finding *finding = &examination->findings->rp_filter;
+	const struct return_path *path = examination->path;
+	uint32_t interface = result->back.iif != 0 ? result->back.iif : examination->egress;
+	bool arrived = (result->back.hooks & TRACE_PREROUTING) != 0 || !result->traced;
+	bool kept = (result->back.hooks & TRACE_INPUT) != 0;
+	char name[IF_NAMESIZE];
+
+	if (finding->found || examination->egress == 0 || path->upstream.family != ADDRESS_IPV4 ||
+	    has_come_through(result))
+		return;
+	finding->counted = result->filtered > 0 && arrived && !kept;
+	finding->found =
+		finding->counted ||
+		rp_filter_drops(examination->examiner->tools.route, &path->upstream,
+				&examination->findings->client, path->mark, interface) == 1;
+	if (finding->found && if_indextoname(interface, name) != NULL)
+		rp_filter_read(name, &finding->filter);
+}
+
+static void judge(const struct examination *examination, const struct knock *result)
+{
+	struct path_findings *findings = examination->findings;
+
+	judge_nat(examination, result);
+	judge_firewall(examination, result);
+	findings->repaired = result->outcome;
+	findings->detoured = examination->detour;
+	findings->unchanged = examination->unchanged;
+	if (!has_come_through(result)) {
+		findings->there = result->there;
+		findings->back = result->back;
+	}
+	if (findings->seen_by == SEEN_NOT_PROVABLE) {
+		findings->seen_by = result->seen_by;
+		findings->seen = result->seen;
+	}
+}
+
+/*
+ * The steps of an examination.
+ */
+
+static void find_egress(struct examination *examination)
+{
+	struct kernel_lookup lookup;
+	const struct address any = {0};
+
+	if (kernel_lookup(examination->examiner->tools.route, &examination->path->upstream, &any,
+			  examination->path->mark, 0, &lookup) == 0 &&
+	    lookup.type != RTN_LOCAL)
+		examination->egress = lookup.interface;
+}
+
+static void examine_server(struct examination *examination, struct knock *plain)
+{
+	struct netlink *sockets = examination->examiner->tools.sockets;
+	struct path_findings *findings = examination->findings;
+	struct forwarder_finding *forwarder = &findings->forwarder;
+	struct forwarder_watch watch;
+
+	forwarder->found = forwarder_listens(sockets, &examination->path->upstream,
+					     examination->udp, &findings->server);
+	forwarder_watch_begin(&watch, sockets);
+	knock_in_own_name(examination, &watch, plain);
+	if (watch.server.pid != 0)
+		findings->server = watch.server;
+	forwarder->found = forwarder->found || watch.found;
+	if (forwarder->found) {
+		forwarder->process = findings->server;
+		forwarder->to = watch.onwards.peer;
+	}
+	forwarder_watch_finish(&watch);
+	findings->plain = plain->outcome;
+	findings->plain_step = plain->step;
+	findings->plain_error = plain->error;
+}
+
+/* Knocks once more, with the help that was decided on. */
+static int knock_again(struct examination *examination, struct knock *result)
+{
+	struct netlink *route = examination->examiner->tools.route;
+	const struct address *upstream = &examination->path->upstream;
+	struct detour detour = {0};
+	int error = 0;
+
+	if (interruption_waits())
+		return -EINTR;
+	if (examination->detour)
+		error = detour_open(&detour, route, upstream, &examination->findings->client);
+	if (error < 0)
+		return error;
+	knock_for_client(examination, upstream, result);
+	if (examination->detour)
+		judge_rp_filter(examination, result);
+	detour_close(&detour, route);
+	return 0;
+}
+
+/* False: there is nothing more that could be repaired. */
+static bool help(struct examination *examination, const struct knock *last)
+{
+	struct path_findings *findings = examination->findings;
+	bool silent = !has_come_through(last);
+
+	if (findings->nat.found && !examination->unchanged) {
+		examination->unchanged = true;
+		examination->detour = examination->detour || !examination->verdict->sound;
+		return true;
+	}
+	/* A rule is what a datagram's silence cannot tell, unless this host itself is answered. */
+	if (examination->udp && findings->plain != PROBE_ANSWERED)
+		return false;
+	if (silent && !examination->detour) {
+		examination->detour = true;
+		return true;
+	}
+	return false;
+}
+
+/*
+ * What the firewall drops never comes to NAT. Another packet may: to a port that no rule is about;
+ * or this host's own, if the rule does not ask for its address.
+ */
+static void seek_nat_behind_firewall(struct examination *examination, const struct knock *plain)
+{
+	struct nat_finding *nat = &examination->findings->nat;
+	struct address upstream = examination->path->upstream;
+	struct knock witness;
+
+	upstream.port = WITNESS_PORT;
+	knock_for_client(examination, &upstream, &witness);
+	if (!witness.nat && plain->nat && strstr(plain->translation.rule, "saddr") == NULL)
+		witness = *plain;
+	if (!witness.nat)
+		return;
+	nat->found = nat->known = true;
+	nat->rule = witness.translation;
+}
+
+/* ... nor is there an answer that the reverse-path filter could drop; the kernel can be asked. */
+static int seek_rp_filter_behind_firewall(struct examination *examination)
+{
+	struct netlink *route = examination->examiner->tools.route;
+	const struct knock nothing = {.outcome = PROBE_SILENT};
+	struct detour detour;
+	int error = detour_open(&detour, route, &examination->path->upstream,
+				&examination->findings->client);
+
+	if (error < 0)
+		return error;
+	judge_rp_filter(examination, &nothing);
+	detour_close(&detour, route);
+	return 0;
+}
+
+static int seek_behind_firewall(struct examination *examination, const struct knock *plain)
+{
+	const struct path_findings *findings = examination->findings;
+
+	if (!findings->firewall.found || findings->firewall.rule.direction != TRACE_FROM_CLIENT)
+		return 0;
+	if (interruption_waits())
+		return -EINTR;
+	if (!findings->nat.found)
+		seek_nat_behind_firewall(examination, plain);
+	return seek_rp_filter_behind_firewall(examination);
+}
+
+/* Rules and routes are sound for what bears the mark; then what the detour mends is the mark. */
+static void judge_mark(struct examination *examination)
+{
+	const struct return_path *path = examination->path;
+	struct path_findings *findings = examination->findings;
+	struct kernel_lookup lookup;
+
+	findings->mark_lost = examination->detour && examination->verdict->sound &&
+			      path->mark != 0 && !return_path_is_loopback(&path->upstream) &&
+			      findings->repaired == PROBE_ANSWERED;
+	if (findings->mark_lost)
+		findings->unmarked_error =
+			kernel_lookup(examination->examiner->tools.route, &findings->client,
+				      &path->upstream, 0, examination->egress, &lookup);
+}
+
+static int examine_spoofed(struct examination *examination, const struct knock *plain)
+{
+	struct path_findings *findings = examination->findings;
+	struct knock last;
+	int error = knock_again(examination, &last);
+
+	if (error < 0)
+		return error;
+	findings->spoofed = last.outcome;
+	findings->spoofed_step = last.step;
+	findings->spoofed_error = last.error;
+	findings->client = last.local.family != ADDRESS_NONE ? last.local : findings->client;
+	judge(examination, &last);
+	while (help(examination, &last)) {
+		error = knock_again(examination, &last);
+		if (error < 0)
+			return error;
+		judge(examination, &last);
+	}
+	judge_mark(examination);
+	return seek_behind_firewall(examination, plain);
+}
+
+static void conclude(struct path_findings *findings, const struct knock *plain)
+{
+	bool explained = findings->nat.found || findings->firewall.found ||
+			 findings->rp_filter.found || findings->mark_lost;
+
+	findings->nat.plain = findings->nat.found && plain->nat;
+	findings->firewall.plain = findings->firewall.found && plain->dropped && !plain->drop.nat;
+	findings->unexplained = findings->plain == PROBE_ANSWERED &&
+				findings->repaired != PROBE_ANSWERED &&
+				findings->repaired != PROBE_REFUSED && !explained;
+}
+
+int examine_path(struct examiner *examiner, const struct return_path *path, bool udp,
+		 const struct return_verdict *verdict, struct path_findings *findings)
+{
+	struct examination examination = {
+		.examiner = examiner,
+		.path = path,
+		.verdict = verdict,
+		.findings = findings,
+		.udp = udp,
+	};
+	struct knock plain;
+	int error;
+
+	*findings = (struct path_findings){
+		.client = examine_client((enum address_family)path->upstream.family),
+		.privileged = examiner->privileged,
+		.traced = examiner->tools.trace != NULL,
+		.trace_error = examiner->trace_error,
+		.legacy_rules = has_legacy_rules(),
+	};
+	if (interruption_waits())
+		return -EINTR;
+	find_egress(&examination);
+	examine_server(&examination, &plain);
+	if (!examiner->privileged)
+		return 0;
+	error = examine_spoofed(&examination, &plain);
+	if (error == 0)
+		conclude(findings, &plain);
+	return error;
+}
