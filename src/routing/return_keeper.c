@@ -67,7 +67,7 @@ static int take_lock(struct return_keeper *keeper, unsigned patience)
 	if (lock < 0 && !keeper->lock_missed)
 		log_warning("routing",
 			    "the lock between instances cannot be had, going on without it: look "
-			    "for who has bound @mmproxy/routing/lock (ss -xlp)",
+			    "for who has bound @mmproxy/routing/lock (ss -xap)",
 			    LOG_ERRNO("error", lock));
 	keeper->lock_missed = lock < 0;
 	return lock;
