@@ -73,7 +73,6 @@ static int stage_events(struct server *server)
 {
 	sigset_t handled;
 
-	signal(SIGPIPE, SIG_IGN); /* splice() has no MSG_NOSIGNAL */
 	sigemptyset(&handled);
 	sigaddset(&handled, SIGTERM);
 	sigaddset(&handled, SIGINT);
@@ -209,6 +208,8 @@ int startup_run(struct server *server)
 {
 	int error;
 
+	/* Of splice(), which has no MSG_NOSIGNAL, and of a log whose reader has gone. */
+	signal(SIGPIPE, SIG_IGN);
 	server->worker_count = server->generation->config.workers;
 	server->descriptor_limit = descriptors_raise_limit();
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
