@@ -569,6 +569,7 @@ integration_files = \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
 	tests/integration/raised.py \
+	tests/integration/rules.py \
 	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
@@ -625,11 +626,17 @@ integration_files = \
 	tests/integration/test_reload_sockets.py \
 	tests/integration/test_reload_storm.py \
 	tests/integration/test_reset.py \
+	tests/integration/test_routing_check.py \
+	tests/integration/test_routing_instances.py \
+	tests/integration/test_routing_manage.py \
+	tests/integration/test_routing_mark.py \
+	tests/integration/test_routing_reload.py \
 	tests/integration/test_service.py \
 	tests/integration/test_socket_activation.py \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
 	tests/integration/test_systemd.py \
+	tests/integration/test_systemd_routing.py \
 	tests/integration/test_systemd_sockets.py \
 	tests/integration/test_udp_balancers.py \
 	tests/integration/test_udp_dial.py \
