@@ -157,9 +157,8 @@ static bool is_of_iptables(const struct trace_decision *decision)
  * its say. Narrower than taking a rule out, and a policy can be passed in the same way.
  */
 static void mend_by_exception(const struct path_facts *facts, const struct trace_decision *decision,
-			      struct diagnosis *diagnosis)
+			      bool answer, struct diagnosis *diagnosis)
 {
-	bool answer = decision->direction == TRACE_ANSWER;
 	char upstream[ADDRESS_TEXT_SIZE];
 
 	address_format_ip(&facts->path->upstream, upstream);
@@ -186,7 +185,7 @@ void path_mend_nat(const struct path_facts *facts, struct diagnosis *diagnosis)
 	char upstream[ADDRESS_TEXT_SIZE];
 
 	if (nat->known)
-		mend_by_exception(facts, &nat->rule, diagnosis);
+		mend_by_exception(facts, &nat->rule, nat->rule.direction == TRACE_ANSWER, diagnosis);
 	else
 		diagnosis_mend(diagnosis, "exempt what goes to %s from MASQUERADE and SNAT",
 			       address_format(&facts->path->upstream, upstream));
@@ -194,7 +193,12 @@ void path_mend_nat(const struct path_facts *facts, struct diagnosis *diagnosis)
 
 void path_mend_firewall(const struct path_facts *facts, struct diagnosis *diagnosis)
 {
-	mend_by_exception(facts, &facts->findings.firewall.rule, diagnosis);
+	const struct trace_decision *rule = &facts->findings.firewall.rule;
+
+	mend_by_exception(facts, rule, rule->direction == TRACE_ANSWER, diagnosis);
+	/* On this host the answer comes to the same chain, and a policy is for all. */
+	if (rule->policy && facts->place == PATH_LOCAL && rule->direction == TRACE_FROM_CLIENT)
+		mend_by_exception(facts, rule, true, diagnosis);
 }
 
 static bool is_named(const struct process *process, const char *name)
