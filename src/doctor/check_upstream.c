@@ -10,11 +10,16 @@
 
 #include "doctor/path_mend.h"
 
-/* Checks whose findings meet this host's own connections as well. */
+/*
+ * Checks whose findings meet this host's own connections as well. A refusal is nobody's but the
+ * upstream's: one that a firewall has made up counts as silence.
+ */
 static unsigned find_plain_causes(const struct path_findings *findings)
 {
 	unsigned causes = 0;
 
+	if (findings->plain == PROBE_REFUSED)
+		return 0;
 	if (findings->firewall.found && findings->firewall.plain)
 		causes |= PATH_CAUSE(DOCTOR_CHECK_FIREWALL);
 	if (findings->nat.found && findings->nat.plain)
