@@ -59,6 +59,7 @@ libmmproxy_a_SOURCES = \
 	src/routing/token.c src/routing/token.h \
 	src/relay/budget.h \
 	src/relay/chunk.c src/relay/chunk.h \
+	src/relay/dial_timeouts.h \
 	src/relay/flow_quota.c src/relay/flow_quota.h \
 	src/relay/pipe_pool.c src/relay/pipe_pool.h \
 	src/relay/relay.c src/relay/relay.h \
@@ -100,6 +101,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/control.h \
 	src/daemon/control_request.c src/daemon/control_request.h \
 	src/daemon/counters.c \
+	src/daemon/dial_hint.c src/daemon/dial_hint.h \
 	src/daemon/drain.c \
 	src/daemon/exposition.c src/daemon/exposition.h \
 	src/daemon/generation.c src/daemon/generation.h \
@@ -112,7 +114,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/plugins.c src/daemon/plugins.h \
 	src/daemon/reload.c \
-	src/daemon/routing.h \
+	src/daemon/routing.h src/daemon/routing_check.c \
 	src/daemon/server.c src/daemon/server.h src/daemon/server_state.h \
 	src/daemon/startup.c \
 	src/daemon/worker.c src/daemon/worker.h \
@@ -128,8 +130,9 @@ libmmproxy_a_SOURCES += \
 	src/routing/return_explain.c src/routing/return_explain.h \
 	src/routing/return_item.c src/routing/return_item.h \
 	src/routing/return_keeper.c src/routing/return_keeper.h \
+	src/routing/return_orphans.c src/routing/return_orphans.h \
 	src/routing/route_notices.c src/routing/route_notices.h \
-	src/daemon/routing.c src/daemon/routing_check.c
+	src/daemon/routing.c
 else
 libmmproxy_a_SOURCES += \
 	src/routing/return_check_absent.c src/routing/return_check.h \

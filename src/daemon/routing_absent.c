@@ -23,11 +23,6 @@ void routing_release(struct routing_hold *hold)
 	(void)hold;
 }
 
-void routing_check(const struct config *config)
-{
-	(void)config;
-}
-
 struct routing_state routing_look(const struct server *server)
 {
 	return (struct routing_state){

@@ -2,13 +2,12 @@
 /* Each upstream's return path, looked at once, and what would mend it. Upstreams share rules and
  * routes: what is missing is said once. */
 #include <errno.h>
-#include <linux/netlink.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "config/config.h"
 #include "daemon/routing.h"
 #include "os/log.h"
-#include "routing/netlink.h"
 #include "routing/return_check.h"
 #include "routing/return_plan.h"
 
@@ -72,49 +71,50 @@ static void tell_route(const struct return_path *path, const struct return_verdi
 		warn(path, verdict->route_evidence, return_route_command(&route, command));
 }
 
-static void check_path(struct netlink *netlink, const struct return_plan *plan,
-		       const struct return_path *path, struct told *told)
+static void tell(const struct return_plan *plan, const struct return_path *path,
+		 const struct return_verdict *verdict, struct told *told)
 {
-	struct return_verdict verdict;
-	int error = return_check(netlink, plan, path, &verdict);
-
-	if (error < 0) {
-		log_info("routing", "the return path cannot be looked at",
-			 LOG_ADDRESS("upstream", &path->upstream), LOG_ERRNO("error", error));
-	} else if (verdict.no_family) {
+	if (verdict->no_family) {
 		log_debug("routing", "not looked at: this host does not have the family",
 			  LOG_ADDRESS("upstream", &path->upstream));
-	} else if (verdict.sound) {
+	} else if (verdict->sound) {
 		log_debug("routing", "the upstream's answers come back",
 			  LOG_ADDRESS("upstream", &path->upstream));
 	} else {
-		tell_rule(plan, path, &verdict, told);
-		tell_route(path, &verdict, told);
+		tell_rule(plan, path, verdict, told);
+		tell_route(path, verdict, told);
 	}
 }
 
-static void check_plan(const struct return_plan *plan)
+static int check_plan(const struct return_plan *plan)
 {
-	struct netlink *netlink = netlink_open(NETLINK_ROUTE);
+	struct return_verdict *verdicts = calloc(plan->path_count + 1, sizeof(*verdicts));
 	struct told told = {.rules = calloc(plan->rule_count + 1, sizeof(bool))};
+	int error = -ENOMEM;
 
-	if (netlink == NULL || told.rules == NULL)
-		log_info("routing", "the return path cannot be looked at",
-			 LOG_ERRNO("error", netlink == NULL ? -errno : -ENOMEM));
-	for (size_t i = 0; netlink != NULL && told.rules != NULL && i < plan->path_count; i++)
-		check_path(netlink, plan, &plan->paths[i], &told);
+	if (verdicts != NULL && told.rules != NULL)
+		error = return_check_all(plan, verdicts);
+	for (size_t i = 0; error == 0 && i < plan->path_count; i++)
+		tell(plan, &plan->paths[i], &verdicts[i], &told);
 	free(told.rules);
-	netlink_close(netlink);
+	free(verdicts);
+	return error;
 }
 
 void routing_check(const struct config *config)
 {
 	struct return_plan plan;
+	int error;
 
 	if (config->routing.mode == ROUTING_MODE_OFF)
 		return;
 	return_plan_init(&plan);
-	if (config_plan_returns(config, &plan) == 0)
-		check_plan(&plan);
+	error = config_plan_returns(config, &plan);
+	if (error == 0)
+		error = check_plan(&plan);
 	return_plan_finish(&plan);
+	/* A program that was built without libmnl has said so, or has not been asked. */
+	if (error < 0 && error != -EOPNOTSUPP)
+		log_info("routing", "the return path cannot be looked at",
+			 LOG_ERRNO("error", error));
 }

@@ -157,6 +157,7 @@ int server_watch(struct server *server)
 		{server->notices, &server->notices_source},
 		{server->retirement.wake, &server->retired_source},
 		{server->returns.wake, &server->returns_source},
+		{server->dial_hint.wake, &server->dial_hint.wake_source},
 	};
 
 	server->signals_source.ready = signals_ready;
@@ -238,6 +239,7 @@ static void server_finish(struct server *server)
 	routing_finish(server);
 	metrics_http_stop(server);
 	passed_sockets_finish(&server->passed);
+	dial_hint_finish(&server->dial_hint);
 	close_if_open(server->signals);
 	close_if_open(server->done);
 	close_if_open(server->adopted);
@@ -254,6 +256,8 @@ static void server_finish(struct server *server)
 
 static int server_init(struct server *server, const struct server_options *options)
 {
+	bool failed;
+
 	*server = (struct server){
 		.options = options,
 		.signals = -1,
@@ -268,8 +272,12 @@ static int server_init(struct server *server, const struct server_options *optio
 	list_init(&server->shares);
 	server->started = server->reloads.loaded = (uint64_t)time(NULL);
 	log_configure(&server->generation->config.log);
-	if (worker_returns_init(&server->returns) < 0 || loop_init(&server->loop, &sys_linux) < 0) {
+	failed = worker_returns_init(&server->returns) < 0;
+	failed = dial_hint_init(&server->dial_hint) < 0 || failed;
+	failed = failed || loop_init(&server->loop, &sys_linux) < 0;
+	if (failed) {
 		worker_returns_finish(&server->returns);
+		dial_hint_finish(&server->dial_hint);
 		generation_drop(server->generation);
 		generation_free_retired(&server->retirement);
 		return -1;

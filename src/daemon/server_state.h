@@ -17,6 +17,7 @@
 
 #include "base/report.h"
 #include "daemon/announce.h"
+#include "daemon/dial_hint.h"
 #include "daemon/generation.h"
 #include "daemon/heartbeat.h"
 #include "daemon/listening.h"
@@ -75,6 +76,7 @@ struct server {
 	uint64_t adoptions_awaited;
 	struct heartbeat heartbeat;
 	struct announcements announcements;
+	struct dial_hint dial_hint;
 	struct timer drain_timer;
 	struct timer progress_timer;  /* of the drain */
 	uint64_t sessions_told;       /* in the last line about it */

@@ -51,6 +51,7 @@ struct nat_finding {
 
 struct firewall_finding {
 	bool found;
+	bool known; /* which rule it is; else only `direction` and `hook`: a legacy one, it seems */
 	bool plain; /* it meets this host's own connections as well */
 	struct trace_decision rule;
 };

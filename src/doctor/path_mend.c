@@ -185,7 +185,8 @@ void path_mend_nat(const struct path_facts *facts, struct diagnosis *diagnosis)
 	char upstream[ADDRESS_TEXT_SIZE];
 
 	if (nat->known)
-		mend_by_exception(facts, &nat->rule, nat->rule.direction == TRACE_ANSWER, diagnosis);
+		mend_by_exception(facts, &nat->rule, nat->rule.direction == TRACE_ANSWER,
+				  diagnosis);
 	else
 		diagnosis_mend(diagnosis, "exempt what goes to %s from MASQUERADE and SNAT",
 			       address_format(&facts->path->upstream, upstream));
@@ -193,12 +194,14 @@ void path_mend_nat(const struct path_facts *facts, struct diagnosis *diagnosis)
 
 void path_mend_firewall(const struct path_facts *facts, struct diagnosis *diagnosis)
 {
-	const struct trace_decision *rule = &facts->findings.firewall.rule;
+	const struct trace_decision *decision = &facts->findings.firewall.rule;
+	bool answer = decision->direction == TRACE_ANSWER;
 
-	mend_by_exception(facts, rule, rule->direction == TRACE_ANSWER, diagnosis);
-	/* On this host the answer comes to the same chain, and a policy is for all. */
-	if (rule->policy && facts->place == PATH_LOCAL && rule->direction == TRACE_FROM_CLIENT)
-		mend_by_exception(facts, rule, true, diagnosis);
+	mend_by_exception(facts, decision, answer, diagnosis);
+	/* On one host both directions pass the same chains, and a policy stops the other one, too.
+	 */
+	if (decision->policy && facts->place == PATH_LOCAL)
+		mend_by_exception(facts, decision, !answer, diagnosis);
 }
 
 static bool is_named(const struct process *process, const char *name)

@@ -289,7 +289,7 @@ int kernel_route_add(struct netlink *netlink, const struct return_route *route)
 	union request request;
 	struct nlmsghdr *header =
 		put_route(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route);
-	struct kernel_route_state state;
+	struct kernel_route_state state = {0};
 	int error = netlink_ask(netlink, header, NULL, NULL, NULL);
 
 	/* The same route, whoever made it, is as good; another default in this table is not. */

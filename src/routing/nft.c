@@ -6,6 +6,7 @@
 #include "routing/nft.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <nftables/libnftables.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,4 +93,42 @@ char *nft_mark_list(uint32_t mark)
 bool nft_mark_is_ours(const char *listing)
 {
 	return strstr(listing, "comment \"" COMMENT "\"") != NULL;
+}
+
+/* The mark whose table a line such as "table inet mmproxy_123" names; 0: none. */
+static uint32_t mark_of(const char *line)
+{
+	char name[RETURN_MARK_TABLE_SIZE];
+	uint32_t mark = 0;
+	size_t length;
+
+	if (sscanf(line, "table inet mmproxy_%" SCNu32, &mark) != 1)
+		return 0;
+	/* The number has to be written as we write it. */
+	length = strlen(return_mark_table(mark, name));
+	line += sizeof("table inet ") - 1;
+	return strncmp(line, name, length) == 0 && line[length] == '\0' ? mark : 0;
+}
+
+size_t nft_marks_read(uint32_t **marks)
+{
+	char error[NFT_ERROR_SIZE], *listing = NULL, *rest = NULL;
+	uint32_t *grown;
+	size_t count = 0;
+
+	*marks = NULL;
+	if (run("list tables inet\n", &listing, error) < 0 || listing == NULL)
+		return 0;
+	for (char *line = strtok_r(listing, "\n", &rest); line != NULL;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		uint32_t mark = mark_of(line);
+
+		grown = mark != 0 ? reallocarray(*marks, count + 1, sizeof(*grown)) : NULL;
+		if (grown == NULL)
+			continue;
+		*marks = grown;
+		grown[count++] = mark;
+	}
+	free(listing);
+	return count;
 }

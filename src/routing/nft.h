@@ -10,6 +10,7 @@
 #define MMPROXY_ROUTING_NFT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Was this program built with libnftables? Otherwise all below fails. */
@@ -33,5 +34,8 @@ char *nft_mark_list(uint32_t mark);
 
 /* Has it been put there by nft_mark_apply(), of whatever process? */
 bool nft_mark_is_ours(const char *listing);
+
+/* The marks that have a table by the name of one of ours; *marks is for free(). */
+size_t nft_marks_read(uint32_t **marks);
 
 #endif

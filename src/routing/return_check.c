@@ -49,17 +49,13 @@ static void look_past_refusal(struct netlink *netlink, const struct address *cli
 	facts->lookup = found;
 }
 
-/*
- * The interface by which the answers come in; 0: the upstream is on this host. IPv4 looks nothing up
- * for a source that is neither its own nor comes in by some interface.
- */
-static unsigned find_arrival(struct netlink *netlink, const struct return_path *path)
+/* By which interface an upstream's answers come in; 0: it is this host that sends them. */
+static unsigned way_in(struct netlink *netlink, const struct address *upstream)
 {
 	const struct address any = {0};
 	struct kernel_lookup found;
 
-	if (kernel_lookup(netlink, &path->upstream, &any, path->mark, 0, &found) < 0 ||
-	    found.type == RTN_LOCAL)
+	if (kernel_lookup(netlink, upstream, &any, 0, 0, &found) < 0 || found.type == RTN_LOCAL)
 		return 0;
 	return found.interface;
 }
@@ -72,7 +68,12 @@ static int look_up(struct netlink *netlink, const struct return_path *path, uint
 		return_check_client((enum address_family)path->upstream.family);
 
 	facts->lookup_error = kernel_lookup(netlink, &client, &path->upstream, mark,
-					    find_arrival(netlink, path), &facts->lookup);
+					    way_in(netlink, &path->upstream), &facts->lookup);
+	/* The reverse-path filter would drop it, wherever it is to go: not judged here. */
+	if (facts->lookup_error == -EXDEV) {
+		facts->lookup_error = 0;
+		facts->lookup.type = RTN_LOCAL;
+	}
 	if (!is_fate(facts->lookup_error))
 		return facts->lookup_error;
 	if (facts->lookup_error == -EINVAL && return_path_is_loopback(&path->upstream))
@@ -134,6 +135,11 @@ int return_check(struct netlink *netlink, const struct return_plan *plan,
 	kernel_rules_finish(&facts.rules);
 	kernel_tables_finish(&facts.locals);
 	return verdict->no_family ? 0 : error;
+}
+
+bool return_check_supported(void)
+{
+	return true;
 }
 
 int return_check_all(const struct return_plan *plan, struct return_verdict *verdicts)

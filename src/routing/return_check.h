@@ -52,6 +52,9 @@ struct return_verdict {
 int return_check(struct netlink *netlink, const struct return_plan *plan,
 		 const struct return_path *path, struct return_verdict *verdict);
 
+/* Was this program built with libmnl? */
+bool return_check_supported(void);
+
 /*
  * All of the plan's paths, over a socket of its own; `verdicts` has one for each. 0; -EOPNOTSUPP:
  * this program was built without libmnl; or -errno.

@@ -4,6 +4,11 @@
 
 #include "routing/return_check.h"
 
+bool return_check_supported(void)
+{
+	return false;
+}
+
 int return_check_all(const struct return_plan *plan, struct return_verdict *verdicts)
 {
 	(void)plan;

@@ -13,6 +13,30 @@
 #include "routing/kernel_routes.h"
 #include "routing/nft.h"
 
+size_t return_item_count(const struct return_plan *plan)
+{
+	return plan->route_count + plan->rule_count + plan->mark_count;
+}
+
+struct return_item return_item_of(const struct return_plan *plan, size_t index)
+{
+	struct return_item item = {.kind = RETURN_ITEM_ROUTE};
+
+	if (index < plan->route_count) {
+		item.route = plan->routes[index];
+		return item;
+	}
+	index -= plan->route_count;
+	if (index < plan->rule_count) {
+		item.kind = RETURN_ITEM_RULE;
+		item.rule = plan->rules[index];
+		return item;
+	}
+	item.kind = RETURN_ITEM_TABLE;
+	item.table.mark = plan->marks[index - plan->rule_count];
+	return item;
+}
+
 void return_item_finish(struct return_item *item)
 {
 	if (item->kind == RETURN_ITEM_TABLE)
@@ -88,7 +112,7 @@ const char *return_item_text(const struct return_item *item, char text[static RE
 static void describe_other_route(const struct return_route *route, struct netlink *netlink,
 				 char problem[static RETURN_PROBLEM_SIZE])
 {
-	struct kernel_route_state state;
+	struct kernel_route_state state = {0};
 	char gateway[ADDRESS_TEXT_SIZE], device[IF_NAMESIZE], way[96] = "of another kind";
 
 	if (kernel_route_read(netlink, route, &state) == 0) {

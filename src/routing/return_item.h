@@ -7,6 +7,7 @@
 #define MMPROXY_ROUTING_RETURN_ITEM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "routing/return_plan.h"
@@ -32,6 +33,13 @@ struct return_item {
 		} table;
 	};
 };
+
+/*
+ * What a plan needs, one by one. A rule without its route would lead nowhere, so the routes come
+ * first.
+ */
+size_t return_item_count(const struct return_plan *plan);
+struct return_item return_item_of(const struct return_plan *plan, size_t index);
 
 void return_item_finish(struct return_item *item);
 

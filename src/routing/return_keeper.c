@@ -21,6 +21,7 @@
 #include "os/loop.h"
 #include "routing/netlink.h"
 #include "routing/return_item.h"
+#include "routing/return_orphans.h"
 #include "routing/return_plan.h"
 #include "routing/route_notices.h"
 #include "routing/token.h"
@@ -56,6 +57,7 @@ struct return_keeper {
 	uint64_t put_back;
 	struct log_limiter limiter;
 	bool lock_missed; /* has been told */
+	bool adopted;     /* what crashed instances had left has been looked at */
 };
 
 /* What the limiter tells apart. */
@@ -299,36 +301,36 @@ static int hold(struct return_keeper *keeper, const struct return_item *item,
 	return -EIO;
 }
 
-/* The item number `index` of a plan. A rule without its route would lead nowhere: routes first. */
-static struct return_item item_of(const struct return_plan *plan, size_t index)
+/* With the lock in hand. What a plan of ours or another instance needs stays. */
+static void judge_orphan(struct return_item *item, void *context)
 {
-	struct return_item item = {.kind = RETURN_ITEM_ROUTE};
+	struct return_keeper *keeper = context;
+	char name[TOKEN_NAME_SIZE], problem[RETURN_PROBLEM_SIZE], text[RETURN_COMMAND_SIZE];
 
-	if (index < plan->route_count) {
-		item.route = plan->routes[index];
-		return item;
-	}
-	index -= plan->route_count;
-	if (index < plan->rule_count) {
-		item.kind = RETURN_ITEM_RULE;
-		item.rule = plan->rules[index];
-		return item;
-	}
-	item.kind = RETURN_ITEM_TABLE;
-	item.table.mark = plan->marks[index - plan->rule_count];
-	return item;
+	if (find(keeper, item) == NULL && !token_is_held(return_item_token(item, name)) &&
+	    return_item_remove(item, keeper->netlink, problem) < 0)
+		log_warning("routing", "left by a crash, and cannot be removed",
+			    LOG_TEXT("what", return_item_text(item, text)),
+			    LOG_TEXT("cause", problem));
+	return_item_finish(item);
 }
 
-static size_t item_count(const struct return_plan *plan)
+/*
+ * What crashed instances have left is adopted by being found in place. What this one has no use for
+ * since its settings have changed would stay for ever.
+ */
+static void remove_orphans(struct return_keeper *keeper)
 {
-	return plan->route_count + plan->rule_count + plan->mark_count;
+	if (!keeper->adopted)
+		return_orphans_find(keeper->netlink, judge_orphan, keeper);
+	keeper->adopted = true;
 }
 
 /* The other way round: a rule goes before its route. With the lock in hand. */
 static void release_some(struct return_keeper *keeper, const struct return_plan *plan, size_t count)
 {
 	while (count > 0) {
-		struct return_item item = item_of(plan, --count);
+		struct return_item item = return_item_of(plan, --count);
 
 		release(keeper, &item);
 	}
@@ -355,20 +357,22 @@ static void watch_tables(struct return_keeper *keeper)
 int return_keeper_hold(struct return_keeper *keeper, const struct return_plan *plan,
 		       struct report *failures)
 {
-	size_t held = 0, count = item_count(plan);
+	size_t held = 0, count = return_item_count(plan);
 	int error = 0, locked;
 
 	if (plan->mark_count > 0)
 		watch_tables(keeper);
 	locked = take_lock(keeper, LOCK_PATIENCE);
 	while (error == 0 && held < count) {
-		struct return_item item = item_of(plan, held);
+		struct return_item item = return_item_of(plan, held);
 
 		error = hold(keeper, &item, failures);
 		held += error == 0 ? 1 : 0;
 	}
 	if (error < 0)
 		release_some(keeper, plan, held);
+	else
+		remove_orphans(keeper);
 	token_unlock(locked);
 	return error;
 }
@@ -377,7 +381,7 @@ void return_keeper_release(struct return_keeper *keeper, const struct return_pla
 {
 	int locked = take_lock(keeper, LOCK_PATIENCE);
 
-	release_some(keeper, plan, item_count(plan));
+	release_some(keeper, plan, return_item_count(plan));
 	token_unlock(locked);
 }
 
