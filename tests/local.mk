@@ -48,6 +48,7 @@ unit_tests = \
 	tests/unit/test_tcp_splice \
 	tests/unit/test_tcp_timeouts \
 	tests/unit/test_timer_wheel \
+	tests/unit/test_token \
 	tests/unit/test_udp_batch \
 	tests/unit/test_udp_claims \
 	tests/unit/test_udp_debts \
@@ -64,7 +65,7 @@ unit_tests = \
 	tests/unit/test_udp_sharing
 
 if HAVE_LIBMNL
-unit_tests += tests/unit/test_return_explain
+unit_tests += tests/unit/test_return_explain tests/unit/test_route_notices
 unit_tests += tests/unit/test_doctor_readings tests/unit/test_trace_event
 endif
 
@@ -212,6 +213,16 @@ tests_unit_test_return_plan_SOURCES = tests/unit/test_return_plan.c
 tests_unit_test_return_plan_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_return_plan_CFLAGS = $(unit_cflags)
 tests_unit_test_return_plan_LDADD = $(config_ldadd)
+
+tests_unit_test_route_notices_SOURCES = tests/unit/test_route_notices.c
+tests_unit_test_route_notices_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_route_notices_CFLAGS = $(unit_cflags) $(LIBMNL_CFLAGS)
+tests_unit_test_route_notices_LDADD = $(config_ldadd)
+
+tests_unit_test_token_SOURCES = tests/unit/test_token.c
+tests_unit_test_token_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_token_CFLAGS = $(unit_cflags)
+tests_unit_test_token_LDADD = $(config_ldadd)
 
 tests_unit_test_return_explain_SOURCES = tests/unit/test_return_explain.c
 tests_unit_test_return_explain_CPPFLAGS = $(unit_cppflags)
@@ -526,9 +537,11 @@ integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
 	tests/integration/accesslog.py \
+	tests/integration/breaks.py \
 	tests/integration/control.py \
 	tests/integration/ctl.py \
 	tests/integration/daemon.py \
+	tests/integration/doctor.py \
 	tests/integration/faults.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
@@ -540,9 +553,12 @@ integration_files = \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
 	tests/integration/raised.py \
+	tests/integration/rules.py \
 	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
+	tests/integration/sound_hosts.py \
+	tests/integration/spoofing.py \
 	tests/integration/systemd.py \
 	tests/integration/tcp_load.py \
 	tests/integration/terminal.py \
@@ -555,6 +571,11 @@ integration_files = \
 	tests/integration/test_ctl.py \
 	tests/integration/test_ctl_top.py \
 	tests/integration/test_dial.py \
+	tests/integration/test_doctor_hops.py \
+	tests/integration/test_doctor_host.py \
+	tests/integration/test_doctor_interrupted.py \
+	tests/integration/test_doctor_pairs.py \
+	tests/integration/test_doctor_sound.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
@@ -589,11 +610,17 @@ integration_files = \
 	tests/integration/test_reload_sockets.py \
 	tests/integration/test_reload_storm.py \
 	tests/integration/test_reset.py \
+	tests/integration/test_routing_check.py \
+	tests/integration/test_routing_instances.py \
+	tests/integration/test_routing_manage.py \
+	tests/integration/test_routing_mark.py \
+	tests/integration/test_routing_reload.py \
 	tests/integration/test_service.py \
 	tests/integration/test_socket_activation.py \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
 	tests/integration/test_systemd.py \
+	tests/integration/test_systemd_routing.py \
 	tests/integration/test_systemd_sockets.py \
 	tests/integration/test_udp_balancers.py \
 	tests/integration/test_udp_dial.py \

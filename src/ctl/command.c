@@ -4,8 +4,10 @@
 
 #include <string.h>
 
+#include "ctl/doctor.h"
 #include "ctl/manage.h"
 #include "ctl/options.h"
+#include "ctl/routing.h"
 #include "ctl/show.h"
 #include "ctl/top.h"
 
@@ -24,6 +26,8 @@ const struct command command_table[] = {
 	{"reload", NULL, false, COMMAND_JSON, manage_reload},
 	{"drain", NULL, false, COMMAND_NO_WAIT | COMMAND_JSON, manage_drain},
 	{"log-level", "LEVEL", false, COMMAND_JSON, manage_log_level},
+	{"routing", "show", true, COMMAND_CONFIG | COMMAND_NFT | COMMAND_JSON, routing_run},
+	{"doctor", NULL, false, COMMAND_CONFIG | COMMAND_JSON, doctor_run},
 	{"help", NULL, false, 0, options_show_help},
 };
 

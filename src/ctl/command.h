@@ -8,6 +8,9 @@
 
 struct options;
 
+/* Exit status: the command line has mistakes, or asks for what was not built in. */
+#define COMMAND_MISTAKE 2
+
 /* Options that only some commands take. */
 enum command_option {
 	COMMAND_CLIENT = 1 << 0,
@@ -17,7 +20,9 @@ enum command_option {
 	COMMAND_NO_WAIT = 1 << 4,
 	COMMAND_INTERVAL = 1 << 5,
 	COMMAND_ONCE = 1 << 6,
-	COMMAND_JSON = 1 << 7,
+	COMMAND_CONFIG = 1 << 7,
+	COMMAND_NFT = 1 << 8,
+	COMMAND_JSON = 1 << 9,
 };
 
 struct command {

@@ -20,25 +20,34 @@
 #define OPTIONS_INTERVAL_MIN 0.1
 #define OPTIONS_INTERVAL_MAX 3600
 
+/* configure's --sysconfdir. */
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/etc"
+#endif
+#define OPTIONS_CONFIG_DEFAULT SYSCONFDIR "/mmproxy.conf"
+
 #define OPTIONS_SOCKET_DEFAULT CONTROL_FOLDER "/" CONTROL_FILE
 
 enum option_code {
 	OPTION_SOCKET = 's',
 	OPTION_JSON = 'j',
 	OPTION_HELP = 'h',
-	OPTION_CLIENT = 256, /* from here on without a letter */
+	OPTION_CONFIG = 256, /* from here on without a letter */
+	OPTION_CLIENT,
 	OPTION_LISTENER,
 	OPTION_OLDER,
 	OPTION_LIMIT,
 	OPTION_NO_WAIT,
 	OPTION_INTERVAL,
 	OPTION_ONCE,
+	OPTION_NFT,
 	OPTION_VERSION,
 };
 
 static const struct option long_options[] = {
 	{"socket", required_argument, NULL, OPTION_SOCKET},
 	{"json", no_argument, NULL, OPTION_JSON},
+	{"config", required_argument, NULL, OPTION_CONFIG},
 	{"client", required_argument, NULL, OPTION_CLIENT},
 	{"listener", required_argument, NULL, OPTION_LISTENER},
 	{"older", required_argument, NULL, OPTION_OLDER},
@@ -46,6 +55,7 @@ static const struct option long_options[] = {
 	{"no-wait", no_argument, NULL, OPTION_NO_WAIT},
 	{"interval", required_argument, NULL, OPTION_INTERVAL},
 	{"once", no_argument, NULL, OPTION_ONCE},
+	{"nft", no_argument, NULL, OPTION_NFT},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{NULL, 0, NULL, 0},
@@ -69,10 +79,11 @@ const char *options_help(void)
 	       "  reload                 load the configuration again\n"
 	       "  drain [--no-wait]      accept no more, end with the last session\n"
 	       "  log-level [LEVEL]      show or set it: error, warning, info or debug\n"
+	       "  routing show [--nft]   rules and routes for --config FILE, and what is missing\n"
+	       "  doctor [--config FILE] what is broken between here and the upstreams\n"
 	       "  help                   print this\n"
 	       "\n"
-	       "  -s, --socket PATH      mmproxy's setting control.socket\n"
-	       "                         [" OPTIONS_SOCKET_DEFAULT "]\n"
+	       "  -s, --socket PATH      control.socket [" OPTIONS_SOCKET_DEFAULT "]\n"
 	       "  -j, --json             the result as one line of JSON\n"
 	       "  -h, --help, --version  print this, or the version; more: mmproxyctl(8)\n";
 }
@@ -113,6 +124,10 @@ static const char *option_name(enum command_option option)
 		return "--interval";
 	case COMMAND_ONCE:
 		return "--once";
+	case COMMAND_CONFIG:
+		return "--config";
+	case COMMAND_NFT:
+		return "--nft";
 	case COMMAND_JSON:
 		return "--json";
 	}
@@ -142,6 +157,13 @@ static const char *take_socket(const char *path, struct report *report)
 	if (length == 0 || length > CONTROL_PATH_MAX)
 		report_add(report, "mmproxyctl: --socket: a path has 1 to %d characters, not %zu",
 			   CONTROL_PATH_MAX, length);
+	return path;
+}
+
+static const char *take_config(const char *path, struct report *report)
+{
+	if (path[0] == '\0')
+		report_add(report, "mmproxyctl: --config is empty; it takes a path");
 	return path;
 }
 
@@ -205,6 +227,9 @@ static unsigned take_option(int code, struct options *options, struct report *re
 	case OPTION_JSON:
 		options->json = true;
 		return COMMAND_JSON;
+	case OPTION_CONFIG:
+		options->config = take_config(optarg, report);
+		return COMMAND_CONFIG;
 	case OPTION_CLIENT:
 		options->client = take_client(optarg, report);
 		return COMMAND_CLIENT;
@@ -226,6 +251,9 @@ static unsigned take_option(int code, struct options *options, struct report *re
 	case OPTION_ONCE:
 		options->once = true;
 		return COMMAND_ONCE;
+	case OPTION_NFT:
+		options->nft = true;
+		return COMMAND_NFT;
 	case OPTION_HELP:
 		options->action = OPTIONS_HELP;
 		return 0;
@@ -345,6 +373,7 @@ int options_parse(int argc, char **argv, struct options *options, struct report 
 
 	memset(options, 0, sizeof(*options));
 	options->socket = default_socket();
+	options->config = OPTIONS_CONFIG_DEFAULT;
 	options->interval = 1;
 	opterr = 0;
 	optind = 0; /* glibc: begin anew */

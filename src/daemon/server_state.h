@@ -17,6 +17,7 @@
 
 #include "base/report.h"
 #include "daemon/announce.h"
+#include "daemon/dial_hint.h"
 #include "daemon/generation.h"
 #include "daemon/heartbeat.h"
 #include "daemon/listening.h"
@@ -30,6 +31,7 @@
 
 struct control;
 struct metrics_http;
+struct return_keeper;
 
 struct reload_history {
 	uint64_t loaded;        /* when the generation in force was, Unix time in seconds */
@@ -54,6 +56,7 @@ struct server {
 	uint64_t last_socket;         /* the newest listening socket's id */
 
 	struct metrics_http *metrics_http; /* NULL: none */
+	struct return_keeper *keeper;      /* NULL: the return path has not been managed yet */
 
 	struct worker *workers;
 	struct worker_returns returns;
@@ -73,6 +76,7 @@ struct server {
 	uint64_t adoptions_awaited;
 	struct heartbeat heartbeat;
 	struct announcements announcements;
+	struct dial_hint dial_hint;
 	struct timer drain_timer;
 	struct timer progress_timer;  /* of the drain */
 	uint64_t sessions_told;       /* in the last line about it */

@@ -18,6 +18,7 @@
 #include "daemon/listeners.h"
 #include "daemon/metrics_http.h"
 #include "daemon/plugins.h"
+#include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "host/host_functions.h"
 #include "os/descriptors.h"
@@ -193,6 +194,7 @@ static const struct {
 	{"events", stage_events},
 	{"capacity", capacity_plan},
 	{"privileges", stage_privileges},
+	{"routing", routing_start}, /* it is changed later, too, so it must go without privileges */
 	{"plugins", stage_plugins}, /* loaded without privileges, before the file system closes */
 	{"landlock", NULL},         /* files only: any client port must stay bindable */
 	{"seccomp",

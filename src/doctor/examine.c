@@ -243,7 +243,8 @@ static void judge_nat(const struct examination *examination, const struct knock 
 	struct nat_finding *nat = &examination->findings->nat;
 	bool changed = result->seen_by != SEEN_NOT_PROVABLE &&
 		       !address_equal_ip(&result->seen, &examination->findings->client);
-	bool unanswered = result->nat && !has_come_through(result);
+	/* The kernel forgets a connection whose SYN is answered by a reset: the rule alone tells. */
+	bool unanswered = result->nat && result->outcome != PROBE_ANSWERED;
 	/* Nothing was seen to translate, and yet it helped to be kept from it. */
 	bool helped = examination->unchanged && has_come_through(result);
 

@@ -57,7 +57,13 @@ int rp_filter_drops(struct netlink *netlink, const struct address *upstream,
 {
 	struct kernel_lookup lookup;
 	int error = kernel_lookup(netlink, client, upstream, mark, interface, &lookup);
+	struct rp_filter filter;
+	char name[IF_NAMESIZE];
 
+	/* What would stay on this host is refused as if it were malformed: -EINVAL. */
+	if (error == -EINVAL && if_indextoname(interface, name) != NULL &&
+	    rp_filter_read(name, &filter) == 0 && filter.mode != RP_FILTER_OFF)
+		error = -EXDEV;
 	return error == -EXDEV ? 1 : error;
 }
 

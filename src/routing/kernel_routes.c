@@ -245,16 +245,21 @@ int kernel_rule_add(struct netlink *netlink, const struct return_rule *rule)
 
 	if (there != 0)
 		return there < 0 ? there : 0;
-	return netlink_ask(netlink, put_rule(&request, RTM_NEWRULE, NLM_F_CREATE, rule), NULL, NULL,
-			   NULL);
+	there = netlink_ask(netlink, put_rule(&request, RTM_NEWRULE, NLM_F_CREATE, rule), NULL,
+			    NULL, NULL);
+	return there < 0 ? there : 1;
 }
 
 int kernel_rule_remove(struct netlink *netlink, const struct return_rule *rule)
 {
 	union request request;
-	int error =
-		netlink_ask(netlink, put_rule(&request, RTM_DELRULE, 0, rule), NULL, NULL, NULL);
+	int error;
 
+	/* Two processes that do not know of each other may have added it twice. */
+	do {
+		error = netlink_ask(netlink, put_rule(&request, RTM_DELRULE, 0, rule), NULL, NULL,
+				    NULL);
+	} while (error == 0);
 	return error == -ENOENT ? 0 : error;
 }
 
@@ -284,13 +289,13 @@ int kernel_route_add(struct netlink *netlink, const struct return_route *route)
 	union request request;
 	struct nlmsghdr *header =
 		put_route(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route);
-	struct kernel_route_state state;
+	struct kernel_route_state state = {0};
 	int error = netlink_ask(netlink, header, NULL, NULL, NULL);
 
 	/* The same route, whoever made it, is as good; another default in this table is not. */
 	if (error == -EEXIST && kernel_route_read(netlink, route, &state) == 0 && state.local)
 		return 0;
-	return error;
+	return error < 0 ? error : 1;
 }
 
 int kernel_route_remove(struct netlink *netlink, const struct return_route *route)
@@ -367,6 +372,8 @@ static int route_listed(const struct nlmsghdr *message, void *context)
 		reading->state->local = true;
 		reading->state->ours =
 			reading->state->ours || route.protocol == KERNEL_ROUTES_PROTOCOL;
+	} else if (route.length == 0) {
+		reading->state->other = route;
 	}
 	return 0;
 }

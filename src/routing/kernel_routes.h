@@ -61,21 +61,35 @@ bool kernel_rule_matches(const struct kernel_rule *rule, const struct address *t
 bool kernel_rule_is(const struct kernel_rule *rule, const struct return_rule *wanted);
 
 /*
- * Adds a rule, tagged as ours, before those for the main table. 0, also when it is there already,
- * whoever made it: the kernel itself would add it again. Or -errno.
+ * Adds a rule, tagged as ours, before those for the main table. 1: it has been added; 0: it is
+ * there already, whoever made it (the kernel itself would add it again); or -errno.
  */
 int kernel_rule_add(struct netlink *netlink, const struct return_rule *rule);
-/* Removes one that is tagged as ours. 0, also when there is none; or -errno. */
+/* Removes it as often as it is there and tagged as ours. 0, also when it is not; or -errno. */
 int kernel_rule_remove(struct netlink *netlink, const struct return_rule *rule);
 
 /* The same for the route `local default dev lo` of a table. -EEXIST: somebody else's is there. */
 int kernel_route_add(struct netlink *netlink, const struct return_route *route);
 int kernel_route_remove(struct netlink *netlink, const struct return_route *route);
 
+/* A route, or what the kernel does with a packet that this host sends. */
+struct kernel_lookup {
+	uint8_t family;     /* enum address_family */
+	uint8_t type;       /* RTN_LOCAL: it stays here */
+	uint8_t length;     /* of the route's prefix, where the kernel says it */
+	uint8_t protocol;   /* who made the route */
+	uint32_t table;     /* whose route it was; 0: the kernel did not say */
+	uint32_t interface; /* by which it leaves; 0: none */
+	struct address
+		preferred; /* the source that it gets if the socket has none; or ADDRESS_NONE */
+	struct address gateway; /* or ADDRESS_NONE */
+};
+
 struct kernel_route_state {
-	bool local;    /* `local default dev lo` is in the table */
-	bool ours;     /* with our tag */
-	bool occupied; /* the table has routes, whatever they are */
+	bool local;                 /* `local default dev lo` is in the table */
+	bool ours;                  /* with our tag */
+	bool occupied;              /* the table has routes, whatever they are */
+	struct kernel_lookup other; /* a default route that is not local; ADDRESS_NONE: none */
 };
 
 int kernel_route_read(struct netlink *netlink, const struct return_route *route,
@@ -91,19 +105,6 @@ struct kernel_tables {
 int kernel_local_tables_read(struct netlink *netlink, enum address_family family,
 			     struct kernel_tables *tables);
 void kernel_tables_finish(struct kernel_tables *tables);
-
-/* What the kernel does with a packet that this host sends. */
-struct kernel_lookup {
-	uint8_t family;     /* enum address_family */
-	uint8_t type;       /* RTN_LOCAL: it stays here */
-	uint8_t length;     /* of the route's prefix, where the kernel says it */
-	uint8_t protocol;   /* who made the route */
-	uint32_t table;     /* whose route it was; 0: the kernel did not say */
-	uint32_t interface; /* by which it leaves; 0: none */
-	struct address
-		preferred; /* the source that it gets if the socket has none; or ADDRESS_NONE */
-	struct address gateway; /* or ADDRESS_NONE */
-};
 
 /*
  * `from`: ADDRESS_NONE, or the packet's source. Ports are ignored. `iif`: 0 for what this host

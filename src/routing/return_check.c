@@ -4,9 +4,9 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
-#include <string.h>
 
 #include "routing/kernel_routes.h"
+#include "routing/netlink.h"
 #include "routing/return_explain.h"
 
 /* How a lookup may end for the packet; all else is a kernel that could not be asked. */
@@ -49,6 +49,17 @@ static void look_past_refusal(struct netlink *netlink, const struct address *cli
 	facts->lookup = found;
 }
 
+/* By which interface an upstream's answers come in; 0: it is this host that sends them. */
+static unsigned way_in(struct netlink *netlink, const struct address *upstream)
+{
+	const struct address any = {0};
+	struct kernel_lookup found;
+
+	if (kernel_lookup(netlink, upstream, &any, 0, 0, &found) < 0 || found.type == RTN_LOCAL)
+		return 0;
+	return found.interface;
+}
+
 /* 0 or -errno: the kernel could not be asked. What the packet meets is among the facts. */
 static int look_up(struct netlink *netlink, const struct return_path *path, uint32_t mark,
 		   struct return_facts *facts)
@@ -56,8 +67,13 @@ static int look_up(struct netlink *netlink, const struct return_path *path, uint
 	const struct address client =
 		return_check_client((enum address_family)path->upstream.family);
 
-	facts->lookup_error =
-		kernel_lookup(netlink, &client, &path->upstream, mark, 0, &facts->lookup);
+	facts->lookup_error = kernel_lookup(netlink, &client, &path->upstream, mark,
+					    way_in(netlink, &path->upstream), &facts->lookup);
+	/* The reverse-path filter would drop it, wherever it is to go: not judged here. */
+	if (facts->lookup_error == -EXDEV) {
+		facts->lookup_error = 0;
+		facts->lookup.type = RTN_LOCAL;
+	}
 	if (!is_fate(facts->lookup_error))
 		return facts->lookup_error;
 	if (facts->lookup_error == -EINVAL && return_path_is_loopback(&path->upstream))
@@ -119,4 +135,20 @@ int return_check(struct netlink *netlink, const struct return_plan *plan,
 	kernel_rules_finish(&facts.rules);
 	kernel_tables_finish(&facts.locals);
 	return verdict->no_family ? 0 : error;
+}
+
+bool return_check_supported(void)
+{
+	return true;
+}
+
+int return_check_all(const struct return_plan *plan, struct return_verdict *verdicts)
+{
+	struct netlink *netlink = netlink_open(NETLINK_ROUTE);
+	int error = netlink == NULL ? -errno : 0;
+
+	for (size_t i = 0; i < plan->path_count && error == 0; i++)
+		error = return_check(netlink, plan, &plan->paths[i], &verdicts[i]);
+	netlink_close(netlink);
+	return error;
 }

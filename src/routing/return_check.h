@@ -35,7 +35,7 @@ struct return_verdict {
 	bool no_family; /* this host has no IPv6, or has it switched off */
 	enum return_rule_fault rule;
 	enum return_route_fault route;
-	uint32_t table; /* where the route belongs: the rule's as it stands, or the plan's */
+	uint32_t table; /* that has or lacks the route: the rule's as it stands, or the plan's; 0 */
 	char rule_evidence[RETURN_EVIDENCE_SIZE]; /* what is there instead; "" when sound */
 	char route_evidence[RETURN_EVIDENCE_SIZE];
 };
@@ -51,6 +51,15 @@ struct return_verdict {
  */
 int return_check(struct netlink *netlink, const struct return_plan *plan,
 		 const struct return_path *path, struct return_verdict *verdict);
+
+/* Was this program built with libmnl? */
+bool return_check_supported(void);
+
+/*
+ * All of the plan's paths, over a socket of its own; `verdicts` has one for each. 0; -EOPNOTSUPP:
+ * this program was built without libmnl; or -errno.
+ */
+int return_check_all(const struct return_plan *plan, struct return_verdict *verdicts);
 
 /*
  * The client whose answers are looked up: of TEST-NET-3 (RFC 5737) or of the documentation prefix

@@ -273,8 +273,10 @@ void return_explain(const struct return_plan *plan, const struct return_path *pa
 	*verdict = (struct return_verdict){
 		.sound = facts->lookup_error == 0 && facts->lookup.type == RTN_LOCAL,
 	};
-	if (verdict->sound)
+	if (verdict->sound) {
+		verdict->table = facts->lookup.table;
 		return;
+	}
 	if (path->rule == RETURN_PATH_NO_RULE)
 		explain_no_mark(&explanation);
 	else

@@ -24,10 +24,34 @@ enum routing_mode {
 	ROUTING_MODE_OFF,
 };
 
+static inline const char *routing_mode_name(enum routing_mode mode)
+{
+	switch (mode) {
+	case ROUTING_MODE_MANAGE:
+		return "manage";
+	case ROUTING_MODE_CHECK:
+		return "check";
+	case ROUTING_MODE_OFF:
+		break;
+	}
+	return "off";
+}
+
 enum routing_method {
 	ROUTING_METHOD_LOOPBACK,
 	ROUTING_METHOD_MARK,
 };
+
+static inline const char *routing_method_name(enum routing_method method)
+{
+	switch (method) {
+	case ROUTING_METHOD_LOOPBACK:
+		return "loopback";
+	case ROUTING_METHOD_MARK:
+		break;
+	}
+	return "mark";
+}
 
 struct routing_settings {
 	enum routing_mode mode;
