@@ -123,36 +123,39 @@ static void add_route(const struct making *making, const struct return_path *pat
 		set_state(item, ROUTING_STATE_MISSING, verdict->route_evidence);
 }
 
-static bool is_for_udp(const struct return_plan *plan, uint32_t mark)
+/* A sysctl brings it back on connections that this host accepts itself; on all else nftables. */
+static bool takes_nftables(const struct making *making, uint32_t mark)
 {
-	for (size_t i = 0; i < plan->path_count; i++) {
-		if (plan->paths[i].mark == mark && plan->paths[i].udp &&
-		    !return_path_is_loopback(&plan->paths[i].upstream))
+	for (size_t i = 0; i < making->plan->path_count; i++) {
+		const struct return_path *path = &making->plan->paths[i];
+		const struct return_verdict *verdict = verdict_of(making, i);
+
+		if (path->mark == mark && !return_path_is_loopback(&path->upstream) &&
+		    (path->udp || (verdict != NULL && verdict->elsewhere)))
 			return true;
 	}
 	return false;
 }
 
-/* For TCP the sysctl is enough; for UDP there is nothing but nftables. */
 static void add_mark(const struct making *making, size_t place)
 {
 	enum routing_state table = making->findings->mark_tables[place];
 	uint32_t mark = making->plan->marks[place];
-	bool tcp_alone = !is_for_udp(making->plan, mark);
-	bool accepted = tcp_alone && making->findings->mark_accept;
+	bool sysctl = !takes_nftables(making, mark);
+	bool accepted = sysctl && making->findings->mark_accept;
 	struct routing_item *item =
 		add(making->items, ROUTING_KIND_MARK, accepted ? ROUTING_STATE_THERE : table);
 	char name[RETURN_MARK_TABLE_SIZE];
 
 	snprintf(item->what, sizeof(item->what), "%s",
-		 tcp_alone && table != ROUTING_STATE_THERE
+		 sysctl && table != ROUTING_STATE_THERE
 			 ? "sysctl -w net.ipv4.tcp_fwmark_accept=1"
 			 : "mmproxyctl routing show --nft | nft -f -");
 	if (item->state == ROUTING_STATE_THERE)
 		return;
 	snprintf(item->evidence, sizeof(item->evidence),
 		 "%sfor the answers to carry mark %" PRIu32 ": table inet %s of nftables %s",
-		 tcp_alone ? "this, or mmproxyctl routing show --nft | nft -f -, " : "", mark,
+		 sysctl ? "this, or mmproxyctl routing show --nft | nft -f -, " : "", mark,
 		 return_mark_table(mark, name),
 		 table == ROUTING_STATE_MISSING ? "is not there" : "was not asked about");
 }

@@ -18,6 +18,7 @@ static bool is_fate(int error)
 	case EHOSTUNREACH:
 	case EINVAL:
 	case ENETUNREACH:
+	case EXDEV:
 		return true;
 	}
 	return false;
@@ -34,8 +35,8 @@ static bool is_sound(const struct return_facts *facts)
 }
 
 /*
- * A source of 127.0.0.0/8 may not leave the host, and the lookup then says nothing but that. Where
- * the answer would go is what a packet without a source is told.
+ * Where an answer would go that is refused for its source: what a packet without one is told. A
+ * source of 127.0.0.0/8 may not leave the host; one that comes in by an interface may be filtered.
  */
 static void look_past_refusal(struct netlink *netlink, const struct address *client, uint32_t mark,
 			      struct return_facts *facts)
@@ -66,17 +67,17 @@ static int look_up(struct netlink *netlink, const struct return_path *path, uint
 {
 	const struct address client =
 		return_check_client((enum address_family)path->upstream.family);
+	unsigned interface = way_in(netlink, &path->upstream);
 
-	facts->lookup_error = kernel_lookup(netlink, &client, &path->upstream, mark,
-					    way_in(netlink, &path->upstream), &facts->lookup);
-	/* The reverse-path filter would drop it, wherever it is to go: not judged here. */
-	if (facts->lookup_error == -EXDEV) {
-		facts->lookup_error = 0;
-		facts->lookup.type = RTN_LOCAL;
-	}
+	facts->lookup_error =
+		kernel_lookup(netlink, &client, &path->upstream, mark, interface, &facts->lookup);
 	if (!is_fate(facts->lookup_error))
 		return facts->lookup_error;
-	if (facts->lookup_error == -EINVAL && return_path_is_loopback(&path->upstream))
+	/* What would stay here is refused with EINVAL, what would be passed on with EXDEV. */
+	facts->elsewhere = interface != 0;
+	facts->filtered = interface != 0 && facts->lookup_error == -EINVAL;
+	if (facts->lookup_error < 0 && facts->lookup_error != -EACCES &&
+	    (interface != 0 || return_path_is_loopback(&path->upstream)))
 		look_past_refusal(netlink, &client, mark, facts);
 	if (facts->lookup_error < 0 ||
 	    if_indextoname(facts->lookup.interface, facts->interface) == NULL)

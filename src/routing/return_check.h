@@ -32,6 +32,7 @@ enum return_route_fault {
 
 struct return_verdict {
 	bool sound;
+	bool elsewhere; /* the upstream's address is not this host's: in a container, or further */
 	bool no_family; /* this host has no IPv6, or has it switched off */
 	enum return_rule_fault rule;
 	enum return_route_fault route;
@@ -42,9 +43,9 @@ struct return_verdict {
 
 /*
  * What a lookup cannot see: whether an answer that is told by its mark carries it. For TCP either
- * net.ipv4.tcp_fwmark_accept or the table of return_mark_ruleset() sees to that, for UDP the table
- * alone. Nor does it see firewalls, NAT and the reverse-path filter. A connection that is tried
- * does.
+ * net.ipv4.tcp_fwmark_accept or the table of return_mark_ruleset() sees to that; for UDP, and for
+ * an upstream elsewhere, the table alone. Nor does it see firewalls, NAT and the reverse-path
+ * filter. A connection that is tried does.
  *
  * Judges one of the plan's paths. 0, or -errno when the kernel could not be asked. Nothing is
  * changed, and no privilege is needed.

@@ -261,6 +261,21 @@ static void explain_no_mark(const struct explanation *explanation)
 	    name_fate(explanation, fate));
 }
 
+/* The rules would bring it back; that it is refused on the way is not theirs. */
+static bool is_only_filtered(const struct explanation *explanation)
+{
+	size_t serving, deciding;
+
+	if (!explanation->facts->filtered)
+		return false;
+	serving = find_serving(explanation);
+	deciding = find_deciding(explanation);
+	if (serving == NO_RULE || (deciding != NO_RULE && deciding < serving))
+		return false;
+	explanation->verdict->table = rule_at(explanation, serving)->table;
+	return true;
+}
+
 void return_explain(const struct return_plan *plan, const struct return_path *path,
 		    const struct return_facts *facts, struct return_verdict *verdict)
 {
@@ -272,12 +287,13 @@ void return_explain(const struct return_plan *plan, const struct return_path *pa
 
 	*verdict = (struct return_verdict){
 		.sound = facts->lookup_error == 0 && facts->lookup.type == RTN_LOCAL,
+		.elsewhere = facts->elsewhere,
 	};
-	if (verdict->sound) {
+	if (verdict->sound)
 		verdict->table = facts->lookup.table;
-		return;
-	}
-	if (path->rule == RETURN_PATH_NO_RULE)
+	else if (is_only_filtered(&explanation))
+		verdict->sound = true;
+	else if (path->rule == RETURN_PATH_NO_RULE)
 		explain_no_mark(&explanation);
 	else
 		explain_rule(&explanation);

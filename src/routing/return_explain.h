@@ -15,7 +15,9 @@ struct return_facts {
 	struct kernel_tables locals; /* tables with `local default dev lo` */
 	int lookup_error;            /* 0, or -errno: how the lookup of an answer ended */
 	struct kernel_lookup lookup; /* when it is 0: where the answer goes, or would go */
-	char interface[IFNAMSIZ];    /* by which the answer leaves; "": none, or not known */
+	bool elsewhere;              /* the answer comes in by an interface */
+	bool filtered; /* it was refused where it came in, for its source: the rules may stand */
+	char interface[IFNAMSIZ]; /* by which the answer leaves; "": none, or not known */
 };
 
 /* Fills in the verdict, all of it but `no_family`. */

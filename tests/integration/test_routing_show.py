@@ -168,6 +168,17 @@ def test_udp_elsewhere_needs_nftables(bare, show):
     assert bare.run(["nft", "list", "ruleset"]).stdout == once
 
 
+def test_an_upstream_behind_an_interface_needs_nftables(bare, show):
+    bare.add_interface("198.51.100.1/24", "2001:db8:5::1/64")
+    done = show(bare, listener(forward={"ipv4": "198.51.100.2:443"}), routing={"method": "mark"})
+    rule = "ip rule add from 198.51.100.2/32 fwmark 123 table 123"
+    assert marks(done) == {rule: "✗", ROUTE: "✗", NFT: "✗"}
+    for command in rule, ROUTE:
+        bare.run(command.split(), check=True)
+    done = show(bare, listener(forward={"ipv4": "198.51.100.2:443"}), routing={"method": "mark"})
+    assert marks(done) == {rule: "✓", ROUTE: "✓", NFT: "✗"}
+
+
 def test_without_a_mark_there_is_no_table_to_print(host, show):
     done = show(host, words=["--nft"])
     assert done.stdout == "" and "no listener of this file" in done.stderr

@@ -188,6 +188,16 @@ static void udp_gets_its_mark_back_by_nftables_alone(void **state)
 	expect(2, ROUTING_STATE_THERE, NFT, "");
 }
 
+/* The connection is accepted in a container, where no packet has the mark. */
+static void an_upstream_elsewhere_gets_its_mark_back_by_nftables_alone(void **state)
+{
+	(void)state;
+	upstream("192.0.2.7:443", 5, false)->elsewhere = true;
+	make(true, ROUTING_STATE_MISSING);
+	expect(2, ROUTING_STATE_MISSING, NFT,
+	       "for the answers to carry mark 5: table inet mmproxy_5 of nftables is not there");
+}
+
 static void who_cannot_ask_knows_nothing(void **state)
 {
 	const struct routing_findings nothing = {0};
@@ -217,6 +227,7 @@ int main(void)
 		TEST(without_a_mark_a_setting_is_missing),
 		TEST(tcp_gets_its_mark_back_by_a_sysctl_or_by_nftables),
 		TEST(udp_gets_its_mark_back_by_nftables_alone),
+		TEST(an_upstream_elsewhere_gets_its_mark_back_by_nftables_alone),
 		TEST(who_cannot_ask_knows_nothing),
 	};
 

@@ -298,6 +298,33 @@ static void a_rule_by_mark_in_another_table(void **state)
 	assert_int_equal(verdict.rule, RETURN_RULE_WRONG_TABLE);
 }
 
+/* The reverse-path filter: the way is there, and what stands on it is for others to find. */
+static void what_is_filtered_where_it_comes_in_is_sound(void **state)
+{
+	(void)state;
+	rule(32765, "192.0.2.7/32", NULL, 5, 123);
+	main_rule();
+	local_default(123);
+	facts.filtered = true;
+	explain("192.0.2.7", 5);
+	assert_true(verdict.sound);
+	assert_int_equal(verdict.table, 123);
+}
+
+static void what_is_filtered_lacks_what_it_lacks(void **state)
+{
+	(void)state;
+	main_rule();
+	rule(40000, "192.0.2.7/32", NULL, 5, 123);
+	local_default(123);
+	facts.filtered = true;
+	explain("192.0.2.7", 5);
+	assert_int_equal(verdict.rule, RETURN_RULE_TOO_LATE);
+	facts.rules.count = 1;
+	return_explain(&plan, &plan.paths[0], &facts, &verdict);
+	assert_int_equal(verdict.rule, RETURN_RULE_MISSING);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
 
 int main(void)
@@ -320,6 +347,8 @@ int main(void)
 		TEST(without_a_mark_nothing_tells_an_upstream_elsewhere),
 		TEST(a_rule_for_the_address_alone_is_not_ours),
 		TEST(a_rule_by_mark_in_another_table),
+		TEST(what_is_filtered_where_it_comes_in_is_sound),
+		TEST(what_is_filtered_lacks_what_it_lacks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
