@@ -11,17 +11,17 @@
 #include "doctor/path_mend.h"
 
 /*
- * Checks whose findings explain what this host's own connection met. A connection that is refused
- * was answered: that can be a firewall, but neither NAT nor the reverse-path filter, which drop.
+ * Checks whose findings explain what this host's own connection met. A refusal is nobody's but the
+ * upstream's: one that a firewall has made up counts as silence.
  */
 static unsigned find_plain_causes(const struct path_findings *findings)
 {
 	unsigned causes = 0;
 
+	if (findings->plain == PROBE_REFUSED)
+		return 0;
 	if (findings->firewall.found && findings->firewall.plain)
 		causes |= PATH_CAUSE(DOCTOR_CHECK_FIREWALL);
-	if (findings->plain == PROBE_REFUSED)
-		return causes;
 	if (findings->nat.found && findings->nat.plain)
 		causes |= PATH_CAUSE(DOCTOR_CHECK_NAT);
 	if (findings->rp_filter.found)
