@@ -84,7 +84,10 @@ void path_judge_firewall(struct path_judging *judging)
 	if (findings->firewall.found) {
 		path_fail(judging, DOCTOR_CHECK_FIREWALL, "the %s is dropped by %s",
 			  decision->direction == TRACE_ANSWER ? "answer" : "client's packet",
-			  name_rule(decision, rule));
+			  findings->firewall.known
+				  ? name_rule(decision, rule)
+				  : "legacy iptables (iptables-legacy-save), whose "
+				    "rules no trace shows");
 		path_mend_firewall(judging->facts, judging->diagnosis);
 	} else if (path_skip_unprivileged(judging, DOCTOR_CHECK_FIREWALL)) {
 		return;

@@ -198,8 +198,7 @@ void path_mend_firewall(const struct path_facts *facts, struct diagnosis *diagno
 	bool answer = decision->direction == TRACE_ANSWER;
 
 	mend_by_exception(facts, decision, answer, diagnosis);
-	/* On one host both directions pass the same chains, and a policy stops the other one, too.
-	 */
+	/* On one host both directions pass the same chains, and a policy stops either. */
 	if (decision->policy && facts->place == PATH_LOCAL)
 		mend_by_exception(facts, decision, !answer, diagnosis);
 }

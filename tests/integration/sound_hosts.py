@@ -9,6 +9,7 @@ Each has an upstream a family, a listener for each of them, and an interface to 
 default route. `answer()` says what a spoofed connection meets there.
 """
 
+import contextlib
 import socket
 import threading
 
@@ -50,7 +51,9 @@ class Answering(Datagrams):
     def __init__(self, namespace, address):
         super().__init__(namespace, address)
         self.socket.settimeout(None)
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._waker = self.socket.dup()  # whoever closes the namespace's sockets leaves it open
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def _serve(self):
         while True:
@@ -65,10 +68,9 @@ class Answering(Datagrams):
                 return
 
     def close(self):
-        try:
-            self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it was not connected, but has woken up
+        with self._waker, contextlib.suppress(OSError):
+            self._waker.shutdown(socket.SHUT_RDWR)  # not connected, it says, but wakes up
+        self._thread.join(10)  # which held the port
         super().close()
 
 

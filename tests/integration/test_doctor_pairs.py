@@ -63,11 +63,13 @@ def test_both_broken_hops_are_named(kind, family, one, other, sound):
     one.apply(host, family)
     other.apply(host, family)
     before = doctor.traces(host.namespace)
-    report = doctor.examine(host.namespace, host.config())
-    assert doctor.traces(host.namespace) == before
-    assert report.failed() == {(each.check, host.where(family)) for each in (one, other)}, report
-    if {one.check, other.check} <= _BY_COMMAND:
-        mend(host, report)
+    with doctor.config_file(host.config()) as config:
+        report = doctor.examine(host.namespace, config)
+        assert doctor.traces(host.namespace) == before
+        expected = {(each.check, host.where(family)) for each in (one, other)}
+        assert report.failed() == expected, report
+        if {one.check, other.check} <= _BY_COMMAND:
+            mend(host, config, report)
 
 
 @pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
@@ -75,9 +77,10 @@ def test_a_rule_for_a_table_of_the_sites_own_lacks_nothing_but_its_route(family,
     host = sound(Loopback)
     BREAKS["wrong-table"].apply(host, family)
     BREAKS["route-missing"].apply(host, family)
-    report = doctor.examine(host.namespace, host.config())
-    assert report.failed() == {("route", host.where(family))}, report
-    mend(host, report)
+    with doctor.config_file(host.config()) as config:
+        report = doctor.examine(host.namespace, config)
+        assert report.failed() == {("route", host.where(family))}, report
+        mend(host, config, report)
 
 
 @pytest.mark.parametrize("name", [*_ON_LOOPBACK, "answers-by-the-other-cable"])
