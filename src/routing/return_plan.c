@@ -171,7 +171,7 @@ const char *return_route_command(const struct return_route *route,
 				 char text[static RETURN_COMMAND_SIZE])
 {
 	snprintf(text, RETURN_COMMAND_SIZE, "%s route add local default dev lo table %" PRIu32,
-		 ip_of(route->family), route->table);
+		 ip_of((uint8_t)route->family), route->table);
 	return text;
 }
 
