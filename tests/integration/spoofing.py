@@ -19,7 +19,7 @@ _PLAIN_WORDS = (CLIENT4, CLIENT6, NO_ANSWER, REFUSED)
 _IP_TRANSPARENT, _IPV6_TRANSPARENT, _SO_MARK = 19, 75, 36
 
 # Seconds. The first SYN is answered in a microsecond, or it never will be.
-_PATIENCE = 0.3
+_PATIENCE = 0.15
 
 
 def _transparent(namespace, kind, upstream, mark):
