@@ -29,6 +29,7 @@ def _transparent(namespace, kind, upstream, mark):
         made.setsockopt(socket.IPPROTO_IPV6, _IPV6_TRANSPARENT, 1)
     else:
         made.setsockopt(socket.SOL_IP, _IP_TRANSPARENT, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as mmproxy: it blocks nobody
     made.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark)
     made.settimeout(_PATIENCE)
     made.bind((CLIENT6 if six else CLIENT4, 0))
