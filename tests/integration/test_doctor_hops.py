@@ -29,7 +29,7 @@ _FAMILIES = {
 }
 
 # Rules of the firewall that are about TCP alone, and programs that forward nothing else.
-_TCP_ONLY = {
+TCP_ONLY = {
     "drop-of-all-answers-in-output",
     "reject-in-output",
     "reset-in-output",
@@ -49,7 +49,7 @@ _ROUNDS = {"family-disabled": 2}
 
 def _cases(udp):
     for name, break_it in BREAKS.items():
-        if udp and name in _TCP_ONLY:
+        if udp and name in TCP_ONLY:
             continue
         for kind in _KINDS.get(name, [Loopback]):
             for family in _FAMILIES.get(name, FAMILIES):
