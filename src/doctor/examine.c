@@ -158,6 +158,8 @@ static void judge_rp_filter(const struct examination *examination, const struct 
 {
 	struct rp_filter_finding *finding = &examination->findings->rp_filter;
 	const struct return_path *path = examination->path;
+	const struct address *client = &examination->findings->client;
+	struct netlink *route = examination->examiner->tools.route;
 	uint32_t interface = result->back.iif != 0 ? result->back.iif : examination->egress;
 	bool arrived = (result->back.hooks & TRACE_PREROUTING) != 0 || !result->traced;
 	bool kept = (result->back.hooks & TRACE_INPUT) != 0;
@@ -167,10 +169,12 @@ static void judge_rp_filter(const struct examination *examination, const struct 
 	    has_come_through(result))
 		return;
 	finding->counted = result->filtered > 0 && arrived && !kept;
-	finding->found =
-		finding->counted ||
-		rp_filter_drops(examination->examiner->tools.route, &path->upstream,
-				&examination->findings->client, path->mark, interface) == 1;
+	/* It was not seen by which interface the answer came: by one that would not let it in. */
+	if (finding->counted && result->back.iif == 0)
+		interface = rp_filter_find(route, &path->upstream, client, path->mark);
+	finding->found = interface != 0 &&
+			 (finding->counted || rp_filter_drops(route, &path->upstream, client,
+							      path->mark, interface) == 1);
 	if (finding->found && if_indextoname(interface, name) != NULL)
 		rp_filter_read(name, &finding->filter);
 }
@@ -260,7 +264,7 @@ static bool help(struct examination *examination, const struct knock *last)
 	struct path_findings *findings = examination->findings;
 	bool silent = !has_come_through(last);
 
-	if (findings->nat.found && !examination->unchanged) {
+	if (findings->nat.found && !examination->unchanged && findings->traced) {
 		examination->unchanged = true;
 		examination->detour = examination->detour || !examination->verdict->sound;
 		return true;
@@ -275,7 +279,8 @@ static bool help(struct examination *examination, const struct knock *last)
 		return true;
 	}
 	/* Legacy iptables translates without a trace. */
-	if (!examination->unchanged && findings->legacy_rules && !findings->rp_filter.found) {
+	if (!examination->unchanged && findings->traced && findings->legacy_rules &&
+	    !findings->rp_filter.found) {
 		examination->unchanged = true;
 		return true;
 	}

@@ -59,13 +59,13 @@ class Answering(Datagrams):
         while True:
             try:
                 _, peer = self.socket.recvfrom(65536)
-                if peer is None:
-                    return  # shut down
-                self.socket.sendto(peer[0].encode(), peer)
-            except PermissionError:
-                pass  # a test's firewall has dropped the answer
             except OSError:
                 return
+            if peer is None:
+                return  # shut down
+            # A firewall's drop, and an answer that has no way, are told at once.
+            with contextlib.suppress(OSError):
+                self.socket.sendto(peer[0].encode(), peer)
 
     def close(self):
         with self._waker, contextlib.suppress(OSError):

@@ -598,7 +598,7 @@ static void a_udp_server_on_all_addresses_is_warned_of(void **state)
 	expect_status(&made, DOCTOR_CHECK_UPSTREAM, DOCTOR_WARNING);
 	expect_status(&made, DOCTOR_CHECK_SPOOFED, DOCTOR_CONSEQUENCE);
 	expect_mend(&made, DOCTOR_CHECK_UPSTREAM, 0,
-		    "let the server bind 127.0.0.1:53, and not every address");
+		    "let the server bind 127.0.0.1:53 in place of every address, or:");
 	expect_mend(&made, DOCTOR_CHECK_UPSTREAM, 1, "forward = { ipv4 = \"192.0.2.1:53\"; };");
 	end(&made);
 	/* One that answers from where it was asked at, as name servers do, is not. */
