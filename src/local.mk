@@ -172,6 +172,7 @@ libdoctor_a_SOURCES = \
 	src/doctor/diagnosis_text.c \
 	src/doctor/doctor.c src/doctor/doctor.h src/doctor/doctor_check.def \
 	src/doctor/examine.c src/doctor/examine.h \
+	src/doctor/examiner.c src/doctor/examiner.h \
 	src/doctor/forwarder.c src/doctor/forwarder.h \
 	src/doctor/host_facts.c src/doctor/host_facts.h \
 	src/doctor/interruption.c src/doctor/interruption.h \

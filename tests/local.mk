@@ -66,6 +66,8 @@ unit_tests = \
 
 if HAVE_LIBMNL
 unit_tests += tests/unit/test_return_explain tests/unit/test_route_notices
+unit_tests += tests/unit/test_doctor_diagnosis tests/unit/test_doctor_host tests/unit/test_doctor_path
+unit_tests += tests/unit/test_doctor_readings tests/unit/test_trace_event
 endif
 
 if HAVE_CMOCKA
@@ -227,6 +229,31 @@ tests_unit_test_return_explain_SOURCES = tests/unit/test_return_explain.c
 tests_unit_test_return_explain_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_return_explain_CFLAGS = $(unit_cflags)
 tests_unit_test_return_explain_LDADD = $(config_ldadd)
+
+tests_unit_test_doctor_diagnosis_SOURCES = tests/unit/test_doctor_diagnosis.c
+tests_unit_test_doctor_diagnosis_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_doctor_diagnosis_CFLAGS = $(unit_cflags)
+tests_unit_test_doctor_diagnosis_LDADD = libdoctor.a $(config_ldadd)
+
+tests_unit_test_doctor_host_SOURCES = tests/unit/test_doctor_host.c
+tests_unit_test_doctor_host_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_doctor_host_CFLAGS = $(unit_cflags)
+tests_unit_test_doctor_host_LDADD = libdoctor.a $(config_ldadd)
+
+tests_unit_test_doctor_path_SOURCES = tests/unit/test_doctor_path.c
+tests_unit_test_doctor_path_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_doctor_path_CFLAGS = $(unit_cflags)
+tests_unit_test_doctor_path_LDADD = libdoctor.a $(config_ldadd)
+
+tests_unit_test_doctor_readings_SOURCES = tests/unit/test_doctor_readings.c
+tests_unit_test_doctor_readings_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_doctor_readings_CFLAGS = $(unit_cflags) $(LIBMNL_CFLAGS)
+tests_unit_test_doctor_readings_LDADD = libdoctor.a $(config_ldadd)
+
+tests_unit_test_trace_event_SOURCES = tests/unit/test_trace_event.c
+tests_unit_test_trace_event_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_trace_event_CFLAGS = $(unit_cflags) $(LIBMNL_CFLAGS)
+tests_unit_test_trace_event_LDADD = libdoctor.a $(config_ldadd)
 
 tests_unit_test_config_remarks_SOURCES = $(config_fixture) tests/unit/test_config_remarks.c
 tests_unit_test_config_remarks_CPPFLAGS = $(unit_cppflags)

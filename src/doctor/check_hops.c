@@ -2,6 +2,7 @@
 /* Who is in the way of packets and answers: reverse-path filter, NAT, firewall, forwarder. */
 #include "doctor/path_judging.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,6 +60,15 @@ static void fail_nat(struct path_judging *judging)
 	path_mend_nat(judging->facts, judging->diagnosis);
 }
 
+static void skip_untraced(struct path_judging *judging, enum doctor_check check)
+{
+	int error = -judging->findings->trace_error;
+
+	diagnosis_add(judging->diagnosis, check, DOCTOR_SKIPPED, "nftables cannot be looked at: %s",
+		      error == EOPNOTSUPP ? "not built in, or not in this kernel"
+					  : strerror(error));
+}
+
 void path_judge_nat(struct path_judging *judging)
 {
 	const struct path_findings *findings = judging->findings;
@@ -71,8 +81,7 @@ void path_judge_nat(struct path_judging *judging)
 		diagnosis_add(judging->diagnosis, DOCTOR_CHECK_NAT, DOCTOR_OK,
 			      "leaves the client's address alone");
 	else
-		diagnosis_add(judging->diagnosis, DOCTOR_CHECK_NAT, DOCTOR_SKIPPED,
-			      "nftables cannot be looked at: %s", strerror(-findings->trace_error));
+		skip_untraced(judging, DOCTOR_CHECK_NAT);
 }
 
 void path_judge_firewall(struct path_judging *judging)
@@ -84,7 +93,10 @@ void path_judge_firewall(struct path_judging *judging)
 	if (findings->firewall.found) {
 		path_fail(judging, DOCTOR_CHECK_FIREWALL, "the %s is dropped by %s",
 			  decision->direction == TRACE_ANSWER ? "answer" : "client's packet",
-			  name_rule(decision, rule));
+			  findings->firewall.known
+				  ? name_rule(decision, rule)
+				  : "legacy iptables (iptables-legacy-save), whose "
+				    "rules no trace shows");
 		path_mend_firewall(judging->facts, judging->diagnosis);
 	} else if (path_skip_unprivileged(judging, DOCTOR_CHECK_FIREWALL)) {
 		return;
@@ -92,8 +104,7 @@ void path_judge_firewall(struct path_judging *judging)
 		diagnosis_add(judging->diagnosis, DOCTOR_CHECK_FIREWALL, DOCTOR_OK,
 			      "lets the client's packets and the answers pass");
 	} else {
-		diagnosis_add(judging->diagnosis, DOCTOR_CHECK_FIREWALL, DOCTOR_SKIPPED,
-			      "nftables cannot be looked at: %s", strerror(-findings->trace_error));
+		skip_untraced(judging, DOCTOR_CHECK_FIREWALL);
 	}
 }
 

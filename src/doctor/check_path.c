@@ -112,7 +112,6 @@ static void fail_mark(struct path_judging *judging)
 static void path_judge_rule(struct path_judging *judging)
 {
 	const struct return_verdict *verdict = &judging->facts->verdict;
-	char command[RETURN_COMMAND_SIZE];
 
 	if (is_without_rule(judging->facts)) {
 		path_follow(judging, DOCTOR_CHECK_RULE, "there can be none",
@@ -131,15 +130,10 @@ static void path_judge_rule(struct path_judging *judging)
 	}
 	if (judging->findings->mark_lost)
 		fail_mark(judging);
-	else if (!verdict->sound || judging->facts->path->rule == RETURN_PATH_NO_RULE)
-		diagnosis_add(judging->diagnosis, DOCTOR_CHECK_RULE, DOCTOR_OK,
-			      "a rule applies to the answers");
 	else
-		diagnosis_add(
-			judging->diagnosis, DOCTOR_CHECK_RULE, DOCTOR_OK,
-			"answers stay on this host, as by %s",
-			return_rule_command(
-				&judging->facts->plan->rules[judging->facts->path->rule], command));
+		diagnosis_add(judging->diagnosis, DOCTOR_CHECK_RULE, DOCTOR_OK,
+			      "answers to clients %s",
+			      verdict->sound ? "stay on this host" : "are told by a rule");
 }
 
 static void path_judge_route(struct path_judging *judging)
@@ -159,8 +153,8 @@ static void path_judge_route(struct path_judging *judging)
 		break;
 	}
 	diagnosis_add(judging->diagnosis, DOCTOR_CHECK_ROUTE, DOCTOR_OK,
-		      verdict->sound ? "every client is local there"
-				     : "the table has its local default");
+		      verdict->sound ? "they find every client local"
+				     : "the table has a local default");
 }
 
 void check_path_judge(const struct path_facts *facts, struct diagnosis *diagnosis)

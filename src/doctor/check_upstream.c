@@ -11,17 +11,17 @@
 #include "doctor/path_mend.h"
 
 /*
- * Checks whose findings explain what this host's own connection met. A connection that is refused
- * was answered: that can be a firewall, but neither NAT nor the reverse-path filter, which drop.
+ * Checks whose findings explain what this host's own connection met. A refusal is nobody's but the
+ * upstream's: one that a firewall has made up counts as silence.
  */
 static unsigned find_plain_causes(const struct path_findings *findings)
 {
 	unsigned causes = 0;
 
+	if (findings->plain == PROBE_REFUSED)
+		return 0;
 	if (findings->firewall.found && findings->firewall.plain)
 		causes |= PATH_CAUSE(DOCTOR_CHECK_FIREWALL);
-	if (findings->plain == PROBE_REFUSED)
-		return causes;
 	if (findings->nat.found && findings->nat.plain)
 		causes |= PATH_CAUSE(DOCTOR_CHECK_NAT);
 	if (findings->rp_filter.found)
@@ -120,6 +120,7 @@ void path_judge_upstream(struct path_judging *judging)
 	const struct path_facts *facts = judging->facts;
 	const struct path_findings *findings = judging->findings;
 	unsigned causes = find_plain_causes(findings);
+	bool absent = facts->place == PATH_LOCAL && !facts->served;
 	char server[PATH_PROCESS_SIZE];
 
 	if (answers_from_elsewhere(facts))
@@ -128,15 +129,13 @@ void path_judge_upstream(struct path_judging *judging)
 		diagnosis_add(judging->diagnosis, DOCTOR_CHECK_UPSTREAM, DOCTOR_OK,
 			      "%s answers this host's own connection",
 			      path_name_process(&findings->server, server));
-	else if (facts->place == PATH_LOCAL && !facts->served)
-		fail_upstream(judging);
-	else if (causes != 0)
+	else if (!absent && causes != 0)
 		path_follow(judging, DOCTOR_CHECK_UPSTREAM,
 			    "does not answer this host's own connection", causes);
-	else if (findings->plain == PROBE_NOT_TRIED)
+	else if (!absent && findings->plain == PROBE_NOT_TRIED)
 		diagnosis_add(judging->diagnosis, DOCTOR_CHECK_UPSTREAM, DOCTOR_SKIPPED,
 			      "not tried");
-	else if (facts->udp && findings->plain == PROBE_SILENT)
+	else if (!absent && facts->udp && findings->plain == PROBE_SILENT)
 		judge_silent_upstream(judging);
 	else
 		fail_upstream(judging);

@@ -9,7 +9,7 @@
 const char *doctor_check_name(enum doctor_check check)
 {
 	static const char *const names[] = {
-#define DOCTOR_CHECK(id, name) [DOCTOR_CHECK_##id] = name,
+#define DOCTOR_CHECK(id, name) [DOCTOR_CHECK_##id] = (name),
 #include "doctor/doctor_check.def"
 #undef DOCTOR_CHECK
 	};

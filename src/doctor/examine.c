@@ -8,40 +8,21 @@
 #include "doctor/examine.h"
 
 #include <errno.h>
-#include <ifaddrs.h>
-#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <netinet/in.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "doctor/detour.h"
+#include "doctor/examiner.h"
 #include "doctor/forwarder.h"
 #include "doctor/interruption.h"
 #include "doctor/knock.h"
 #include "routing/kernel_routes.h"
-#include "routing/netlink.h"
 #include "routing/return_check.h"
 #include "routing/return_plan.h"
 
-/* Whoever is bound to it is the doctor of this network namespace; it goes with the process. */
-#define TOKEN "mmproxy-doctor"
-
 /* In front of it there is hardly ever a server; who answers there is reset at once. */
 #define WITNESS_PORT 1
-
-struct examiner {
-	struct knock_tools tools;
-	int token;
-	bool privileged;
-	int trace_error;
-};
 
 /* One path being examined. */
 struct examination {
@@ -54,147 +35,6 @@ struct examination {
 	bool detour;     /* what the next knock is helped by */
 	bool unchanged;
 };
-
-/*
- * The examiner.
- */
-
-static int take_token(void)
-{
-	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	socklen_t length = offsetof(struct sockaddr_un, sun_path) + sizeof(TOKEN);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), error;
-
-	if (fd < 0)
-		return -errno;
-	memcpy(name.sun_path + 1, TOKEN, sizeof(TOKEN) - 1);
-	if (bind(fd, (const struct sockaddr *)&name, length) == 0)
-		return fd;
-	error = errno == EADDRINUSE ? -EBUSY : -errno;
-	close(fd);
-	return error;
-}
-
-/* Every address that a probe has ever spoken for. */
-static const char *const clients[] = {"203.0.113.77", "192.0.2.77", "2001:db8:ffff::77"};
-
-/* -EPERM: nothing may be changed at all. */
-static int remove_stale(struct netlink *route)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < sizeof(clients) / sizeof(clients[0]) && error == 0; i++) {
-		struct address client;
-
-		address_parse_ip(clients[i], &client);
-		error = detour_remove_stale(route, &client);
-	}
-	return error;
-}
-
-static int open_tools(struct examiner *examiner)
-{
-	struct knock_tools *tools = &examiner->tools;
-	int error;
-
-	tools->route = netlink_open(NETLINK_ROUTE);
-	if (tools->route == NULL)
-		return -errno;
-	tools->sockets = netlink_open(NETLINK_SOCK_DIAG);
-	if (tools->sockets == NULL)
-		return -errno;
-	error = remove_stale(tools->route);
-	examiner->privileged = error == 0;
-	if (!examiner->privileged)
-		return error == -EPERM ? 0 : error;
-	tools->netfilter = netlink_open(NETLINK_NETFILTER);
-	tools->trace = trace_open();
-	examiner->trace_error = tools->trace == NULL ? -errno : 0;
-	return 0;
-}
-
-struct examiner *examiner_open(void)
-{
-	struct examiner *examiner = calloc(1, sizeof(*examiner));
-	int error;
-
-	if (examiner == NULL)
-		return NULL;
-	examiner->trace_error = -EPERM;
-	examiner->token = error = take_token();
-	if (error >= 0)
-		error = open_tools(examiner);
-	if (error >= 0)
-		return examiner;
-	examiner_close(examiner);
-	errno = -error;
-	return NULL;
-}
-
-void examiner_close(struct examiner *examiner)
-{
-	if (examiner == NULL)
-		return;
-	trace_close(examiner->tools.trace);
-	netlink_close(examiner->tools.netfilter);
-	netlink_close(examiner->tools.sockets);
-	netlink_close(examiner->tools.route);
-	if (examiner->token >= 0)
-		close(examiner->token);
-	free(examiner);
-}
-
-/* Legacy iptables lists the tables that it has; nftables' own front end does not appear there. */
-static bool has_legacy_rules(void)
-{
-	static const char *const lists[] = {"/proc/net/ip_tables_names",
-					    "/proc/net/ip6_tables_names"};
-	bool found = false;
-
-	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-		FILE *file = fopen(lists[i], "re");
-
-		if (file == NULL)
-			continue;
-		found = found || fgetc(file) != EOF;
-		fclose(file);
-	}
-	return found;
-}
-
-/* Has this host an interface in the network that the client is of? */
-static bool is_neighbour(const struct address *client)
-{
-	struct prefix network = {*client, 24};
-	struct sockaddr_storage storage;
-	struct ifaddrs *interfaces;
-	bool found = false;
-
-	if (getifaddrs(&interfaces) < 0)
-		return false;
-	for (const struct ifaddrs *i = interfaces; i != NULL; i = i->ifa_next) {
-		struct address address;
-
-		if (i->ifa_addr == NULL || i->ifa_addr->sa_family != AF_INET)
-			continue;
-		memset(&storage, 0, sizeof(storage));
-		memcpy(&storage, i->ifa_addr, sizeof(struct sockaddr_in));
-		address = address_from_sockaddr(&storage);
-		found = found || prefix_contains(&network, &address);
-	}
-	freeifaddrs(interfaces);
-	return found;
-}
-
-struct address examine_client(enum address_family family)
-{
-	struct address client;
-
-	address_parse_ip(family == ADDRESS_IPV6 ? clients[2] : clients[0], &client);
-	if (family != ADDRESS_IPV6 && is_neighbour(&client))
-		address_parse_ip(clients[1], &client);
-	return client;
-}
 
 /*
  * Knocking.
@@ -243,9 +83,13 @@ static void judge_nat(const struct examination *examination, const struct knock 
 	struct nat_finding *nat = &examination->findings->nat;
 	bool changed = result->seen_by != SEEN_NOT_PROVABLE &&
 		       !address_equal_ip(&result->seen, &examination->findings->client);
+	/* The kernel forgets a connection whose SYN is answered by a reset: the rule alone tells.
+	 */
 	bool unanswered = result->nat && result->outcome != PROBE_ANSWERED;
+	/* Nothing was seen to translate, and yet it helped to be kept from it. */
+	bool helped = examination->unchanged && has_come_through(result);
 
-	if (nat->found || !(changed || unanswered))
+	if (nat->found || !(changed || unanswered || helped))
 		return;
 	nat->found = true;
 	nat->known = result->nat;
@@ -267,8 +111,46 @@ static void judge_firewall(const struct examination *examination, const struct k
 		return;
 	if (result->drop.direction == TRACE_ANSWER && !examination->detour)
 		return;
-	firewall->found = true;
+	firewall->found = firewall->known = true;
 	firewall->rule = result->drop;
+}
+
+/*
+ * Between which two hooks a packet on this host was lost, though no rule was seen to drop it. 0:
+ * nowhere; it left, or it has arrived.
+ */
+static enum trace_hook lost_at(const struct examination *examination, unsigned hooks)
+{
+	bool here = examination->egress == 0;
+
+	if ((hooks & TRACE_OUTPUT) != 0 && (hooks & TRACE_POSTROUTING) == 0)
+		return TRACE_OUTPUT;
+	if (here && (hooks & TRACE_POSTROUTING) != 0 && (hooks & TRACE_PREROUTING) == 0)
+		return TRACE_POSTROUTING;
+	if ((hooks & TRACE_PREROUTING) != 0 && (hooks & TRACE_INPUT) == 0)
+		return TRACE_PREROUTING;
+	return here && (hooks & TRACE_INPUT) != 0 ? TRACE_INPUT : 0;
+}
+
+/*
+ * Legacy iptables drops without a trace. What was lost on this host, when nothing else has lost it
+ * and such rules are there, was dropped by one of them.
+ */
+static void judge_legacy_firewall(const struct examination *examination, const struct knock *last)
+{
+	struct path_findings *findings = examination->findings;
+	bool answered = last->back.hooks != 0;
+	enum trace_hook hook =
+		lost_at(examination, answered ? last->back.hooks : last->there.hooks);
+
+	if (!findings->legacy_rules || !last->traced || has_come_through(last) || hook == 0 ||
+	    findings->nat.found || findings->firewall.found || findings->rp_filter.found ||
+	    (examination->udp && hook == TRACE_INPUT))
+		return;
+	findings->firewall.found = true;
+	findings->firewall.rule.direction = answered ? TRACE_ANSWER : TRACE_FROM_CLIENT;
+	findings->firewall.rule.hook = hook;
+	findings->firewall.rule.dropped = true;
 }
 
 /* Of answers that come in by an interface, while the detour is open. */
@@ -276,6 +158,8 @@ static void judge_rp_filter(const struct examination *examination, const struct 
 {
 	struct rp_filter_finding *finding = &examination->findings->rp_filter;
 	const struct return_path *path = examination->path;
+	const struct address *client = &examination->findings->client;
+	struct netlink *route = examination->examiner->tools.route;
 	uint32_t interface = result->back.iif != 0 ? result->back.iif : examination->egress;
 	bool arrived = (result->back.hooks & TRACE_PREROUTING) != 0 || !result->traced;
 	bool kept = (result->back.hooks & TRACE_INPUT) != 0;
@@ -285,10 +169,12 @@ static void judge_rp_filter(const struct examination *examination, const struct 
 	    has_come_through(result))
 		return;
 	finding->counted = result->filtered > 0 && arrived && !kept;
-	finding->found =
-		finding->counted ||
-		rp_filter_drops(examination->examiner->tools.route, &path->upstream,
-				&examination->findings->client, path->mark, interface) == 1;
+	/* It was not seen by which interface the answer came: by one that would not let it in. */
+	if (finding->counted && result->back.iif == 0)
+		interface = rp_filter_find(route, &path->upstream, client, path->mark);
+	finding->found = interface != 0 &&
+			 (finding->counted || rp_filter_drops(route, &path->upstream, client,
+							      path->mark, interface) == 1);
 	if (finding->found && if_indextoname(interface, name) != NULL)
 		rp_filter_read(name, &finding->filter);
 }
@@ -302,7 +188,7 @@ static void judge(const struct examination *examination, const struct knock *res
 	findings->repaired = result->outcome;
 	findings->detoured = examination->detour;
 	findings->unchanged = examination->unchanged;
-	if (!has_come_through(result)) {
+	if (result->outcome != PROBE_ANSWERED) {
 		findings->there = result->there;
 		findings->back = result->back;
 	}
@@ -378,7 +264,7 @@ static bool help(struct examination *examination, const struct knock *last)
 	struct path_findings *findings = examination->findings;
 	bool silent = !has_come_through(last);
 
-	if (findings->nat.found && !examination->unchanged) {
+	if (findings->nat.found && !examination->unchanged && findings->traced) {
 		examination->unchanged = true;
 		examination->detour = examination->detour || !examination->verdict->sound;
 		return true;
@@ -386,60 +272,56 @@ static bool help(struct examination *examination, const struct knock *last)
 	/* A rule is what a datagram's silence cannot tell, unless this host itself is answered. */
 	if (examination->udp && findings->plain != PROBE_ANSWERED)
 		return false;
-	if (silent && !examination->detour) {
+	if (!silent || findings->firewall.found)
+		return false;
+	if (!examination->detour) {
 		examination->detour = true;
+		return true;
+	}
+	/* Legacy iptables translates without a trace. */
+	if (!examination->unchanged && findings->traced && findings->legacy_rules &&
+	    !findings->rp_filter.found) {
+		examination->unchanged = true;
 		return true;
 	}
 	return false;
 }
 
 /*
- * What the firewall drops never comes to NAT. Another packet may: to a port that no rule is about;
- * or this host's own, if the rule does not ask for its address.
+ * What the firewall drops never comes to NAT, nor is there an answer that the reverse-path filter
+ * could drop. Another packet may get there: one to a port that no rule is about; or this host's
+ * own, if the rule does not ask for its address.
  */
-static void seek_nat_behind_firewall(struct examination *examination, const struct knock *plain)
-{
-	struct nat_finding *nat = &examination->findings->nat;
-	struct address upstream = examination->path->upstream;
-	struct knock witness;
-
-	upstream.port = WITNESS_PORT;
-	knock_for_client(examination, &upstream, &witness);
-	if (!witness.nat && plain->nat && strstr(plain->translation.rule, "saddr") == NULL)
-		witness = *plain;
-	if (!witness.nat)
-		return;
-	nat->found = nat->known = true;
-	nat->rule = witness.translation;
-}
-
-/* ... nor is there an answer that the reverse-path filter could drop; the kernel can be asked. */
-static int seek_rp_filter_behind_firewall(struct examination *examination)
-{
-	struct netlink *route = examination->examiner->tools.route;
-	const struct knock nothing = {.outcome = PROBE_SILENT};
-	struct detour detour;
-	int error = detour_open(&detour, route, &examination->path->upstream,
-				&examination->findings->client);
-
-	if (error < 0)
-		return error;
-	judge_rp_filter(examination, &nothing);
-	detour_close(&detour, route);
-	return 0;
-}
-
 static int seek_behind_firewall(struct examination *examination, const struct knock *plain)
 {
-	const struct path_findings *findings = examination->findings;
+	struct netlink *route = examination->examiner->tools.route;
+	struct path_findings *findings = examination->findings;
+	struct nat_finding *nat = &findings->nat;
+	struct address upstream = examination->path->upstream;
+	struct detour detour;
+	struct knock witness;
+	int error;
 
-	if (!findings->firewall.found || findings->firewall.rule.direction != TRACE_FROM_CLIENT)
+	if (!findings->firewall.known || findings->firewall.rule.direction != TRACE_FROM_CLIENT)
 		return 0;
 	if (interruption_waits())
 		return -EINTR;
-	if (!findings->nat.found)
-		seek_nat_behind_firewall(examination, plain);
-	return seek_rp_filter_behind_firewall(examination);
+	error = detour_open(&detour, route, &upstream, &findings->client);
+	if (error < 0)
+		return error;
+	upstream.port = WITNESS_PORT;
+	knock_for_client(examination, &upstream, &witness);
+	if (witness.back.iif == 0)
+		witness.back.iif = plain->back.iif;
+	judge_rp_filter(examination, &witness);
+	detour_close(&detour, route);
+	if (!witness.nat && plain->nat && strstr(plain->translation.rule, "saddr") == NULL)
+		witness = *plain;
+	if (witness.nat && !nat->found) {
+		nat->found = nat->known = true;
+		nat->rule = witness.translation;
+	}
+	return 0;
 }
 
 /* Rules and routes are sound for what bears the mark; then what the detour mends is the mark. */
@@ -473,12 +355,33 @@ static int examine_spoofed(struct examination *examination, const struct knock *
 	judge(examination, &last);
 	while (help(examination, &last)) {
 		error = knock_again(examination, &last);
+		/* What cannot be helped stays as it was found. */
 		if (error < 0)
-			return error;
+			return error == -EINTR ? error : 0;
 		judge(examination, &last);
 	}
 	judge_mark(examination);
+	judge_legacy_firewall(examination, &last);
 	return seek_behind_firewall(examination, plain);
+}
+
+/*
+ * Where this host's own packets are dropped, and a client's do not come that far, it is for the
+ * same rule.
+ */
+static void judge_plain(struct path_findings *findings, const struct knock *plain)
+{
+	bool through = findings->repaired == PROBE_ANSWERED || findings->repaired == PROBE_REFUSED;
+
+	if (through || has_come_through(plain) || !plain->dropped)
+		return;
+	if (plain->drop.nat && !findings->nat.found) {
+		findings->nat.found = findings->nat.known = true;
+		findings->nat.rule = plain->drop;
+	} else if (!plain->drop.nat && !findings->firewall.found) {
+		findings->firewall.found = findings->firewall.known = true;
+		findings->firewall.rule = plain->drop;
+	}
 }
 
 static void conclude(struct path_findings *findings, const struct knock *plain)
@@ -486,11 +389,13 @@ static void conclude(struct path_findings *findings, const struct knock *plain)
 	bool explained = findings->nat.found || findings->firewall.found ||
 			 findings->rp_filter.found || findings->mark_lost;
 
-	findings->nat.plain = findings->nat.found && plain->nat;
-	findings->firewall.plain = findings->firewall.found && plain->dropped && !plain->drop.nat;
+	findings->nat.plain =
+		findings->nat.known ? plain->nat : findings->nat.found && !has_come_through(plain);
+	findings->firewall.plain = findings->firewall.known
+					   ? plain->dropped && !plain->drop.nat
+					   : findings->firewall.found && !has_come_through(plain);
 	findings->unexplained = findings->plain == PROBE_ANSWERED &&
-				findings->repaired != PROBE_ANSWERED &&
-				findings->repaired != PROBE_REFUSED && !explained;
+				findings->repaired != PROBE_ANSWERED && !explained;
 }
 
 int examine_path(struct examiner *examiner, const struct return_path *path, bool udp,
@@ -511,7 +416,7 @@ int examine_path(struct examiner *examiner, const struct return_path *path, bool
 		.privileged = examiner->privileged,
 		.traced = examiner->tools.trace != NULL,
 		.trace_error = examiner->trace_error,
-		.legacy_rules = has_legacy_rules(),
+		.legacy_rules = examiner_has_legacy_rules(),
 	};
 	if (interruption_waits())
 		return -EINTR;
@@ -520,7 +425,9 @@ int examine_path(struct examiner *examiner, const struct return_path *path, bool
 	if (!examiner->privileged)
 		return 0;
 	error = examine_spoofed(&examination, &plain);
-	if (error == 0)
+	if (error == 0) {
+		judge_plain(findings, &plain);
 		conclude(findings, &plain);
+	}
 	return error;
 }

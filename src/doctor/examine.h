@@ -51,6 +51,7 @@ struct nat_finding {
 
 struct firewall_finding {
 	bool found;
+	bool known; /* which rule it is; else only `direction` and `hook`: a legacy one, it seems */
 	bool plain; /* it meets this host's own connections as well */
 	struct trace_decision rule;
 };
@@ -104,7 +105,7 @@ struct path_findings {
 	 */
 	bool mark_lost;
 	int unmarked_error; /* mark_lost: -errno of the unmarked answer's lookup; 0: it goes away */
-	/* No answer in any way though this host itself is answered, and nothing above says why. */
+	/* This host itself is answered, no client is in any way, and nothing above says why. */
 	bool unexplained;
 
 	/* How far packets were seen to come, on the last probe that was not answered. */

@@ -21,8 +21,9 @@ struct netlink;
 struct probe;
 
 struct forwarder_watch {
-	struct netlink *sockets;    /* of NETLINK_SOCK_DIAG; the caller's */
-	struct socket_list before;  /* connections that stood already */
+	struct netlink *sockets;   /* of NETLINK_SOCK_DIAG; the caller's */
+	struct socket_list before; /* connections that stood already */
+	struct socket_list listening;
 	struct process server;      /* who has accepted the probe; pid 0: not known */
 	struct socket_info onwards; /* the connection that it opened then; inode 0: none was seen */
 	bool found;                 /* it is a forwarder */

@@ -28,6 +28,7 @@ static ssize_t read_file(const char *path, char *text, size_t size)
 	size_t used = 0;
 	ssize_t length;
 
+	text[0] = '\0';
 	if (fd < 0)
 		return -errno;
 	do {

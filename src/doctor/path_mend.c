@@ -52,29 +52,31 @@ static void mend_by_forwarding(const struct path_facts *facts, const struct addr
 
 void path_mend_upstream(const struct path_facts *facts, struct diagnosis *diagnosis)
 {
+	const struct address *other = NULL;
 	char upstream[ADDRESS_TEXT_SIZE];
 
-	diagnosis_mend(diagnosis, "let the server listen on %s",
-		       address_format(&facts->path->upstream, upstream));
-	for (size_t i = 0; i < facts->other_count; i++) {
-		if (facts->others[i].address.family != facts->path->upstream.family)
-			continue;
-		mend_by_forwarding(facts, &facts->others[i].address, diagnosis);
-		return;
+	for (size_t i = 0; other == NULL && i < facts->other_count; i++) {
+		if (facts->others[i].address.family == facts->path->upstream.family)
+			other = &facts->others[i].address;
 	}
+	diagnosis_mend(diagnosis, "let the server listen on %s%s",
+		       address_format(&facts->path->upstream, upstream),
+		       other != NULL ? ", or:" : "");
+	if (other != NULL)
+		mend_by_forwarding(facts, other, diagnosis);
 }
 
 void path_mend_wildcard(const struct path_facts *facts, struct diagnosis *diagnosis)
 {
 	struct address chosen = facts->answers_from;
+	bool known = chosen.family == facts->path->upstream.family;
 	char upstream[ADDRESS_TEXT_SIZE];
 
-	diagnosis_mend(diagnosis, "let the server bind %s, and not every address",
-		       address_format(&facts->path->upstream, upstream));
-	if (chosen.family != facts->path->upstream.family)
-		return;
+	diagnosis_mend(diagnosis, "let the server bind %s in place of every address%s",
+		       address_format(&facts->path->upstream, upstream), known ? ", or:" : "");
 	chosen.port = facts->path->upstream.port;
-	mend_by_forwarding(facts, &chosen, diagnosis);
+	if (known)
+		mend_by_forwarding(facts, &chosen, diagnosis);
 }
 
 /* A new rule is put in front of those there are, whatever they say. */
@@ -198,8 +200,7 @@ void path_mend_firewall(const struct path_facts *facts, struct diagnosis *diagno
 	bool answer = decision->direction == TRACE_ANSWER;
 
 	mend_by_exception(facts, decision, answer, diagnosis);
-	/* On one host both directions pass the same chains, and a policy stops the other one, too.
-	 */
+	/* On one host both directions pass the same chains, and a policy stops either. */
 	if (decision->policy && facts->place == PATH_LOCAL)
 		mend_by_exception(facts, decision, !answer, diagnosis);
 }

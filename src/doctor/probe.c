@@ -164,11 +164,9 @@ void probe_await(struct probe *probe, int patience, int other_fd, bool (*other)(
 		ready = poll(waited, 2, milliseconds_until(deadline));
 		if (ready < 0 && errno != EINTR)
 			fail(probe, "poll", -errno);
-		else if (ready == 0)
-			probe->outcome = PROBE_SILENT;
 		else if (ready > 0 && waited[0].revents != 0)
 			read_outcome(probe);
-		else if (ready > 0 && other(context))
+		else if (ready == 0 || (ready > 0 && other(context)))
 			probe->outcome = PROBE_SILENT;
 	}
 }

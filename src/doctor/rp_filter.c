@@ -12,6 +12,9 @@
 #define NETSTAT "/proc/net/netstat"
 #define COUNTER "IPReversePathFilter"
 
+/* Index of `lo` in every network namespace. */
+#define LOOPBACK_INDEX 1
+
 /* Bytes of /proc/net/netstat that are looked at: today it has some 4,000. */
 #define NETSTAT_SIZE 65536
 
@@ -65,6 +68,23 @@ int rp_filter_drops(struct netlink *netlink, const struct address *upstream,
 	    rp_filter_read(name, &filter) == 0 && filter.mode != RP_FILTER_OFF)
 		error = -EXDEV;
 	return error == -EXDEV ? 1 : error;
+}
+
+unsigned rp_filter_find(struct netlink *netlink, const struct address *upstream,
+			const struct address *client, uint32_t mark)
+{
+	struct if_nameindex *interfaces = if_nameindex();
+	unsigned found = 0;
+
+	if (interfaces == NULL)
+		return 0;
+	for (const struct if_nameindex *i = interfaces; i->if_index != 0 && found == 0; i++) {
+		if (i->if_index != LOOPBACK_INDEX &&
+		    rp_filter_drops(netlink, upstream, client, mark, i->if_index) == 1)
+			found = i->if_index;
+	}
+	if_freenameindex(interfaces);
+	return found;
 }
 
 /* The number in the place, counted in words, in which its name stands in the line before. */

@@ -126,7 +126,7 @@ static int read_sockets(struct netlink *netlink, struct reading *reading, uint32
 int socket_diag_listening(struct netlink *netlink, bool udp, uint16_t port,
 			  struct socket_list *list)
 {
-	struct reading reading = {list, udp, NULL, NULL};
+	struct reading reading = {.list = list, .udp = udp};
 
 	return read_sockets(netlink, &reading, udp ? STATE(CLOSE) : STATE(LISTEN), port);
 }
@@ -134,7 +134,7 @@ int socket_diag_listening(struct netlink *netlink, bool udp, uint16_t port,
 int socket_diag_connected(struct netlink *netlink, bool udp, uint16_t port,
 			  struct socket_list *list)
 {
-	struct reading reading = {list, udp, NULL, NULL};
+	struct reading reading = {.list = list, .udp = udp};
 
 	return read_sockets(netlink, &reading, STATES_CONNECTED, port);
 }

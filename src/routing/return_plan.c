@@ -149,7 +149,7 @@ int return_plan_add(struct return_plan *plan, const struct routing_settings *set
 	return error;
 }
 
-static const char *ip_of(uint8_t family)
+static const char *ip_of(unsigned family)
 {
 	return family == ADDRESS_IPV6 ? "ip -6" : "ip";
 }

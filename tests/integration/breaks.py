@@ -19,6 +19,7 @@ from waiting import wait_until
 
 _NFT = {4: "ip", 6: "ip6"}
 _IPTABLES = {4: "iptables-nft", 6: "ip6tables-nft"}
+_LEGACY = {4: "iptables-legacy", 6: "ip6tables-legacy"}
 _LOOPBACK = {4: "127.0.0.0/8", 6: "::1/128"}
 
 BREAKS = {}
@@ -134,6 +135,12 @@ def masquerade_by_iptables(host, family):
 
 
 @_breaks("nat", meets=CHANGED)
+def masquerade_by_legacy_iptables(host, family):
+    rule = "-t nat -A POSTROUTING -o lo -j MASQUERADE"
+    host.namespace.run([_LEGACY[family], *rule.split()], check=True)
+
+
+@_breaks("nat", meets=CHANGED)
 def source_nat(host, family):
     address = host.address(family)[0]
     outside = {4: "192.0.2.1", 6: "2001:db8:5::1"}[family]
@@ -197,6 +204,13 @@ def drop_by_iptables_in_output(host, family):
 
 
 @_breaks("firewall")
+def drop_by_legacy_iptables(host, family):
+    """Which is not seen by any trace of nftables."""
+    rule = f"-A OUTPUT -s {_LOOPBACK[family]} ! -d {_LOOPBACK[family]} -j DROP"
+    host.namespace.run([_LEGACY[family], *rule.split()], check=True)
+
+
+@_breaks("firewall")
 def drop_in_input(host, family):
     _filter(host, "input", _strangers_by_lo(family))
 
@@ -235,11 +249,13 @@ def reset_in_output(host, family):
 
 @_breaks("firewall")
 def drop_of_the_answer_in_prerouting(host, family):
-    """What comes from the container is for this host's own addresses, or it is dropped."""
+    """What comes from the container is for this host's own addresses, or it is dropped.
+
+    Not so its questions for neighbours, without which nobody is answered at all.
+    """
     protocol = _NFT[family]
-    own = host.HOST[family]
-    upstream = host.address(family)[0]
-    _filter(host, "prerouting", f"{protocol} saddr {upstream} {protocol} daddr != {own} drop")
+    addresses = f"{protocol} saddr {host.address(family)[0]} {protocol} daddr != {host.HOST[family]}"
+    _filter(host, "prerouting", f"{addresses} meta l4proto {{ tcp, udp }} drop")
 
 
 def _strangers_by_lo(family):

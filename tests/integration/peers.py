@@ -28,6 +28,7 @@ PROGRAMS = {
     "tc": "iproute2",
     "socat": "socat",
     "iptables-nft": "iptables",
+    "iptables-legacy": "iptables",
     "sysctl": "procps",
     "strace": "strace",
     "openssl": "openssl",

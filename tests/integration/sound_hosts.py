@@ -9,6 +9,7 @@ Each has an upstream a family, a listener for each of them, and an interface to 
 default route. `answer()` says what a spoofed connection meets there.
 """
 
+import contextlib
 import socket
 import threading
 
@@ -50,25 +51,26 @@ class Answering(Datagrams):
     def __init__(self, namespace, address):
         super().__init__(namespace, address)
         self.socket.settimeout(None)
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._waker = self.socket.dup()  # whoever closes the namespace's sockets leaves it open
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def _serve(self):
         while True:
             try:
                 _, peer = self.socket.recvfrom(65536)
-                if peer is None:
-                    return  # shut down
-                self.socket.sendto(peer[0].encode(), peer)
-            except PermissionError:
-                pass  # a test's firewall has dropped the answer
             except OSError:
                 return
+            if peer is None:
+                return  # shut down
+            # A firewall's drop, and an answer that has no way, are told at once.
+            with contextlib.suppress(OSError):
+                self.socket.sendto(peer[0].encode(), peer)
 
     def close(self):
-        try:
-            self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it was not connected, but has woken up
+        with self._waker, contextlib.suppress(OSError):
+            self._waker.shutdown(socket.SHUT_RDWR)  # not connected, it says, but wakes up
+        self._thread.join(10)  # which held the port
         super().close()
 
 

@@ -19,7 +19,7 @@ _PLAIN_WORDS = (CLIENT4, CLIENT6, NO_ANSWER, REFUSED)
 _IP_TRANSPARENT, _IPV6_TRANSPARENT, _SO_MARK = 19, 75, 36
 
 # Seconds. The first SYN is answered in a microsecond, or it never will be.
-_PATIENCE = 0.3
+_PATIENCE = 0.15
 
 
 def _transparent(namespace, kind, upstream, mark):
@@ -29,6 +29,7 @@ def _transparent(namespace, kind, upstream, mark):
         made.setsockopt(socket.IPPROTO_IPV6, _IPV6_TRANSPARENT, 1)
     else:
         made.setsockopt(socket.SOL_IP, _IP_TRANSPARENT, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as mmproxy: it blocks nobody
     made.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark)
     made.settimeout(_PATIENCE)
     made.bind((CLIENT6 if six else CLIENT4, 0))

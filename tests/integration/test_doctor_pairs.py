@@ -9,7 +9,7 @@ import pytest
 import doctor
 from breaks import BREAKS
 from sound_hosts import Container, Loopback
-from test_doctor_hops import mend
+from test_doctor_hops import TCP_ONLY, mend
 
 _ON_LOOPBACK = [
     "rule-missing",
@@ -37,6 +37,13 @@ _EXCLUSIVE = [
     {"upstream-elsewhere", "forwarded-by-docker-proxy"},
 ]
 
+# Where nobody is, no datagram is answered that could be seen to be lost.
+_WITHOUT_ANSWER = [
+    {"upstream-elsewhere", "drop-of-the-answer-in-output"},
+    {"upstream-elsewhere", "answers-by-the-other-cable"},
+    {"upstream-elsewhere", "drop-of-the-answer-in-prerouting"},
+]
+
 # Mended by commands alone.
 _BY_COMMAND = {"rule", "route", "nat", "firewall", "rp-filter"}
 
@@ -44,30 +51,44 @@ _BY_COMMAND = {"rule", "route", "nat", "firewall", "rp-filter"}
 def _pairs():
     for family in 4, 6:
         for pair in itertools.combinations(_ON_LOOPBACK, 2):
-            if set(pair) not in _EXCLUSIVE:
-                yield Loopback, family, *pair
+            yield Loopback, family, pair
     for other in _IN_A_CONTAINER:
-        yield Container, 4, "answers-by-the-other-cable", other
+        yield Container, 4, ("answers-by-the-other-cable", other)
 
 
-def _parameters():
-    for kind, family, *pair in _pairs():
-        yield pytest.param(
-            kind, family, *map(BREAKS.get, pair), id="-and-".join(pair) + f"-ipv{family}"
-        )
+def _can_be(udp, pair):
+    excluded = _EXCLUSIVE + _WITHOUT_ANSWER if udp else _EXCLUSIVE
+    return set(pair) not in excluded and not (udp and TCP_ONLY & set(pair))
 
 
-@pytest.mark.parametrize("kind, family, one, other", _parameters())
-def test_both_broken_hops_are_named(kind, family, one, other, sound):
-    host = sound(kind)
-    one.apply(host, family)
-    other.apply(host, family)
+def _parameters(udp):
+    for kind, family, pair in _pairs():
+        if not _can_be(udp, pair):
+            continue
+        identity = "-and-".join(pair) + f"-ipv{family}"
+        yield pytest.param(kind, family, [BREAKS[name] for name in pair], id=identity)
+
+
+@pytest.mark.parametrize("kind, family, pair", _parameters(udp=False))
+def test_both_broken_hops_are_named(kind, family, pair, sound):
+    examine_both(sound(kind), family, pair)
+
+
+@pytest.mark.parametrize("kind, family, pair", _parameters(udp=True))
+def test_both_hops_that_are_broken_for_datagrams_are_named(kind, family, pair, sound):
+    examine_both(sound(kind, udp=True), family, pair)
+
+
+def examine_both(host, family, pair):
+    for each in pair:
+        each.apply(host, family)
     before = doctor.traces(host.namespace)
-    report = doctor.examine(host.namespace, host.config())
-    assert doctor.traces(host.namespace) == before
-    assert report.failed() == {(each.check, host.where(family)) for each in (one, other)}, report
-    if {one.check, other.check} <= _BY_COMMAND:
-        mend(host, report)
+    with doctor.config_file(host.config()) as config:
+        report = doctor.examine(host.namespace, config)
+        assert doctor.traces(host.namespace) == before
+        assert report.failed() == {(each.check, host.where(family)) for each in pair}, report
+        if {each.check for each in pair} <= _BY_COMMAND:
+            mend(host, config, report)
 
 
 @pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
@@ -75,9 +96,10 @@ def test_a_rule_for_a_table_of_the_sites_own_lacks_nothing_but_its_route(family,
     host = sound(Loopback)
     BREAKS["wrong-table"].apply(host, family)
     BREAKS["route-missing"].apply(host, family)
-    report = doctor.examine(host.namespace, host.config())
-    assert report.failed() == {("route", host.where(family))}, report
-    mend(host, report)
+    with doctor.config_file(host.config()) as config:
+        report = doctor.examine(host.namespace, config)
+        assert report.failed() == {("route", host.where(family))}, report
+        mend(host, config, report)
 
 
 @pytest.mark.parametrize("name", [*_ON_LOOPBACK, "answers-by-the-other-cable"])
