@@ -59,8 +59,11 @@ libmmproxy_a_SOURCES = \
 	src/host/plugin_session.c src/host/plugin_session.h \
 	src/host/plugin_set.c src/host/plugin_set.h \
 	src/host/ticket_pool.c src/host/ticket_pool.h \
+	src/routing/return_plan.c src/routing/return_plan.h \
+	src/routing/token.c src/routing/token.h \
 	src/relay/budget.h \
 	src/relay/chunk.c src/relay/chunk.h \
+	src/relay/dial_timeouts.h \
 	src/relay/flow_quota.c src/relay/flow_quota.h \
 	src/relay/pipe_pool.c src/relay/pipe_pool.h \
 	src/relay/relay.c src/relay/relay.h \
@@ -88,6 +91,7 @@ libmmproxy_a_SOURCES = \
 	src/config/config_grammar.c src/config/config_grammar.h \
 	src/config/config_listener.c src/config/config_loader.h \
 	src/config/config_plugins.c \
+	src/config/config_routing.c \
 	src/config/config_scan.c src/config/config_scan.h \
 	src/config/config_service.c \
 	src/config/config_subnets.c \
@@ -102,6 +106,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/control.h \
 	src/daemon/control_request.c src/daemon/control_request.h \
 	src/daemon/counters.c \
+	src/daemon/dial_hint.c src/daemon/dial_hint.h \
 	src/daemon/drain.c \
 	src/daemon/exposition.c src/daemon/exposition.h \
 	src/daemon/generation.c src/daemon/generation.h \
@@ -114,13 +119,35 @@ libmmproxy_a_SOURCES = \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/plugins.c src/daemon/plugins.h \
 	src/daemon/reload.c \
+	src/daemon/routing.h src/daemon/routing_check.c \
 	src/daemon/server.c src/daemon/server.h src/daemon/server_state.h \
 	src/daemon/startup.c \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/daemon/worker_listeners.c
 libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
 libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) \
-	$(LIBSYSTEMD_CFLAGS) $(LIBMICROHTTPD_CFLAGS)
+	$(LIBSYSTEMD_CFLAGS) $(LIBMICROHTTPD_CFLAGS) $(LIBMNL_CFLAGS) $(LIBNFTABLES_CFLAGS)
+if HAVE_LIBMNL
+libmmproxy_a_SOURCES += \
+	src/routing/kernel_routes.c src/routing/kernel_routes.h \
+	src/routing/netlink.c src/routing/netlink.h \
+	src/routing/return_check.c src/routing/return_check.h \
+	src/routing/return_explain.c src/routing/return_explain.h \
+	src/routing/return_item.c src/routing/return_item.h \
+	src/routing/return_keeper.c src/routing/return_keeper.h \
+	src/routing/return_orphans.c src/routing/return_orphans.h \
+	src/routing/route_notices.c src/routing/route_notices.h \
+	src/daemon/routing.c
+else
+libmmproxy_a_SOURCES += \
+	src/routing/return_check_absent.c src/routing/return_check.h \
+	src/daemon/routing_absent.c
+endif
+if HAVE_LIBNFTABLES
+libmmproxy_a_SOURCES += src/routing/nft.c src/routing/nft.h
+else
+libmmproxy_a_SOURCES += src/routing/nft_absent.c src/routing/nft.h
+endif
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \
 	src/os/log_json.c \
@@ -134,9 +161,47 @@ else
 libmmproxy_a_SOURCES += src/daemon/metrics_http_absent.c
 endif
 
+# The doctor: what it looks with, and how it judges. The command is mmproxyctl's.
+if HAVE_LIBMNL
+noinst_LIBRARIES += libdoctor.a
+libdoctor_a_SOURCES = \
+	src/doctor/check_client.c \
+	src/doctor/check_hops.c \
+	src/doctor/check_host.c src/doctor/check_host.h \
+	src/doctor/check_listener.c src/doctor/check_listener.h \
+	src/doctor/check_path.c src/doctor/check_path.h \
+	src/doctor/check_upstream.c \
+	src/doctor/conntrack.c src/doctor/conntrack.h \
+	src/doctor/detour.c src/doctor/detour.h \
+	src/doctor/diagnosis.c src/doctor/diagnosis.h \
+	src/doctor/diagnosis_text.c \
+	src/doctor/doctor.c src/doctor/doctor.h src/doctor/doctor_check.def \
+	src/doctor/examine.c src/doctor/examine.h \
+	src/doctor/examiner.c src/doctor/examiner.h \
+	src/doctor/forwarder.c src/doctor/forwarder.h \
+	src/doctor/host_facts.c src/doctor/host_facts.h \
+	src/doctor/interruption.c src/doctor/interruption.h \
+	src/doctor/knock.c src/doctor/knock.h \
+	src/doctor/path_facts.c src/doctor/path_facts.h \
+	src/doctor/path_judging.c src/doctor/path_judging.h \
+	src/doctor/path_mend.c src/doctor/path_mend.h \
+	src/doctor/probe.c src/doctor/probe.h \
+	src/doctor/processes.c src/doctor/processes.h \
+	src/doctor/rp_filter.c src/doctor/rp_filter.h \
+	src/doctor/socket_diag.c src/doctor/socket_diag.h \
+	src/doctor/trace.h \
+	src/doctor/trace_event.c src/doctor/trace_event.h
+libdoctor_a_CFLAGS = $(AM_CFLAGS) $(LIBMNL_CFLAGS) $(LIBNFTABLES_CFLAGS)
+if HAVE_LIBNFTABLES
+libdoctor_a_SOURCES += src/doctor/trace.c
+else
+libdoctor_a_SOURCES += src/doctor/trace_absent.c
+endif
+endif
+
 sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
 mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \
-	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS)
+	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS)
 
 include src/ctl/local.mk

@@ -16,6 +16,8 @@
 #include "os/descriptors.h"
 #include "os/log.h"
 #include "os/service_manager.h"
+#include "routing/nft.h"
+#include "routing/return_check.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unversioned"
@@ -82,9 +84,20 @@ static int run(struct arguments *arguments, const struct options *options, struc
 
 static void print_version(void)
 {
-	printf("mmproxy %s\n%cjansson\n%clibsystemd\n%clibmicrohttpd\n", PACKAGE_VERSION,
-	       log_format_supported(LOG_FORMAT_JSON) ? '+' : '-',
-	       service_manager_supported() ? '+' : '-', metrics_http_supported() ? '+' : '-');
+	const struct {
+		bool there;
+		const char *name;
+	} libraries[] = {
+		{log_format_supported(LOG_FORMAT_JSON), "jansson"},
+		{service_manager_supported(), "libsystemd"},
+		{metrics_http_supported(), "libmicrohttpd"},
+		{return_check_supported(), "libmnl"},
+		{nft_supported(), "libnftables"},
+	};
+
+	printf("mmproxy %s\n", PACKAGE_VERSION);
+	for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
+		printf("%c%s\n", libraries[i].there ? '+' : '-', libraries[i].name);
 }
 
 int main(int argc, char **argv)

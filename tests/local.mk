@@ -7,6 +7,7 @@ unit_tests = \
 	tests/unit/test_config \
 	tests/unit/test_config_mistakes \
 	tests/unit/test_config_remarks \
+	tests/unit/test_config_routing \
 	tests/unit/test_config_scan \
 	tests/unit/test_config_service \
 	tests/unit/test_control_request \
@@ -30,6 +31,7 @@ unit_tests = \
 	tests/unit/test_proxy_header \
 	tests/unit/test_proxy_tlv \
 	tests/unit/test_quota_sequences \
+	tests/unit/test_return_plan \
 	tests/unit/test_session_view \
 	tests/unit/test_siphash \
 	tests/unit/test_source_policy \
@@ -48,6 +50,7 @@ unit_tests = \
 	tests/unit/test_tcp_splice \
 	tests/unit/test_tcp_timeouts \
 	tests/unit/test_timer_wheel \
+	tests/unit/test_token \
 	tests/unit/test_udp_batch \
 	tests/unit/test_udp_claims \
 	tests/unit/test_udp_debts \
@@ -63,6 +66,12 @@ unit_tests = \
 	tests/unit/test_udp_settings \
 	tests/unit/test_udp_sharing
 
+if HAVE_LIBMNL
+unit_tests += tests/unit/test_return_explain tests/unit/test_route_notices
+unit_tests += tests/unit/test_doctor_diagnosis tests/unit/test_doctor_host tests/unit/test_doctor_path
+unit_tests += tests/unit/test_doctor_readings tests/unit/test_trace_event
+endif
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 check_LIBRARIES += tests/unit/libfake.a
@@ -74,7 +83,7 @@ endif
 unit_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBSYSTEMD_LIBS) \
-	$(LIBMICROHTTPD_LIBS) $(CMOCKA_LIBS)
+	$(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(CMOCKA_LIBS)
 
 # The pure layers alone.
 pure_ldadd = libpure.a $(CMOCKA_LIBS)
@@ -203,6 +212,56 @@ tests_unit_test_config_mistakes_SOURCES = $(config_fixture) tests/unit/test_conf
 tests_unit_test_config_mistakes_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_mistakes_CFLAGS = $(unit_cflags)
 tests_unit_test_config_mistakes_LDADD = $(config_ldadd)
+
+tests_unit_test_config_routing_SOURCES = $(config_fixture) tests/unit/test_config_routing.c
+tests_unit_test_config_routing_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_routing_CFLAGS = $(unit_cflags)
+tests_unit_test_config_routing_LDADD = $(config_ldadd)
+
+tests_unit_test_return_plan_SOURCES = tests/unit/test_return_plan.c
+tests_unit_test_return_plan_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_return_plan_CFLAGS = $(unit_cflags)
+tests_unit_test_return_plan_LDADD = $(config_ldadd)
+
+tests_unit_test_route_notices_SOURCES = tests/unit/test_route_notices.c
+tests_unit_test_route_notices_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_route_notices_CFLAGS = $(unit_cflags) $(LIBMNL_CFLAGS)
+tests_unit_test_route_notices_LDADD = $(config_ldadd)
+
+tests_unit_test_token_SOURCES = tests/unit/test_token.c
+tests_unit_test_token_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_token_CFLAGS = $(unit_cflags)
+tests_unit_test_token_LDADD = $(config_ldadd)
+
+tests_unit_test_return_explain_SOURCES = tests/unit/test_return_explain.c
+tests_unit_test_return_explain_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_return_explain_CFLAGS = $(unit_cflags)
+tests_unit_test_return_explain_LDADD = $(config_ldadd)
+
+tests_unit_test_doctor_diagnosis_SOURCES = tests/unit/test_doctor_diagnosis.c
+tests_unit_test_doctor_diagnosis_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_doctor_diagnosis_CFLAGS = $(unit_cflags)
+tests_unit_test_doctor_diagnosis_LDADD = libdoctor.a $(config_ldadd)
+
+tests_unit_test_doctor_host_SOURCES = tests/unit/test_doctor_host.c
+tests_unit_test_doctor_host_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_doctor_host_CFLAGS = $(unit_cflags)
+tests_unit_test_doctor_host_LDADD = libdoctor.a $(config_ldadd)
+
+tests_unit_test_doctor_path_SOURCES = tests/unit/test_doctor_path.c
+tests_unit_test_doctor_path_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_doctor_path_CFLAGS = $(unit_cflags)
+tests_unit_test_doctor_path_LDADD = libdoctor.a $(config_ldadd)
+
+tests_unit_test_doctor_readings_SOURCES = tests/unit/test_doctor_readings.c
+tests_unit_test_doctor_readings_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_doctor_readings_CFLAGS = $(unit_cflags) $(LIBMNL_CFLAGS)
+tests_unit_test_doctor_readings_LDADD = libdoctor.a $(config_ldadd)
+
+tests_unit_test_trace_event_SOURCES = tests/unit/test_trace_event.c
+tests_unit_test_trace_event_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_trace_event_CFLAGS = $(unit_cflags) $(LIBMNL_CFLAGS)
+tests_unit_test_trace_event_LDADD = libdoctor.a $(config_ldadd)
 
 tests_unit_test_config_remarks_SOURCES = $(config_fixture) tests/unit/test_config_remarks.c
 tests_unit_test_config_remarks_CPPFLAGS = $(unit_cppflags)
@@ -513,10 +572,12 @@ integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
 	tests/integration/accesslog.py \
+	tests/integration/breaks.py \
 	tests/integration/captures.py \
 	tests/integration/control.py \
 	tests/integration/ctl.py \
 	tests/integration/daemon.py \
+	tests/integration/doctor.py \
 	tests/integration/faults.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
@@ -528,9 +589,12 @@ integration_files = \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
 	tests/integration/raised.py \
+	tests/integration/rules.py \
 	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
 	tests/integration/settings.py \
+	tests/integration/sound_hosts.py \
+	tests/integration/spoofing.py \
 	tests/integration/systemd.py \
 	tests/integration/tcp_load.py \
 	tests/integration/terminal.py \
@@ -544,6 +608,11 @@ integration_files = \
 	tests/integration/test_ctl_decode.py \
 	tests/integration/test_ctl_top.py \
 	tests/integration/test_dial.py \
+	tests/integration/test_doctor_hops.py \
+	tests/integration/test_doctor_host.py \
+	tests/integration/test_doctor_interrupted.py \
+	tests/integration/test_doctor_pairs.py \
+	tests/integration/test_doctor_sound.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
@@ -578,11 +647,17 @@ integration_files = \
 	tests/integration/test_reload_sockets.py \
 	tests/integration/test_reload_storm.py \
 	tests/integration/test_reset.py \
+	tests/integration/test_routing_check.py \
+	tests/integration/test_routing_instances.py \
+	tests/integration/test_routing_manage.py \
+	tests/integration/test_routing_mark.py \
+	tests/integration/test_routing_reload.py \
 	tests/integration/test_service.py \
 	tests/integration/test_socket_activation.py \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
 	tests/integration/test_systemd.py \
+	tests/integration/test_systemd_routing.py \
 	tests/integration/test_systemd_sockets.py \
 	tests/integration/test_udp_balancers.py \
 	tests/integration/test_udp_dial.py \

@@ -186,6 +186,38 @@ bool prefix_set_contains(const struct prefix_set *set, const struct address *add
 	return range_list_contains(&set->ipv6, address->ip);
 }
 
+/* Is `next` the address behind `last`? */
+static bool follows(const uint8_t last[static 16], const uint8_t next[static 16], size_t size)
+{
+	uint8_t expected[16];
+
+	memcpy(expected, last, size);
+	for (size_t byte = size; byte > 0 && ++expected[byte - 1] == 0; byte--)
+		;
+	return memcmp(expected, next, size) == 0;
+}
+
+static bool range_list_is_everybody(const struct range_list *list, size_t size)
+{
+	static const uint8_t zeros[16];
+
+	if (list->count == 0 || memcmp(list->ranges[0].first, zeros, size) != 0)
+		return false;
+	for (size_t i = 1; i < list->count; i++) {
+		if (!follows(list->ranges[i - 1].last, list->ranges[i].first, size))
+			return false;
+	}
+	/* Behind the last address of all, counting begins anew. */
+	return follows(list->ranges[list->count - 1].last, zeros, size);
+}
+
+bool prefix_set_is_everybody(const struct prefix_set *set, enum address_family family)
+{
+	if (family == ADDRESS_IPV4)
+		return range_list_is_everybody(&set->ipv4, 4);
+	return range_list_is_everybody(&set->ipv6, 16);
+}
+
 size_t prefix_set_count(const struct prefix_set *set)
 {
 	return set->added;

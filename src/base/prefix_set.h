@@ -39,6 +39,9 @@ void prefix_set_seal(struct prefix_set *set);
 /* After the seal. The port is ignored; ADDRESS_NONE is in no set. A NULL set holds nothing. */
 bool prefix_set_contains(const struct prefix_set *set, const struct address *address);
 
+/* After the seal: does one prefix, or several that touch or overlap, hold the whole family? */
+bool prefix_set_is_everybody(const struct prefix_set *set, enum address_family family);
+
 size_t prefix_set_count(const struct prefix_set *set); /* prefixes added, before merging */
 
 #endif

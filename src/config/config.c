@@ -39,6 +39,9 @@ int config_begin(struct config *config)
 			.format = LOG_FORMAT_TEXT,
 			.target = LOG_TARGET_DEFAULT},
 		.control = {.mode = 0660},
+		.routing = {.mode = ROUTING_MODE_CHECK,
+			    .method = ROUTING_METHOD_LOOPBACK,
+			    .table = 123},
 	};
 	return config->user != NULL ? 0 : -ENOMEM;
 }
@@ -76,6 +79,7 @@ void config_finish(struct config *config)
 	free(config->control.group);
 	free(config->control.where);
 	free(config->metrics_where);
+	free(config->routing_where);
 	plugins_finish(&config->plugins);
 	report_finish(&config->remarks);
 	memset(config, 0, sizeof(*config));
@@ -150,6 +154,24 @@ const struct plugin_list *config_plugins_of(const struct config *config, size_t 
 	const struct plugin_list *own = &config->listeners[listener].plugins;
 
 	return own->given ? own : &config->plugins;
+}
+
+int config_plan_returns(const struct config *config, struct return_plan *plan)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < config->listener_count && error == 0; i++) {
+		const struct relay_settings *relay = &config->listeners[i].relay;
+		bool udp = relay->protocol == RELAY_PROTOCOL_UDP;
+
+		if (relay->forward_ipv4.family != ADDRESS_NONE)
+			error = return_plan_add(plan, &config->routing, &relay->forward_ipv4,
+						relay->mark, udp);
+		if (error == 0 && relay->forward_ipv6.family != ADDRESS_NONE)
+			error = return_plan_add(plan, &config->routing, &relay->forward_ipv6,
+						relay->mark, udp);
+	}
+	return error;
 }
 
 void config_log_remarks(const struct config *config)

@@ -16,6 +16,7 @@
 #include "os/listen.h"
 #include "os/log.h"
 #include "relay/settings.h"
+#include "routing/return_plan.h"
 
 #define CONFIG_WORKERS_MAX 256
 
@@ -52,6 +53,8 @@ struct config {
 	struct config_control control;
 	struct address metrics_listen; /* ADDRESS_NONE: no metrics over HTTP */
 	char *metrics_where;           /* "file:line" of it */
+	struct routing_settings routing;
+	char *routing_where; /* "file:line" of the group; NULL: nobody wrote it */
 	struct plugin_list plugins;
 	struct config_listener *listeners;
 	size_t listener_count;
@@ -83,6 +86,12 @@ void config_seal_listener(struct config_listener *listener);
 
 /* The plugins that a listener's sessions pass: its own, or those at the top. */
 const struct plugin_list *config_plugins_of(const struct config *config, size_t listener);
+
+/*
+ * The return path of every upstream, both families, into a plan that is init. 0 or -ENOMEM. Where
+ * routing.method is "mark", each listener has a mark by now: its own, or the table's number.
+ */
+int config_plan_returns(const struct config *config, struct return_plan *plan);
 
 /* One warning a remark. */
 void config_log_remarks(const struct config *config);

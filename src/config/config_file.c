@@ -2,7 +2,7 @@
 /*
  * A libconfig file becomes a struct config: the file as a whole, the settings at its top and in
  * `log`. Listeners are read in config_listener.c, the ways to ask a running mmproxy in
- * config_service.c, plain values in config_value.c.
+ * config_service.c, the return path in config_routing.c, plain values in config_value.c.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -90,6 +90,7 @@ static const struct config_rule top_rules[SETTING_COUNT] = {
 	[SETTING_top_log] = {read_log, offsetof(struct config, log)},
 	[SETTING_top_control] = {config_read_control, offsetof(struct config, control)},
 	[SETTING_top_metrics] = {config_read_metrics, 0},
+	[SETTING_top_routing] = {config_read_routing, 0},
 	[SETTING_top_plugins] = {config_read_plugins, offsetof(struct config, plugins)},
 	[SETTING_top_listeners] = {config_read_listeners, 0},
 };
@@ -103,6 +104,7 @@ static void read_tree(struct config_loader *loader, const config_t *tree)
 		config_mistake_missing(loader, root, "listeners",
 				       "write at least one, listeners = ( { ... } );");
 	config_check_endpoints(loader);
+	config_settle_routing(loader, root);
 }
 
 /*

@@ -102,6 +102,13 @@ void config_read_control(struct config_loader *loader, config_setting_t *setting
 void config_read_metrics(struct config_loader *loader, config_setting_t *setting,
 			 const struct setting *known, void *field);
 
+/* config_routing.c: `routing`, whose field is the struct config. */
+void config_read_routing(struct config_loader *loader, config_setting_t *setting,
+			 const struct setting *known, void *field);
+
+/* Once all is read: marks that follow from it, and upstreams that it cannot help. */
+void config_settle_routing(struct config_loader *loader, const config_setting_t *root);
+
 /* config_endpoints.c: `listen`, whose field is the struct config_listener. */
 void config_read_listen(struct config_loader *loader, config_setting_t *setting,
 			const struct setting *known, void *field);
@@ -126,6 +133,9 @@ void config_check_subnets(struct config_loader *loader, const config_setting_t *
 
 /* A setting's path, such as listeners[0].forward.ipv4; cut when it does not fit. */
 void config_path(const config_setting_t *setting, char *path, size_t size);
+
+/* "file:line", which is said of what fails later; NULL when out of memory, which is reported. */
+char *config_place_of(struct config_loader *loader, const config_setting_t *setting);
 
 /* "file:line: path", for what is found later; NULL when out of memory. */
 char *config_where(const struct config_loader *loader, const config_setting_t *setting);

@@ -8,7 +8,6 @@
 #endif
 
 #include <grp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,19 +101,6 @@ static const struct config_rule control_rules[SETTING_COUNT] = {
 	[SETTING_control_group] = {read_group_name, offsetof(struct config_control, group)},
 };
 
-/* "file:line", which is said of what fails later; NULL when out of memory, which is reported. */
-static char *place_of(struct config_loader *loader, const config_setting_t *setting)
-{
-	struct config_place place =
-		config_scan_place(loader->scan, config_setting_source_line(setting));
-	char *where;
-
-	if (asprintf(&where, "%s:%u", place.file, place.line) >= 0)
-		return where;
-	config_out_of_memory(loader, setting);
-	return NULL;
-}
-
 static bool is_built_in(struct config_loader *loader, const config_setting_t *setting,
 			const char *lacks)
 {
@@ -136,7 +122,7 @@ void config_read_control(struct config_loader *loader, config_setting_t *setting
 			       "wrong type; write control = { socket = "
 			       "\"/run/mmproxy/control.sock\"; }");
 	} else if (is_built_in(loader, setting, control_lacks)) {
-		control->where = place_of(loader, setting);
+		control->where = config_place_of(loader, setting);
 		config_read_group(loader, setting, SETTING_SCOPE_control, control_rules, control);
 	}
 }
@@ -168,7 +154,7 @@ void config_read_metrics(struct config_loader *loader, config_setting_t *setting
 		config_mistake(loader, setting,
 			       "wrong type; write metrics = { listen = \"127.0.0.1:9464\"; }");
 	} else if (is_built_in(loader, setting, metrics_lacks)) {
-		config->metrics_where = place_of(loader, setting);
+		config->metrics_where = config_place_of(loader, setting);
 		config_read_group(loader, setting, SETTING_SCOPE_metrics, metrics_rules, config);
 		if (!config_group_has(setting, SETTING_SCOPE_metrics, "listen"))
 			config_mistake_missing(loader, setting, "listen",

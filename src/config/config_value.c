@@ -70,6 +70,18 @@ char *config_where(const struct config_loader *loader, const config_setting_t *s
 	return asprintf(&where, "%s:%u: %s", place.file, place.line, path) < 0 ? NULL : where;
 }
 
+char *config_place_of(struct config_loader *loader, const config_setting_t *setting)
+{
+	struct config_place place =
+		config_scan_place(loader->scan, config_setting_source_line(setting));
+	char *where;
+
+	if (asprintf(&where, "%s:%u", place.file, place.line) >= 0)
+		return where;
+	config_out_of_memory(loader, setting);
+	return NULL;
+}
+
 void config_mistake(struct config_loader *loader, const config_setting_t *setting,
 		    const char *format, ...)
 {

@@ -47,6 +47,7 @@ const char *setting_elsewhere(enum setting_scope scope, const char *name)
 		[SETTING_SCOPE_log] = "in log = { }",
 		[SETTING_SCOPE_control] = "in control = { }",
 		[SETTING_SCOPE_metrics] = "in metrics = { }",
+		[SETTING_SCOPE_routing] = "in routing = { }",
 		[SETTING_SCOPE_listener] = "in a listener",
 		[SETTING_SCOPE_forward] = "in a listener's forward = { }",
 		[SETTING_SCOPE_udp] = "in a listener's udp = { }",

@@ -10,6 +10,7 @@ enum setting_scope {
 	SETTING_SCOPE_log,
 	SETTING_SCOPE_control,
 	SETTING_SCOPE_metrics,
+	SETTING_SCOPE_routing,
 	SETTING_SCOPE_listener,
 	SETTING_SCOPE_forward,
 	SETTING_SCOPE_udp,

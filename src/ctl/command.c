@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "ctl/decode.h"
+#include "ctl/doctor.h"
 #include "ctl/manage.h"
 #include "ctl/options.h"
+#include "ctl/routing.h"
 #include "ctl/show.h"
 #include "ctl/top.h"
 
@@ -29,6 +31,8 @@ const struct command command_table[] = {
 	 COMMAND_TEXT | COMMAND_FILE | COMMAND_FORMAT | COMMAND_UDP | COMMAND_MAX_HEADER |
 		 COMMAND_LIMIT | COMMAND_JSON,
 	 decode_run},
+	{"routing", "show", true, COMMAND_CONFIG | COMMAND_NFT | COMMAND_JSON, routing_run},
+	{"doctor", NULL, false, COMMAND_CONFIG | COMMAND_JSON, doctor_run},
 	{"help", NULL, false, 0, options_show_help},
 };
 

@@ -8,6 +8,9 @@
 
 struct options;
 
+/* Exit status: the command line has mistakes, or asks for what was not built in. */
+#define COMMAND_MISTAKE 2
+
 /* Options that only some commands take. */
 enum command_option {
 	COMMAND_CLIENT = 1 << 0,
@@ -17,12 +20,14 @@ enum command_option {
 	COMMAND_NO_WAIT = 1 << 4,
 	COMMAND_INTERVAL = 1 << 5,
 	COMMAND_ONCE = 1 << 6,
-	COMMAND_JSON = 1 << 7,
-	COMMAND_FILE = 1 << 8,
-	COMMAND_FORMAT = 1 << 9,
-	COMMAND_UDP = 1 << 10,
-	COMMAND_MAX_HEADER = 1 << 11,
-	COMMAND_LAST = COMMAND_MAX_HEADER, /* of those above */
+	COMMAND_CONFIG = 1 << 7,
+	COMMAND_NFT = 1 << 8,
+	COMMAND_FILE = 1 << 9,
+	COMMAND_FORMAT = 1 << 10,
+	COMMAND_UDP = 1 << 11,
+	COMMAND_MAX_HEADER = 1 << 12,
+	COMMAND_JSON = 1 << 13,
+	COMMAND_LAST = COMMAND_JSON, /* of those above */
 };
 
 /* Beside them: the argument is text, of any characters and in any number of words. */

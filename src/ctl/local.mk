@@ -21,6 +21,8 @@ libctl_a_SOURCES = \
 	src/ctl/manage.c src/ctl/manage.h \
 	src/ctl/memory.h \
 	src/ctl/options.c src/ctl/options.h \
+	src/ctl/routing.c src/ctl/routing.h \
+	src/ctl/routing_items.c src/ctl/routing_items.h \
 	src/ctl/show.h \
 	src/ctl/show_counters.c src/ctl/show_listeners.c src/ctl/show_plugins.c \
 	src/ctl/show_sessions.c src/ctl/show_status.c \
@@ -28,6 +30,14 @@ libctl_a_SOURCES = \
 	src/ctl/top.c src/ctl/top.h \
 	src/ctl/top_sample.c src/ctl/top_sample.h \
 	src/ctl/top_view.c src/ctl/top_view.h
+if HAVE_LIBMNL
+libctl_a_SOURCES += src/ctl/doctor.c src/ctl/doctor.h
+ctl_doctor = libdoctor.a
+else
+libctl_a_SOURCES += src/ctl/doctor_absent.c src/ctl/doctor.h
+ctl_doctor =
+endif
+libctl_a_CPPFLAGS = $(AM_CPPFLAGS) -DSYSCONFDIR='"$(sysconfdir)"'
 libctl_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(NCURSES_CFLAGS) $(LIBPCAP_CFLAGS)
 if HAVE_NCURSES
 libctl_a_SOURCES += src/ctl/top_screen.c src/ctl/top_screen.h
@@ -41,5 +51,6 @@ endif
 sbin_PROGRAMS += mmproxyctl
 mmproxyctl_SOURCES = src/ctl/main.c
 mmproxyctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-mmproxyctl_LDADD = libctl.a libpure.a $(JANSSON_LIBS) $(NCURSES_LIBS) $(LIBPCAP_LIBS) -lm
+mmproxyctl_LDADD = libctl.a $(ctl_doctor) libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \
+	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(NCURSES_LIBS) $(LIBPCAP_LIBS) -lm
 endif

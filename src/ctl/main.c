@@ -9,6 +9,7 @@
 
 #include "base/report.h"
 #include "ctl/answer.h"
+#include "ctl/command.h"
 #include "ctl/decode.h"
 #include "ctl/options.h"
 #include "ctl/top.h"
@@ -16,9 +17,6 @@
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unversioned"
 #endif
-
-/* A mistake on the command line, as distinct from a daemon that says no, or says nothing. */
-#define EXIT_MISTAKE 2
 
 static int run(const struct options *options)
 {
@@ -46,7 +44,7 @@ int main(int argc, char **argv)
 		for (size_t i = 0; i < report.count; i++)
 			fprintf(stderr, "%s\n", report.lines[i]);
 		report_finish(&report);
-		return EXIT_MISTAKE;
+		return COMMAND_MISTAKE;
 	}
 	report_finish(&report);
 	status = run(&options);

@@ -24,6 +24,11 @@
 #define OPTIONS_MAX_HEADER_DEFAULT 4096
 #define OPTIONS_MAX_HEADER_MIN     107
 #define OPTIONS_MAX_HEADER_MAX     65551
+/* configure's --sysconfdir. */
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/etc"
+#endif
+#define OPTIONS_CONFIG_DEFAULT SYSCONFDIR "/mmproxy.conf"
 
 #define OPTIONS_SOCKET_DEFAULT CONTROL_FOLDER "/" CONTROL_FILE
 
@@ -31,7 +36,8 @@ enum option_code {
 	OPTION_SOCKET = 's',
 	OPTION_JSON = 'j',
 	OPTION_HELP = 'h',
-	OPTION_CLIENT = 256, /* from here on without a letter */
+	OPTION_CONFIG = 256, /* from here on without a letter */
+	OPTION_CLIENT,
 	OPTION_LISTENER,
 	OPTION_OLDER,
 	OPTION_LIMIT,
@@ -42,12 +48,14 @@ enum option_code {
 	OPTION_FORMAT,
 	OPTION_UDP,
 	OPTION_MAX_HEADER,
+	OPTION_NFT,
 	OPTION_VERSION,
 };
 
 static const struct option long_options[] = {
 	{"socket", required_argument, NULL, OPTION_SOCKET},
 	{"json", no_argument, NULL, OPTION_JSON},
+	{"config", required_argument, NULL, OPTION_CONFIG},
 	{"client", required_argument, NULL, OPTION_CLIENT},
 	{"listener", required_argument, NULL, OPTION_LISTENER},
 	{"older", required_argument, NULL, OPTION_OLDER},
@@ -59,6 +67,7 @@ static const struct option long_options[] = {
 	{"format", required_argument, NULL, OPTION_FORMAT},
 	{"udp", no_argument, NULL, OPTION_UDP},
 	{"max-header", required_argument, NULL, OPTION_MAX_HEADER},
+	{"nft", no_argument, NULL, OPTION_NFT},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{NULL, 0, NULL, 0},
@@ -83,6 +92,8 @@ const char *options_help(void)
 	       "  drain [--no-wait]      accept no more, end with the last session\n"
 	       "  log-level [LEVEL]      show or set it: error, warning, info or debug\n"
 	       "  decode [HEX]           what a header says: hex, or --file FILE (pcap, raw)\n"
+	       "  routing show [--nft]   rules and routes for --config FILE, and what is missing\n"
+	       "  doctor [--config FILE] what is broken between here and the upstreams\n"
 	       "  help                   print this\n"
 	       "\n"
 	       "  -s, --socket PATH      control.socket [" OPTIONS_SOCKET_DEFAULT "]\n"
@@ -126,6 +137,10 @@ static const char *option_name(enum command_option option)
 		return "--interval";
 	case COMMAND_ONCE:
 		return "--once";
+	case COMMAND_CONFIG:
+		return "--config";
+	case COMMAND_NFT:
+		return "--nft";
 	case COMMAND_JSON:
 		return "--json";
 	case COMMAND_FILE:
@@ -163,6 +178,13 @@ static const char *take_socket(const char *path, struct report *report)
 	if (length == 0 || length > CONTROL_PATH_MAX)
 		report_add(report, "mmproxyctl: --socket: a path has 1 to %d characters, not %zu",
 			   CONTROL_PATH_MAX, length);
+	return path;
+}
+
+static const char *take_config(const char *path, struct report *report)
+{
+	if (path[0] == '\0')
+		report_add(report, "mmproxyctl: --config is empty; it takes a path");
 	return path;
 }
 
@@ -238,6 +260,9 @@ static unsigned take_option(int code, struct options *options, struct report *re
 	case OPTION_JSON:
 		options->json = true;
 		return COMMAND_JSON;
+	case OPTION_CONFIG:
+		options->config = take_config(optarg, report);
+		return COMMAND_CONFIG;
 	case OPTION_CLIENT:
 		options->client = take_client(optarg, report);
 		return COMMAND_CLIENT;
@@ -272,6 +297,9 @@ static unsigned take_option(int code, struct options *options, struct report *re
 		options->max_header = take_number("--max-header", optarg, OPTIONS_MAX_HEADER_MIN,
 						  OPTIONS_MAX_HEADER_MAX, report);
 		return COMMAND_MAX_HEADER;
+	case OPTION_NFT:
+		options->nft = true;
+		return COMMAND_NFT;
 	case OPTION_HELP:
 		options->action = OPTIONS_HELP;
 		return 0;
@@ -396,6 +424,7 @@ int options_parse(int argc, char **argv, struct options *options, struct report 
 
 	memset(options, 0, sizeof(*options));
 	options->socket = default_socket();
+	options->config = OPTIONS_CONFIG_DEFAULT;
 	options->interval = 1;
 	options->max_header = OPTIONS_MAX_HEADER_DEFAULT;
 	opterr = 0;

@@ -25,9 +25,11 @@ struct options {
 	const struct command *command; /* NULL unless OPTIONS_RUN */
 	const char *argument;          /* the command's; NULL: none was given */
 	const char *socket;            /* never NULL */
+	const char *config;            /* the configuration file; never NULL */
 	bool json;
 	bool no_wait;
 	bool once;
+	bool nft;
 	const char *client;   /* NULL: any; an address or prefix */
 	const char *listener; /* NULL: any; no blank in it */
 	double older;         /* seconds; 0: any */

@@ -80,6 +80,21 @@ static void add_workers(struct lines *lines, const json_t *workers)
 	}
 }
 
+static void add_routing(struct lines *lines, const json_t *routing)
+{
+	uint64_t missing = answer_count(routing, "missing");
+
+	if (json_object_get(routing, "managed") == NULL)
+		lines_add(lines, LINE_PLAIN, LABEL "%s", "routing", answer_text(routing, "mode"));
+	else if (missing == 0)
+		lines_add(lines, LINE_PLAIN, LABEL "managed, all is in place", "routing");
+	else
+		lines_add(lines, LINE_ALERT,
+			  LABEL "managed, %" PRIu64 " of %" PRIu64
+				" rules and routes are missing; the log says why",
+			  "routing", missing, answer_count(routing, "managed"));
+}
+
 static void print_status(const json_t *status, const struct options *options)
 {
 	const json_t *descriptors = json_object_get(status, "descriptors");
@@ -94,6 +109,8 @@ static void print_status(const json_t *status, const struct options *options)
 	add_workers(&lines, answer_array(status, "workers"));
 	lines_add(&lines, LINE_PLAIN, LABEL "%" PRIu64 " of %" PRIu64, "descriptors",
 		  answer_count(descriptors, "open"), answer_count(descriptors, "limit"));
+	if (json_object_get(status, "routing") != NULL)
+		add_routing(&lines, json_object_get(status, "routing"));
 	lines_add(&lines, LINE_PLAIN, LABEL "%s", "log level", answer_text(status, "log_level"));
 	lines_print(&lines, lines_terminal_width(), stdout);
 	lines_finish(&lines);

@@ -12,6 +12,7 @@
 #include "base/report.h"
 #include "daemon/control_gather.h"
 #include "daemon/control_state.h"
+#include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "os/descriptors.h"
 #include "os/log.h"
@@ -73,6 +74,20 @@ static json_t *last_reload_to_json(const struct server *server)
 	return object;
 }
 
+static json_t *routing_to_json(const struct server *server)
+{
+	const struct routing_state state = routing_look(server);
+	json_t *object = json_object();
+
+	set_text(object, "mode", state.mode);
+	if (state.managed) {
+		control_set_number(object, "managed", state.items);
+		control_set_number(object, "missing", state.missing);
+		control_set_number(object, "put_back", state.put_back);
+	}
+	return object;
+}
+
 static void status_reply(struct control_gather *gather)
 {
 	const struct server *server = gather->control->server;
@@ -90,6 +105,7 @@ static void status_reply(struct control_gather *gather)
 	control_set_number(result, "sessions", server_count_sessions(server));
 	control_set_number(result, "max_sessions", atomic_load(&server->descriptors.limit));
 	set_text(result, "log_level", control_log_level());
+	json_object_set_new(result, "routing", routing_to_json(server));
 	control_set_number(descriptors, "open", descriptors_open());
 	control_set_number(descriptors, "limit", server->descriptor_limit);
 	json_object_set_new(result, "descriptors", descriptors);

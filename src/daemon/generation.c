@@ -6,11 +6,13 @@
 #include <sys/eventfd.h>
 
 #include "daemon/listening.h"
+#include "daemon/routing.h"
 #include "host/plugin_set.h"
 
 static void generation_free(struct generation *generation)
 {
 	plugin_set_destroy(generation->plugins);
+	routing_release(generation->routing);
 	for (size_t i = 0; generation->listeners != NULL && i < generation->config.listener_count;
 	     i++)
 		generation_listener_finish(&generation->listeners[i]);

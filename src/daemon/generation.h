@@ -16,6 +16,7 @@
 
 struct generation_listener;
 struct plugin_set;
+struct routing_hold;
 
 /* Generations that nobody holds any more, on their way to the main thread. */
 struct generation_retirement {
@@ -29,6 +30,8 @@ struct generation {
 	uint64_t number; /* 1 for the one that the process started with */
 	struct config config;
 	struct plugin_set *plugins; /* NULL until they are opened */
+	struct routing_hold
+		*routing; /* what its sessions' answers need; NULL: not ours to manage */
 	struct generation_listener
 		*listeners; /* one for each of the configuration; NULL until then */
 	struct list link;   /* of the retirement */

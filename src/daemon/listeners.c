@@ -284,6 +284,7 @@ int listeners_prepare(struct server *server, struct generation *generation,
 	generation->listeners = calloc(config->listener_count, sizeof(*generation->listeners));
 	if (generation->listeners == NULL)
 		return out_of_memory(mistakes);
+	dial_hint_attach(&server->dial_hint, generation);
 	error = listeners_check_passed(&server->passed, config, before == NULL, mistakes,
 				       &config->remarks);
 	for (size_t i = 0; i < config->listener_count && error == 0; i++)

@@ -16,6 +16,7 @@
 #include "base/refcount.h"
 #include "os/listen.h"
 #include "relay/budget.h"
+#include "relay/dial_timeouts.h"
 #include "relay/flow_quota.h"
 #include "relay/settings.h"
 
@@ -64,6 +65,8 @@ struct generation_listener {
 	struct listener_share *share;
 	struct listening **listenings;
 	size_t listening_count;
+	struct dial_timeouts dial_timeouts;
+	unsigned hinted; /* families whose timeouts the log has explained; see daemon/dial_hint.h */
 };
 
 /* With room for so many sockets, none open. NULL when out of memory. */

@@ -13,6 +13,7 @@
 #include "base/histogram.h"
 #include "daemon/exposition.h"
 #include "daemon/heartbeat.h"
+#include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "host/plugin_host.h"
 #include "os/log.h"
@@ -54,6 +55,18 @@ static void put_config(struct exposition *exposition, const struct server *serve
 			  server->reloads.failed);
 	put_one(exposition, "mmproxy_draining", EXPOSITION_GAUGE,
 		"1 while mmproxy stops and lets its last sessions finish.", server->stopping);
+}
+
+static void put_routing(struct exposition *exposition, const struct server *server)
+{
+	const struct routing_state state = routing_look(server);
+
+	put_one(exposition, "mmproxy_routing_managed", EXPOSITION_GAUGE,
+		"Rules, routes and nftables tables that mmproxy sees to.", state.items);
+	put_one(exposition, "mmproxy_routing_missing", EXPOSITION_GAUGE,
+		"Of them, those that are not in place.", state.missing);
+	put_one(exposition, "mmproxy_routing_put_back_total", EXPOSITION_COUNTER,
+		"How often something had removed any of them.", state.put_back);
 }
 
 static struct listener_figures figures_of(const struct server *server, const struct list *link)
@@ -221,6 +234,7 @@ char *metrics_text(const struct server *server)
 	if (exposition_begin(&exposition) < 0)
 		return NULL;
 	put_config(&exposition, server);
+	put_routing(&exposition, server);
 	metrics_put_process(&exposition, server->started, server->descriptor_limit);
 	put_sessions(&exposition, server);
 	put_counters(&exposition, server);

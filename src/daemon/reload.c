@@ -13,6 +13,7 @@
 #include "daemon/control.h"
 #include "daemon/listeners.h"
 #include "daemon/plugins.h"
+#include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 
@@ -79,7 +80,10 @@ static void log_failure(const struct report *report)
 		  LOG_NUMBER("mistakes", report->count));
 }
 
-/* With its sockets and its plugins open; NULL after lines in the report. */
+/*
+ * With its sockets and its plugins open and its return path in place; NULL after lines in the
+ * report.
+ */
 static struct generation *next_generation(struct server *server, struct config *config,
 					  struct report *report)
 {
@@ -92,7 +96,8 @@ static struct generation *next_generation(struct server *server, struct config *
 	}
 	if (listeners_prepare(server, generation, server->generation, report) == 0 &&
 	    capacity_admit(server, generation, server->generation, report) == 0 &&
-	    plugins_open(&server->plugins, generation, report) == 0)
+	    plugins_open(&server->plugins, generation, report) == 0 &&
+	    routing_prepare(server, generation, report) == 0)
 		return generation;
 	generation_drop(generation);
 	return NULL;
@@ -144,5 +149,6 @@ int reload_run(struct server *server, struct report *mistakes)
 	}
 	put_in_place(server, generation, updates);
 	config_log_remarks(&generation->config);
+	routing_check(&generation->config);
 	return 0;
 }

@@ -18,6 +18,7 @@
 
 #include "daemon/control.h"
 #include "daemon/metrics_http.h"
+#include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 #include "os/sys.h"
@@ -156,6 +157,7 @@ int server_watch(struct server *server)
 		{server->notices, &server->notices_source},
 		{server->retirement.wake, &server->retired_source},
 		{server->returns.wake, &server->returns_source},
+		{server->dial_hint.wake, &server->dial_hint.wake_source},
 	};
 
 	server->signals_source.ready = signals_ready;
@@ -217,8 +219,9 @@ static void end_workers(struct server *server)
 	}
 }
 
-/* The last generation goes, and its plugins have their last word. */
-static void end_plugins(struct server *server)
+/* The last one goes: its plugins have their last word, and what it needed of the host is removed.
+ */
+static void end_generations(struct server *server)
 {
 	if (server->generation != NULL)
 		generation_drop(server->generation);
@@ -232,9 +235,11 @@ static void server_finish(struct server *server)
 	heartbeat_finish(server);
 	worker_returns_finish(&server->returns);
 	control_finish(server);
-	end_plugins(server);
+	end_generations(server);
+	routing_finish(server);
 	metrics_http_stop(server);
 	passed_sockets_finish(&server->passed);
+	dial_hint_finish(&server->dial_hint);
 	close_if_open(server->signals);
 	close_if_open(server->done);
 	close_if_open(server->adopted);
@@ -251,6 +256,8 @@ static void server_finish(struct server *server)
 
 static int server_init(struct server *server, const struct server_options *options)
 {
+	bool failed;
+
 	*server = (struct server){
 		.options = options,
 		.signals = -1,
@@ -265,8 +272,12 @@ static int server_init(struct server *server, const struct server_options *optio
 	list_init(&server->shares);
 	server->started = server->reloads.loaded = (uint64_t)time(NULL);
 	log_configure(&server->generation->config.log);
-	if (worker_returns_init(&server->returns) < 0 || loop_init(&server->loop, &sys_linux) < 0) {
+	failed = worker_returns_init(&server->returns) < 0;
+	failed = dial_hint_init(&server->dial_hint) < 0 || failed;
+	failed = failed || loop_init(&server->loop, &sys_linux) < 0;
+	if (failed) {
 		worker_returns_finish(&server->returns);
+		dial_hint_finish(&server->dial_hint);
 		generation_drop(server->generation);
 		generation_free_retired(&server->retirement);
 		return -1;
@@ -294,7 +305,7 @@ int server_run(const struct server_options *options)
 		loop_run(&server.loop);
 		control_close(&server);
 		end_workers(&server);
-		end_plugins(&server);
+		end_generations(&server);
 		server_log_counters(&server);
 		log_info("daemon", "stopped");
 		status = EXIT_SUCCESS;

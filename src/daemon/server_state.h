@@ -7,6 +7,7 @@
  *   capacity.c how many sessions and flows there may be
  *   server.c   the main loop: signals, the end
  *   drain.c    the way there
+ *   dial_hint.c why dials time out
  *   counters.c what has been counted
  *   reload.c   a new generation in place of the old
  *   changes.c  what it must leave as it is
@@ -19,6 +20,7 @@
 
 #include "base/report.h"
 #include "daemon/announce.h"
+#include "daemon/dial_hint.h"
 #include "daemon/generation.h"
 #include "daemon/heartbeat.h"
 #include "daemon/listening.h"
@@ -32,6 +34,7 @@
 
 struct control;
 struct metrics_http;
+struct return_keeper;
 
 struct reload_history {
 	uint64_t loaded;        /* when the generation in force was, Unix time in seconds */
@@ -57,6 +60,7 @@ struct server {
 	uint64_t last_socket;         /* the newest listening socket's id */
 
 	struct metrics_http *metrics_http; /* NULL: none */
+	struct return_keeper *keeper;      /* NULL: the return path has not been managed yet */
 
 	struct worker *workers;
 	struct worker_returns returns;
@@ -76,6 +80,7 @@ struct server {
 	uint64_t adoptions_awaited;
 	struct heartbeat heartbeat;
 	struct announcements announcements;
+	struct dial_hint dial_hint;
 	struct timer drain_timer;
 	struct timer progress_timer;  /* of the drain */
 	uint64_t sessions_told;       /* in the last line about it */

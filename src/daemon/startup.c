@@ -18,6 +18,7 @@
 #include "daemon/listeners.h"
 #include "daemon/metrics_http.h"
 #include "daemon/plugins.h"
+#include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "host/host_functions.h"
 #include "os/descriptors.h"
@@ -72,7 +73,6 @@ static int stage_events(struct server *server)
 {
 	sigset_t handled;
 
-	signal(SIGPIPE, SIG_IGN); /* splice() has no MSG_NOSIGNAL */
 	sigemptyset(&handled);
 	sigaddset(&handled, SIGTERM);
 	sigaddset(&handled, SIGINT);
@@ -193,6 +193,7 @@ static const struct {
 	{"events", stage_events},
 	{"capacity", capacity_plan},
 	{"privileges", stage_privileges},
+	{"routing", routing_start}, /* it is changed later, too, so it must go without privileges */
 	{"plugins", stage_plugins}, /* loaded without privileges, before the file system closes */
 	{"landlock", NULL},         /* files only: any client port must stay bindable */
 	{"seccomp",
@@ -207,6 +208,8 @@ int startup_run(struct server *server)
 {
 	int error;
 
+	/* Of splice(), which has no MSG_NOSIGNAL, and of a log whose reader has gone. */
+	signal(SIGPIPE, SIG_IGN);
 	server->worker_count = server->generation->config.workers;
 	server->descriptor_limit = descriptors_raise_limit();
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {

@@ -169,3 +169,18 @@ int dial_udp(const struct sys *sys, const struct dial_request *request, struct d
 {
 	return dial(sys, request, SOCK_DGRAM, result);
 }
+
+int dial_plain(const struct sys *sys, const struct address *upstream)
+{
+	struct sockaddr_storage address;
+	socklen_t length = address_to_sockaddr(upstream, &address);
+	int fd = sys->socket(address.ss_family, SOCK_STREAM), error;
+
+	if (fd < 0)
+		return fd;
+	error = sys->connect(fd, &address, length);
+	if (error == 0 || error == -EINPROGRESS)
+		return fd;
+	sys->close(fd);
+	return error;
+}

@@ -42,4 +42,10 @@ int dial_tcp(const struct sys *sys, const struct dial_request *request, struct d
  */
 int dial_udp(const struct sys *sys, const struct dial_request *request, struct dial_result *result);
 
+/*
+ * A TCP connection from an address of this host, as anybody would make it, which needs no return
+ * path. Returns the socket, which is connecting, or -errno.
+ */
+int dial_plain(const struct sys *sys, const struct address *upstream);
+
 #endif

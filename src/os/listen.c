@@ -71,19 +71,25 @@ static void take_urgent_data_inline(int fd)
 	set_flag(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 }
 
+static int bind_tcp(int fd, const struct listen_endpoint *endpoint,
+		    const struct listen_options *options, enum listen_sharing sharing,
+		    const char **step)
+{
+	*step = "SO_REUSEADDR";
+	if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
+		return -errno;
+	return bind_endpoint(fd, endpoint, options, sharing, step);
+}
+
 static int prepare_tcp(int fd, const struct listen_endpoint *endpoint,
 		       const struct listen_options *options, enum listen_sharing sharing,
 		       const char **step)
 {
-	int error;
+	int error = bind_tcp(fd, endpoint, options, sharing, step);
 
-	*step = "SO_REUSEADDR";
-	if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
-		return -errno;
-	take_urgent_data_inline(fd);
-	error = bind_endpoint(fd, endpoint, options, sharing, step);
 	if (error < 0)
 		return error;
+	take_urgent_data_inline(fd);
 	*step = "listen";
 	return listen(fd, options->backlog) < 0 ? -errno : 0;
 }
@@ -115,9 +121,13 @@ static int prepare_udp(int fd, const struct listen_endpoint *endpoint,
 	return error < 0 ? error : bind_endpoint(fd, endpoint, options, sharing, step);
 }
 
+typedef int prepare_socket(int fd, const struct listen_endpoint *endpoint,
+			   const struct listen_options *options, enum listen_sharing sharing,
+			   const char **step);
+
 static int open_endpoint(const struct listen_endpoint *endpoint,
 			 const struct listen_options *options, enum listen_sharing sharing,
-			 int type, const char **step)
+			 int type, prepare_socket *prepare, const char **step)
 {
 	int domain = endpoint->address.family == ADDRESS_IPV4 ? AF_INET : AF_INET6;
 	int fd, error;
@@ -126,8 +136,7 @@ static int open_endpoint(const struct listen_endpoint *endpoint,
 	fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	error = type == SOCK_STREAM ? prepare_tcp(fd, endpoint, options, sharing, step)
-				    : prepare_udp(fd, endpoint, options, sharing, step);
+	error = prepare(fd, endpoint, options, sharing, step);
 	if (error < 0) {
 		close(fd);
 		return error;
@@ -136,9 +145,10 @@ static int open_endpoint(const struct listen_endpoint *endpoint,
 }
 
 static int open_any(const struct listen_endpoint *endpoint, const struct listen_options *options,
-		    enum listen_sharing sharing, int type, const char **step)
+		    enum listen_sharing sharing, int type, prepare_socket *prepare,
+		    const char **step)
 {
-	int fd = open_endpoint(endpoint, options, sharing, type, step);
+	int fd = open_endpoint(endpoint, options, sharing, type, prepare, step);
 
 	/* "*" on a host without IPv6 means all the addresses there are. */
 	if (endpoint->both_families && (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL)) {
@@ -146,7 +156,7 @@ static int open_any(const struct listen_endpoint *endpoint, const struct listen_
 			.address = {.family = ADDRESS_IPV4, .port = endpoint->address.port},
 		};
 
-		fd = open_endpoint(&ipv4_only, options, sharing, type, step);
+		fd = open_endpoint(&ipv4_only, options, sharing, type, prepare, step);
 	}
 	return fd;
 }
@@ -154,13 +164,25 @@ static int open_any(const struct listen_endpoint *endpoint, const struct listen_
 int listen_open_tcp(const struct listen_endpoint *endpoint, const struct listen_options *options,
 		    enum listen_sharing sharing, const char **step)
 {
-	return open_any(endpoint, options, sharing, SOCK_STREAM, step);
+	return open_any(endpoint, options, sharing, SOCK_STREAM, prepare_tcp, step);
 }
 
 int listen_open_udp(const struct listen_endpoint *endpoint, const struct listen_options *options,
 		    enum listen_sharing sharing, const char **step)
 {
-	return open_any(endpoint, options, sharing, SOCK_DGRAM, step);
+	return open_any(endpoint, options, sharing, SOCK_DGRAM, prepare_udp, step);
+}
+
+int listen_try(const struct listen_endpoint *endpoint, const struct listen_options *options,
+	       bool udp, const char **step)
+{
+	int fd = open_any(endpoint, options, LISTEN_ALONE, udp ? SOCK_DGRAM : SOCK_STREAM,
+			  udp ? bind_endpoint : bind_tcp, step);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
 }
 
 static int make_private(int fd, const char **step)

@@ -55,6 +55,13 @@ int listen_open_udp(const struct listen_endpoint *endpoint, const struct listen_
 		    enum listen_sharing sharing, const char **step);
 
 /*
+ * Could it be opened? Binds as the above do, and closes again; nothing ever listens. 0 or -errno,
+ * with the step.
+ */
+int listen_try(const struct listen_endpoint *endpoint, const struct listen_options *options,
+	       bool udp, const char **step);
+
+/*
  * Makes what the service manager has opened like one of ours, as far as that can be done to a bound
  * socket. One of TCP listens already, with the backlog that it was given. 0 or -errno, with the
  * step.

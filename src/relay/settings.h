@@ -36,6 +36,7 @@ enum udp_framing {
 	UDP_FRAMING_SPP,   /* Simple Proxy Protocol in front of every datagram and every reply */
 };
 
+struct dial_timeouts;
 struct plugin_chain;
 
 struct relay_settings {
@@ -47,6 +48,7 @@ struct relay_settings {
 	const struct prefix_set *subnets;        /* balancers that may connect; NULL: any */
 	const struct prefix_set *permit_sources; /* opens what the source policy refuses; or NULL */
 	const struct plugin_chain *plugins;      /* what sessions have to pass; NULL: nothing */
+	struct dial_timeouts *dial_timeouts;     /* who is told of them; NULL: nobody */
 	uint32_t mark;                           /* SO_MARK of dialled sockets; 0: none */
 	enum relay_port_conflict port_conflict;
 	/* Milliseconds. */

@@ -9,6 +9,7 @@
 #include "host/plugin_session.h"
 #include "os/dial.h"
 #include "os/sys.h"
+#include "relay/dial_timeouts.h"
 #include "relay/tcp_session.h"
 
 static void dial_failed(struct tcp_session *session, enum close_reason reason, const char *step,
@@ -16,6 +17,9 @@ static void dial_failed(struct tcp_session *session, enum close_reason reason, c
 {
 	session->failed_step = step;
 	session->error = error;
+	if (reason == CLOSE_CONNECT_TIMEOUT && session->settings->dial_timeouts != NULL)
+		dial_timeouts_tell(session->settings->dial_timeouts,
+				   (enum address_family)session->client_address.family);
 	if (session->plugins != NULL)
 		plugin_session_connected(session->plugins, error < 0 ? error : -EADDRINUSE);
 	tcp_session_close(session, reason);

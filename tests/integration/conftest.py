@@ -2,6 +2,7 @@
 """What every integration test can ask for by name.
 
     host          one namespace: the test plays the balancer, mmproxy and upstreams are beside it
+    sound         makes a host of sound_hosts.py: sound(Loopback), sound(Container, udp=True)
     path          three namespaces in a row: client, balancer, server
     start_daemon  starts mmproxy; called with settings of the one listener, or with a whole config
     upstream      a listening socket at 127.0.0.1:443 of `host`, the test accepts by hand
@@ -164,6 +165,19 @@ def start():
     yield run
     for peer in reversed(started):
         peer.stop()
+
+
+@pytest.fixture
+def sound(start):
+    made = []
+
+    def run(kind, **options):
+        made.append(kind(start, **options))
+        return made[-1]
+
+    yield run
+    for host in made:
+        host.destroy()
 
 
 @pytest.fixture

@@ -189,7 +189,7 @@ class Path:
     def _cable(one, one_name, other, other_name):
         # Two ends with the same index look unrelated to the kernel, which then takes its time, a
         # second, before IPv6 may use the link.
-        index = next(_indexes)
+        index = next_cable_index()
         one.ip(
             f"link add {one_name} index {index} type veth"
             f" peer name {other_name} index {index + 1} netns {other.name}"
@@ -199,6 +199,11 @@ class Path:
         for made in self._made:
             made.destroy()
         self._made.clear()
+
+
+def next_cable_index():
+    """For the one end of a veth; the other has the next."""
+    return next(_indexes)
 
 
 def family_of(address):

@@ -6,6 +6,7 @@ ctl_tests = \
 	tests/unit/test_ctl_decode_text \
 	tests/unit/test_ctl_format \
 	tests/unit/test_ctl_options \
+	tests/unit/test_ctl_routing \
 	tests/unit/test_ctl_table \
 	tests/unit/test_ctl_top
 
@@ -17,7 +18,7 @@ endif
 endif
 
 ctl_cflags = $(unit_cflags) $(JANSSON_CFLAGS)
-ctl_ldadd = libctl.a libpure.a $(JANSSON_LIBS) $(NCURSES_LIBS) $(LIBPCAP_LIBS) $(CMOCKA_LIBS) -lm
+ctl_ldadd = libctl.a $(ctl_doctor) libmmproxy.a libpure.a $(libraries) $(NCURSES_LIBS) $(LIBPCAP_LIBS) -lm
 
 tests_unit_test_ctl_decode_flows_SOURCES = tests/unit/test_ctl_decode_flows.c
 tests_unit_test_ctl_decode_flows_CPPFLAGS = $(unit_cppflags)
@@ -43,6 +44,11 @@ tests_unit_test_ctl_options_SOURCES = tests/unit/test_ctl_options.c
 tests_unit_test_ctl_options_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_ctl_options_CFLAGS = $(ctl_cflags)
 tests_unit_test_ctl_options_LDADD = $(ctl_ldadd)
+
+tests_unit_test_ctl_routing_SOURCES = tests/unit/test_ctl_routing.c
+tests_unit_test_ctl_routing_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_ctl_routing_CFLAGS = $(ctl_cflags)
+tests_unit_test_ctl_routing_LDADD = $(ctl_ldadd)
 
 tests_unit_test_ctl_table_SOURCES = tests/unit/test_ctl_table.c
 tests_unit_test_ctl_table_CPPFLAGS = $(unit_cppflags)

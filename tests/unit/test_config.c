@@ -40,6 +40,7 @@ static void settings_that_are_left_out_have_the_defaults_of_the_table(void **sta
 		double value;
 	} numbers[] = {
 		{SETTING_top_drain_timeout, config.drain_timeout / 1000.0},
+		{SETTING_routing_table, config.routing.table},
 		{SETTING_listener_mark, relay->mark},
 		{SETTING_listener_header_timeout, relay->header_timeout / 1000.0},
 		{SETTING_listener_connect_timeout, relay->connect_timeout / 1000.0},
@@ -58,6 +59,8 @@ static void settings_that_are_left_out_have_the_defaults_of_the_table(void **sta
 	} choices[] = {
 		{SETTING_log_level, (int)config.log.level},
 		{SETTING_log_format, (int)config.log.format},
+		{SETTING_routing_mode, (int)config.routing.mode},
+		{SETTING_routing_method, (int)config.routing.method},
 		{SETTING_listener_protocol, (int)relay->protocol},
 		{SETTING_listener_port_conflict, (int)relay->port_conflict},
 		{SETTING_udp_framing, (int)relay->udp.framing},
@@ -87,6 +90,7 @@ static void settings_that_are_left_out_have_the_defaults_of_the_table(void **sta
 	assert_null(config.control.group);
 	assert_int_equal(config.metrics_listen.family, ADDRESS_NONE);
 	assert_null(config.metrics_where);
+	assert_null(config.routing_where);
 	assert_int_equal(config.workers, config_count_cpus());
 	assert_false(config.listeners[0].socket.freebind);
 	assert_null(config.listeners[0].device);

@@ -136,6 +136,11 @@ static void an_option_belongs_to_its_commands(void **state)
 	expect_mistake("status --client 192.0.2.1", "status does not take --client");
 	expect_mistake("top --json", "top does not take --json");
 	expect_mistake("reload --no-wait", "reload does not take --no-wait");
+	expect_mistake("status --nft", "status does not take --nft");
+	expect_mistake("routing", "routing: show is missing");
+	assert_true(expect_sound("routing show --nft").nft);
+	assert_string_equal(expect_sound("routing show --config a.conf").config, "a.conf");
+	expect_mistake("routing show --config=", "--config is empty");
 	assert_true(expect_sound("drain --no-wait").no_wait);
 	assert_true(expect_sound("top --once").once);
 }

@@ -640,6 +640,28 @@ static void a_prefix_alone_holds_what_a_set_of_it_holds(void **state)
 	}
 }
 
+static bool everybody(enum address_family family, const char *one, const char *other)
+{
+	struct prefix_set *set = set_of(one, other, NULL);
+	bool is = prefix_set_is_everybody(set, family);
+
+	prefix_set_destroy(set);
+	return is;
+}
+
+static void everybody_is_a_whole_family_however_it_is_written(void **state)
+{
+	(void)state;
+	assert_true(everybody(ADDRESS_IPV4, "0.0.0.0/0", "10.0.0.0/8"));
+	assert_true(everybody(ADDRESS_IPV4, "128.0.0.0/1", "0.0.0.0/1"));
+	assert_true(everybody(ADDRESS_IPV6, "::/1", "8000::/1"));
+	assert_false(everybody(ADDRESS_IPV4, "0.0.0.0/1", "128.0.0.0/2"));
+	assert_false(everybody(ADDRESS_IPV4, "0.0.0.0/2", "128.0.0.0/1"));
+	assert_false(everybody(ADDRESS_IPV4, "1.0.0.0/8", "128.0.0.0/1"));
+	assert_false(everybody(ADDRESS_IPV6, "0.0.0.0/0", "2000::/3"));
+	assert_false(everybody(ADDRESS_IPV4, "::/0", NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -673,6 +695,7 @@ int main(void)
 		cmocka_unit_test(a_hundred_thousand_random_prefixes_answer_as_a_scan_does),
 		cmocka_unit_test(the_order_of_adding_makes_no_difference),
 		cmocka_unit_test(a_prefix_alone_holds_what_a_set_of_it_holds),
+		cmocka_unit_test(everybody_is_a_whole_family_however_it_is_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,9 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "relay/dial_timeouts.h"
 #include "tcp_talk.h"
 
 #define HELLO FIXTURE_V1 "hello"
@@ -81,6 +83,38 @@ static void a_refusal_that_the_first_write_meets_is_a_refusal(void **state)
 	fake_fail(&fixture.fake, FAKE_SEND, 1, -ECONNREFUSED);
 	SAY(HELLO);
 	expect_failure(CLOSE_CONNECT_REFUSED);
+}
+
+/* Whoever looks into it is woken by the first, and by the next one after he has looked. */
+static void timeouts_are_told_until_somebody_knows(void **state)
+{
+	struct dial_timeouts timeouts = {.wake = eventfd(0, EFD_NONBLOCK)};
+	eventfd_t told;
+
+	(void)state;
+	fixture.settings.dial_timeouts = &timeouts;
+	expect_connect_error(-ETIMEDOUT, CLOSE_CONNECT_TIMEOUT);
+	assert_int_equal(eventfd_read(timeouts.wake, &told), 0);
+	assert_int_equal(told, 1);
+	assert_true(dial_timeouts_told(&timeouts, ADDRESS_IPV4));
+	assert_false(dial_timeouts_told(&timeouts, ADDRESS_IPV6));
+	dial_timeouts_tell(&timeouts, ADDRESS_IPV4);
+	assert_int_equal(eventfd_read(timeouts.wake, &told), -1);
+	dial_timeouts_forget(&timeouts, ADDRESS_IPV4);
+	assert_false(dial_timeouts_told(&timeouts, ADDRESS_IPV4));
+	dial_timeouts_tell(&timeouts, ADDRESS_IPV4);
+	assert_int_equal(eventfd_read(timeouts.wake, &told), 0);
+	close(timeouts.wake);
+}
+
+static void a_refusal_is_no_timeout(void **state)
+{
+	struct dial_timeouts timeouts = {.wake = -1};
+
+	(void)state;
+	fixture.settings.dial_timeouts = &timeouts;
+	expect_connect_error(-ECONNREFUSED, CLOSE_CONNECT_REFUSED);
+	assert_false(dial_timeouts_told(&timeouts, ADDRESS_IPV4));
 }
 
 static void an_upstream_that_does_not_answer_is_given_up_at_the_timeout(void **state)
@@ -213,6 +247,8 @@ int main(void)
 		TEST(an_upstream_that_the_kernel_gives_up_on_counts_as_a_timeout),
 		TEST(an_upstream_that_cannot_be_reached_fails_the_session),
 		TEST(a_refusal_that_the_first_write_meets_is_a_refusal),
+		TEST(timeouts_are_told_until_somebody_knows),
+		TEST(a_refusal_is_no_timeout),
 		TEST(an_upstream_that_does_not_answer_is_given_up_at_the_timeout),
 		TEST(payload_waits_for_a_slow_connect),
 		TEST(a_client_that_sends_on_while_dialling_is_not_read_without_bound),

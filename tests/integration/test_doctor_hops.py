@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""One hop broken on purpose: mmproxyctl doctor names it, and nothing else of either family; what it
+says to do mends it; and nothing of its own is left behind."""
+
+import pytest
+
+import doctor
+from breaks import BREAKS
+from sound_hosts import FAMILIES, Container, Loopback, OwnAddress
+
+# Breaks that need a host of a certain kind, or are of one family alone.
+_KINDS = {
+    "answers-by-the-other-cable": [Container],
+    "masquerade-on-the-cable": [Container],
+    "rpfilter-of-firewalld": [Container],
+    "drop-of-the-answer-in-prerouting": [Container],
+    "rule-missing": [Loopback, OwnAddress, Container],
+    "route-missing": [Loopback, OwnAddress, Container],
+    "wrong-table": [Loopback, OwnAddress, Container],
+    "decided-before": [Loopback, OwnAddress],
+    "marks-lost": [OwnAddress, Container],
+    "method-loopback": [OwnAddress, Container],
+    "upstream-elsewhere": [Loopback, OwnAddress, Container],
+}
+_FAMILIES = {
+    "answers-by-the-other-cable": [4],
+    "masquerade-without-an-address": [4],
+    "family-disabled": [6],
+}
+
+# Rules of the firewall that are about TCP alone, and programs that forward nothing else.
+TCP_ONLY = {
+    "drop-of-all-answers-in-output",
+    "reject-in-output",
+    "reset-in-output",
+    "forwarded-by-socat",
+    "forwarded-by-docker-proxy",
+    "forwarded-by-a-stranger",
+}
+
+# What is to be done there is not done by a command: it is the upstream's to do, or a setting; or
+# the rule to be excepted from cannot be seen.
+_CHECKS_WITHOUT_COMMAND = {"forward", "upstream", "forwarder", "spoofed"}
+_WITHOUT_COMMAND = {"drop-by-legacy-iptables", "masquerade-by-legacy-iptables"}
+
+# Commands that may show what was hidden: an IPv6 that comes back has lost its routes.
+_ROUNDS = {"family-disabled": 2}
+
+
+def _cases(udp):
+    for name, break_it in BREAKS.items():
+        if udp and name in TCP_ONLY:
+            continue
+        for kind in _KINDS.get(name, [Loopback]):
+            for family in _FAMILIES.get(name, FAMILIES):
+                words = [name, kind.__name__.lower(), f"ipv{family}"]
+                yield pytest.param(break_it, kind, family, id="-".join(words))
+
+
+@pytest.mark.parametrize("break_it, kind, family", _cases(udp=False))
+def test_the_broken_hop_is_named_and_mended(break_it, kind, family, sound):
+    examine_and_mend(sound(kind), break_it, family)
+
+
+@pytest.mark.parametrize("break_it, kind, family", _cases(udp=True))
+def test_the_hop_that_is_broken_for_datagrams_is_named_and_mended(break_it, kind, family, sound):
+    examine_and_mend(sound(kind, udp=True), break_it, family)
+
+
+def examine_and_mend(host, break_it, family):
+    break_it(host, family)
+    before = doctor.traces(host.namespace)
+    with doctor.config_file(host.config()) as config:
+        report = doctor.examine(host.namespace, config)
+        assert doctor.traces(host.namespace) == before
+        assert report.failed() == {(break_it.check, host.where(family))}, report
+        assert report.warnings() == set(), report
+        if break_it.check in _CHECKS_WITHOUT_COMMAND or break_it.name in _WITHOUT_COMMAND:
+            assert report.get(break_it.check, host.where(family)).mend or break_it.check == "spoofed"
+        else:
+            mend(host, config, report, _ROUNDS.get(break_it.name, 1))
+
+
+def mend(host, config, report, rounds=1):
+    """Does what the doctor says, word for word, until it finds nothing."""
+    for _ in range(rounds):
+        commands = report.mends()
+        assert commands, report
+        doctor.carry_out(host.namespace, commands)
+        report = doctor.examine(host.namespace, config)
+    assert report.failed() == set(), f"after {commands}:\n{report}"
+    assert all(host.answer(family) in ("203.0.113.50", "2001:db8:c::50") for family in FAMILIES)
