@@ -204,6 +204,19 @@ def drop_by_iptables_in_output(host, family):
 
 
 @_breaks("firewall")
+def drop_by_a_verdict_map_in_a_chain_that_is_called(host, family):
+    """As generators of rulesets write it."""
+    loopback, protocol = _LOOPBACK[family], _NFT[family]
+    host.nft(
+        f"table {protocol} guard {{\n"
+        f" chain from_lo {{\n  {protocol} saddr vmap {{ {loopback} : accept }}\n  drop\n }}\n"
+        " chain input {\n  type filter hook input priority filter; policy accept;\n"
+        '  ct state vmap { established : accept, invalid : drop }\n'
+        '  iifname vmap { "lo" : jump from_lo }\n }\n}\n'
+    )
+
+
+@_breaks("firewall")
 def drop_by_legacy_iptables(host, family):
     """Which is not seen by any trace of nftables."""
     rule = f"-A OUTPUT -s {_LOOPBACK[family]} ! -d {_LOOPBACK[family]} -j DROP"
