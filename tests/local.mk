@@ -587,6 +587,7 @@ integration_files = \
 	tests/integration/test_ctl.py \
 	tests/integration/test_ctl_top.py \
 	tests/integration/test_dial.py \
+	tests/integration/test_dial_hint.py \
 	tests/integration/test_doctor_hops.py \
 	tests/integration/test_doctor_host.py \
 	tests/integration/test_doctor_interrupted.py \
@@ -631,6 +632,7 @@ integration_files = \
 	tests/integration/test_routing_manage.py \
 	tests/integration/test_routing_mark.py \
 	tests/integration/test_routing_reload.py \
+	tests/integration/test_routing_show.py \
 	tests/integration/test_service.py \
 	tests/integration/test_socket_activation.py \
 	tests/integration/test_source_policy.py \

@@ -73,25 +73,22 @@ static const char *const state_names[] = {
 	[ROUTING_STATE_UNKNOWN] = "unknown",
 };
 
-/* An interface's name, in the evidence, may hold almost any byte. */
-static const char *printable(const char *evidence, char text[static RETURN_EVIDENCE_SIZE * 4])
-{
-	format_printable(text, RETURN_EVIDENCE_SIZE * 4, evidence);
-	return text;
-}
+/* Room for evidence that is made printable: an interface's name may hold almost any byte. */
+#define PRINTABLE_SIZE (4 * (size_t)RETURN_EVIDENCE_SIZE)
 
 static void print_json(const struct routing_items *items, const struct routing_settings *settings)
 {
-	char text[RETURN_EVIDENCE_SIZE * 4];
+	char text[PRINTABLE_SIZE];
 	json_t *list = json_array(), *whole;
 
 	for (size_t i = 0; i < items->count; i++) {
 		const struct routing_item *item = &items->items[i];
 
+		format_printable(text, sizeof(text), item->evidence);
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "kind",
 						      kind_names[item->kind], "needs", item->what,
 						      "state", state_names[item->state], "evidence",
-						      printable(item->evidence, text)));
+						      text));
 	}
 	whole = json_pack("{s:b, s:s, s:I, s:s, s:o}", "ok", routing_items_missing(items) == 0,
 			  "mode", routing_mode_name(settings->mode), "table",
@@ -129,7 +126,7 @@ static const char *advice_for(enum routing_mode mode)
 static void print_text(const struct routing_items *items, const struct routing_settings *settings)
 {
 	size_t missing = routing_items_missing(items);
-	char text[RETURN_EVIDENCE_SIZE * 4];
+	char text[PRINTABLE_SIZE];
 	bool unicode;
 
 	setlocale(LC_CTYPE, "");
@@ -138,8 +135,9 @@ static void print_text(const struct routing_items *items, const struct routing_s
 		const struct routing_item *item = &items->items[i];
 
 		printf("%s %s\n", state_mark(item->state, unicode), item->what);
-		if (item->evidence[0] != '\0')
-			printf("    %s\n", printable(item->evidence, text));
+		format_printable(text, sizeof(text), item->evidence);
+		if (text[0] != '\0')
+			printf("    %s\n", text);
 	}
 	if (missing > 0)
 		printf("%zu missing: %s\n", missing, advice_for(settings->mode));
@@ -149,7 +147,7 @@ static void print_text(const struct routing_items *items, const struct routing_s
 static bool show_items(const struct options *options, const struct routing_settings *settings,
 		       const struct return_plan *plan, const struct routing_findings *findings)
 {
-	struct routing_items items;
+	struct routing_items items = {0};
 	bool missing;
 
 	routing_items_make(&items, plan, settings->table, findings);

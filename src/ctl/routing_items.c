@@ -165,7 +165,6 @@ void routing_items_make(struct routing_items *items, const struct return_plan *p
 {
 	const struct making making = {items, plan, findings, table};
 
-	*items = (struct routing_items){0};
 	for (size_t i = 0; i < plan->path_count; i++) {
 		if (plan->paths[i].rule == RETURN_PATH_NO_RULE)
 			add_setting(&making, i);

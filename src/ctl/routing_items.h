@@ -45,7 +45,10 @@ struct routing_findings {
 	bool mark_accept;                      /* net.ipv4.tcp_fwmark_accept is on */
 };
 
-/* `table`: of the settings. What the settings lack comes first, then rules, routes and marks. */
+/*
+ * Fills in `items`, which zeroed memory is. `table`: of the settings. What the settings lack comes
+ * first, then rules, routes and marks.
+ */
 void routing_items_make(struct routing_items *items, const struct return_plan *plan, uint32_t table,
 			const struct routing_findings *findings);
 void routing_items_finish(struct routing_items *items);

@@ -7,6 +7,7 @@
  *   capacity.c how many sessions and flows there may be
  *   server.c   the main loop: signals, the end
  *   drain.c    the way there
+ *   dial_hint.c why dials time out
  *   counters.c what has been counted
  *   reload.c   a new generation in place of the old
  */

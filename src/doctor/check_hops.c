@@ -33,7 +33,7 @@ void path_judge_rp_filter(struct path_judging *judging)
 /* Room for where a rule stands, and what it says. */
 #define RULE_SIZE 512
 
-/* "ip nat postrouting: oif \"lo\" masquerade" */
+/* "table ip nat, chain postrouting: oif \"lo\" masquerade" */
 static const char *name_rule(const struct trace_decision *rule, char text[static RULE_SIZE])
 {
 	snprintf(text, RULE_SIZE, "table %s %s, chain %s: %s", rule->family, rule->table,

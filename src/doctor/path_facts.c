@@ -82,6 +82,8 @@ int path_facts_read(struct path_facts *facts, const struct path_sources *sources
 	read_place(facts, sources->routes);
 	if (sources->sockets != NULL)
 		error = read_sockets(facts, sources->sockets);
+	else /* who is there cannot be known; that nobody is must not be said */
+		facts->served = facts->place == PATH_LOCAL;
 	if (error < 0)
 		return error;
 	if (facts->by_wildcard)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands and settings that mend. Names of nftables that a shell could mistake are not repeated.
+/*
+ * Commands and settings that mend. What a shell could take for more than a word is not repeated in
+ * one: tables, chains and interfaces can be called almost anything.
  */
 #include "doctor/path_mend.h"
 
@@ -8,6 +10,18 @@
 
 #include "doctor/diagnosis.h"
 #include "doctor/path_facts.h"
+
+#define LETTERS_AND_DIGITS                                                                         \
+	"abcdefghijklmnopqrstuvwxyz"                                                               \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZ"                                                               \
+	"0123456789"
+
+/* A shell, and nft(8), take it for a word and nothing else. */
+static bool is_plain_word(const char *word)
+{
+	return word[0] != '\0' && word[0] != '-' &&
+	       word[strspn(word, LETTERS_AND_DIGITS "_-./")] == '\0';
+}
 
 static bool is_ipv6(const struct path_facts *facts)
 {
@@ -95,7 +109,7 @@ void path_mend_mark(const struct path_facts *facts, struct diagnosis *diagnosis)
 		diagnosis_mend(diagnosis, "sysctl -w net.ipv4.tcp_fwmark_accept=1");
 	else
 		diagnosis_mend(diagnosis, "mmproxyctl routing show --nft --config %s | nft -f -",
-			       facts->config);
+			       is_plain_word(facts->config) ? facts->config : "FILE");
 }
 
 void path_mend_route(const struct path_facts *facts, struct diagnosis *diagnosis)
@@ -109,33 +123,33 @@ void path_mend_route(const struct path_facts *facts, struct diagnosis *diagnosis
 	diagnosis_mend(diagnosis, "%s", return_route_command(&route, command));
 }
 
+/* As sysctl(8) wants it, whose dots part folders: "eth0/7" for the VLAN "eth0.7". */
+static void write_interface(const char *interface, char text[static IFNAMSIZ])
+{
+	snprintf(text, IFNAMSIZ, "%s", is_plain_word(interface) ? interface : "INTERFACE");
+	for (char *c = text; *c != '\0'; c++) {
+		if (*c == '.')
+			*c = '/';
+	}
+}
+
 /* The greater of `all` and the interface's own is in force: 2 wins over 1, and nothing over 2. */
 void path_mend_rp_filter(const struct path_facts *facts, struct diagnosis *diagnosis)
 {
 	const struct rp_filter *filter = &facts->findings.rp_filter.filter;
+	char interface[IFNAMSIZ];
 
+	write_interface(filter->interface, interface);
 	switch (filter->mode) {
 	case RP_FILTER_OFF:
 	case RP_FILTER_STRICT:
-		diagnosis_mend(diagnosis, "sysctl -w net.ipv4.conf.%s.rp_filter=2",
-			       filter->interface);
+		diagnosis_mend(diagnosis, "sysctl -w net.ipv4.conf.%s.rp_filter=2", interface);
 		break;
 	case RP_FILTER_LOOSE:
 		diagnosis_mend(diagnosis, "sysctl -w net.ipv4.conf.all.rp_filter=0");
-		diagnosis_mend(diagnosis, "sysctl -w net.ipv4.conf.%s.rp_filter=0",
-			       filter->interface);
+		diagnosis_mend(diagnosis, "sysctl -w net.ipv4.conf.%s.rp_filter=0", interface);
 		break;
 	}
-}
-
-/* A shell, and nft(8), take it for a name and nothing else. */
-static bool is_plain_name(const char *name)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
-				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789_-.";
-
-	return name[0] != '\0' && name[0] != '-' && name[strspn(name, plain)] == '\0';
 }
 
 /* Is it a chain of iptables-nft? nft(8) should not touch those. */
@@ -164,7 +178,7 @@ static void mend_by_exception(const struct path_facts *facts, const struct trace
 	char upstream[ADDRESS_TEXT_SIZE];
 
 	address_format_ip(&facts->path->upstream, upstream);
-	if (!is_plain_name(decision->table) || !is_plain_name(decision->chain))
+	if (!is_plain_word(decision->table) || !is_plain_word(decision->chain))
 		diagnosis_mend(diagnosis, "accept %s %s port %u before that rule",
 			       answer ? "what comes from" : "what goes to", upstream,
 			       (unsigned)facts->path->upstream.port);

@@ -253,14 +253,13 @@ int kernel_rule_add(struct netlink *netlink, const struct return_rule *rule)
 int kernel_rule_remove(struct netlink *netlink, const struct return_rule *rule)
 {
 	union request request;
-	int error;
+	int error, removed = 0;
 
 	/* Two processes that do not know of each other may have added it twice. */
-	do {
-		error = netlink_ask(netlink, put_rule(&request, RTM_DELRULE, 0, rule), NULL, NULL,
-				    NULL);
-	} while (error == 0);
-	return error == -ENOENT ? 0 : error;
+	while ((error = netlink_ask(netlink, put_rule(&request, RTM_DELRULE, 0, rule), NULL, NULL,
+				    NULL)) == 0)
+		removed = 1;
+	return error == -ENOENT ? removed : error;
 }
 
 /*
@@ -304,7 +303,9 @@ int kernel_route_remove(struct netlink *netlink, const struct return_route *rout
 	int error =
 		netlink_ask(netlink, put_route(&request, RTM_DELROUTE, 0, route), NULL, NULL, NULL);
 
-	return error == -ESRCH || error == -ENOENT ? 0 : error;
+	if (error == -ESRCH || error == -ENOENT)
+		return 0;
+	return error < 0 ? error : 1;
 }
 
 /* A table of few routes among many that are listed: older kernels list all of them. */

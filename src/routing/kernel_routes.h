@@ -65,7 +65,7 @@ bool kernel_rule_is(const struct kernel_rule *rule, const struct return_rule *wa
  * there already, whoever made it (the kernel itself would add it again); or -errno.
  */
 int kernel_rule_add(struct netlink *netlink, const struct return_rule *rule);
-/* Removes it as often as it is there and tagged as ours. 0, also when it is not; or -errno. */
+/* Removes it as often as it is there and tagged as ours. 1: it was; 0: it was not; or -errno. */
 int kernel_rule_remove(struct netlink *netlink, const struct return_rule *rule);
 
 /* The same for the route `local default dev lo` of a table. -EEXIST: somebody else's is there. */

@@ -108,6 +108,19 @@ const char *return_item_text(const struct return_item *item, char text[static RE
 	return text;
 }
 
+void return_item_names_add(struct return_item_names *names, const struct return_item *item)
+{
+	size_t room = sizeof(names->text) - names->length;
+	char text[RETURN_COMMAND_SIZE];
+	int length = snprintf(names->text + names->length, room, "%s%s",
+			      names->length > 0 ? "; " : "", return_item_text(item, text));
+
+	if (length > 0 && (size_t)length < room)
+		names->length += (size_t)length;
+	else
+		names->text[names->length] = '\0';
+}
+
 /* What stands in the place of our route. */
 static void describe_other_route(const struct return_route *route, struct netlink *netlink,
 				 char problem[static RETURN_PROBLEM_SIZE])
@@ -225,7 +238,9 @@ static int remove_table(const struct return_item *item, char problem[static RETU
 	bool ours = listing != NULL && (item->table.made || nft_mark_is_ours(listing));
 
 	free(listing);
-	return ours ? nft_mark_remove(item->table.mark, problem) : 0;
+	if (!ours)
+		return 0;
+	return nft_mark_remove(item->table.mark, problem) < 0 ? -EIO : 1;
 }
 
 int return_item_remove(struct return_item *item, struct netlink *netlink,

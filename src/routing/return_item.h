@@ -52,6 +52,14 @@ const char *return_item_token(const struct return_item *item, char name[static T
 /* What a person calls it: "ip rule from 127.0.0.0/8 iif lo table 123". */
 const char *return_item_text(const struct return_item *item, char text[static RETURN_COMMAND_SIZE]);
 
+/* Of several items, one after the other. Begins zeroed; what no longer fits is left out. */
+struct return_item_names {
+	char text[1024];
+	size_t length;
+};
+
+void return_item_names_add(struct return_item_names *names, const struct return_item *item);
+
 /* Room for one sentence, with NUL. */
 #define RETURN_PROBLEM_SIZE 256
 
@@ -63,7 +71,10 @@ const char *return_item_text(const struct return_item *item, char text[static RE
 int return_item_ensure(struct return_item *item, struct netlink *netlink, bool shared,
 		       char problem[static RETURN_PROBLEM_SIZE]);
 
-/* Takes it away if it carries our tag. 0, also when it does not or is not there; or -errno. */
+/*
+ * Takes it away if it carries our tag. 1: it did; 0: it did not, or was not there; or -errno with a
+ * sentence.
+ */
 int return_item_remove(struct return_item *item, struct netlink *netlink,
 		       char problem[static RETURN_PROBLEM_SIZE]);
 

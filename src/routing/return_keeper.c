@@ -60,9 +60,6 @@ struct return_keeper {
 	bool adopted;     /* what crashed instances had left has been looked at */
 };
 
-/* What the limiter tells apart. */
-enum { SUBJECT_PUT_BACK };
-
 static int take_lock(struct return_keeper *keeper, unsigned patience)
 {
 	int lock = token_lock(keeper->lock_missed ? LOCK_IMPATIENT : patience);
@@ -105,32 +102,13 @@ static bool concerns(uint32_t table, void *context)
  * A look at everything, and what comes of it.
  */
 
-/* Of what was gone, as one text. */
-struct names {
-	char text[1024];
-	size_t length;
-};
-
-static void add_name(struct names *names, const struct return_item *item)
-{
-	char text[RETURN_COMMAND_SIZE];
-	int length = snprintf(names->text + names->length, sizeof(names->text) - names->length,
-			      "%s%s", names->length > 0 ? "; " : "", return_item_text(item, text));
-
-	if (length > 0 && (size_t)length < sizeof(names->text) - names->length)
-		names->length += (size_t)length;
-	else
-		names->text[names->length] = '\0';
-}
-
-static void tell_put_back(struct return_keeper *keeper, const struct names *names)
+static void tell_put_back(struct return_keeper *keeper, const struct return_item_names *names)
 {
 	static const struct address nobody;
 	uint64_t suppressed;
 
 	keeper->put_back++;
-	if (log_limiter_admit(&keeper->limiter, &nobody, SUBJECT_PUT_BACK, keeper->loop->now,
-			      &suppressed))
+	if (log_limiter_admit(&keeper->limiter, &nobody, 0, keeper->loop->now, &suppressed))
 		log_warning("routing", "put back what something had removed",
 			    LOG_TEXT("what", names->text),
 			    suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
@@ -156,7 +134,7 @@ static void tell_change(const struct kept *kept, int result, const char *problem
 
 static void look(struct return_keeper *keeper)
 {
-	struct names names = {0};
+	struct return_item_names names = {0};
 	char problem[RETURN_PROBLEM_SIZE];
 	int locked = take_lock(keeper, LOCK_IMPATIENT);
 	bool again = false;
@@ -166,7 +144,7 @@ static void look(struct return_keeper *keeper)
 		int result = return_item_ensure(&kept->item, keeper->netlink, true, problem);
 
 		if (result == 1 && kept->error == 0)
-			add_name(&names, &kept->item);
+			return_item_names_add(&names, &kept->item);
 		tell_change(kept, result, problem);
 		kept->error = result < 0 ? result : 0;
 		again = again || (result < 0 && result != -EAFNOSUPPORT);
@@ -217,6 +195,19 @@ static void tables_ready(struct loop_source *source, uint32_t events)
  * Plans come and go.
  */
 
+/* Whoever looks after the host's routing wants to know who has changed what. */
+struct changes {
+	struct return_item_names added, removed;
+};
+
+static void tell_changes(const struct changes *changes)
+{
+	if (changes->added.length > 0)
+		log_info("routing", "put in place", LOG_TEXT("what", changes->added.text));
+	if (changes->removed.length > 0)
+		log_info("routing", "removed", LOG_TEXT("what", changes->removed.text));
+}
+
 static struct kept *add_kept(struct return_keeper *keeper, const struct return_item *item)
 {
 	struct kept *kept = calloc(1, sizeof(*kept));
@@ -237,24 +228,35 @@ static void remove_kept(struct kept *kept)
 	free(kept);
 }
 
+/* Unless another instance needs it. With the lock in hand. */
+static void take_away(struct return_keeper *keeper, struct return_item *item,
+		      struct return_item_names *removed)
+{
+	char name[TOKEN_NAME_SIZE], problem[RETURN_PROBLEM_SIZE], text[RETURN_COMMAND_SIZE];
+	int result;
+
+	if (token_is_held(return_item_token(item, name)))
+		return;
+	result = return_item_remove(item, keeper->netlink, problem);
+	if (result < 0)
+		log_error("routing", "cannot be removed",
+			  LOG_TEXT("what", return_item_text(item, text)),
+			  LOG_TEXT("cause", problem));
+	else if (result == 1)
+		return_item_names_add(removed, item);
+}
+
 /* With the lock in hand. */
-static void release(struct return_keeper *keeper, const struct return_item *item)
+static void release(struct return_keeper *keeper, const struct return_item *item,
+		    struct return_item_names *removed)
 {
 	struct kept *kept = find(keeper, item);
-	char name[TOKEN_NAME_SIZE], problem[RETURN_PROBLEM_SIZE], text[RETURN_COMMAND_SIZE];
 
 	if (kept == NULL || --kept->plans > 0)
 		return;
 	token_drop(kept->token);
 	kept->token = -1;
-	return_item_text(item, text);
-	if (token_is_held(return_item_token(item, name)))
-		log_debug("routing", "left to another instance", LOG_TEXT("what", text));
-	else if (return_item_remove(&kept->item, keeper->netlink, problem) < 0)
-		log_error("routing", "cannot be removed", LOG_TEXT("what", text),
-			  LOG_TEXT("cause", problem));
-	else
-		log_debug("routing", "removed", LOG_TEXT("what", text));
+	take_away(keeper, &kept->item, removed);
 	remove_kept(kept);
 }
 
@@ -273,7 +275,7 @@ static bool take_token(struct kept *kept)
 
 /* With the lock in hand. */
 static int hold(struct return_keeper *keeper, const struct return_item *item,
-		struct report *failures)
+		struct changes *changes, struct report *failures)
 {
 	struct kept *kept = find(keeper, item);
 	char problem[RETURN_PROBLEM_SIZE] = "out of memory", text[RETURN_COMMAND_SIZE];
@@ -293,25 +295,28 @@ static int hold(struct return_keeper *keeper, const struct return_item *item,
 			tell_change(kept, result, problem);
 		kept->error = result < 0 ? result : 0;
 	}
+	if (result == 1)
+		return_item_names_add(&changes->added, item);
 	if (result >= 0 || result == -EAFNOSUPPORT)
 		return 0;
 	report_add_failure(failures, "routing: `%s` cannot be put in place: %s", text, problem);
 	if (kept != NULL)
-		release(keeper, item);
+		release(keeper, item, &changes->removed);
 	return -EIO;
 }
+
+struct adoption {
+	struct return_keeper *keeper;
+	struct return_item_names *removed;
+};
 
 /* With the lock in hand. What a plan of ours or another instance needs stays. */
 static void judge_orphan(struct return_item *item, void *context)
 {
-	struct return_keeper *keeper = context;
-	char name[TOKEN_NAME_SIZE], problem[RETURN_PROBLEM_SIZE], text[RETURN_COMMAND_SIZE];
+	const struct adoption *adoption = context;
 
-	if (find(keeper, item) == NULL && !token_is_held(return_item_token(item, name)) &&
-	    return_item_remove(item, keeper->netlink, problem) < 0)
-		log_warning("routing", "left by a crash, and cannot be removed",
-			    LOG_TEXT("what", return_item_text(item, text)),
-			    LOG_TEXT("cause", problem));
+	if (find(adoption->keeper, item) == NULL)
+		take_away(adoption->keeper, item, adoption->removed);
 	return_item_finish(item);
 }
 
@@ -319,20 +324,23 @@ static void judge_orphan(struct return_item *item, void *context)
  * What crashed instances have left is adopted by being found in place. What this one has no use for
  * since its settings have changed would stay for ever.
  */
-static void remove_orphans(struct return_keeper *keeper)
+static void remove_orphans(struct return_keeper *keeper, struct return_item_names *removed)
 {
+	struct adoption adoption = {keeper, removed};
+
 	if (!keeper->adopted)
-		return_orphans_find(keeper->netlink, judge_orphan, keeper);
+		return_orphans_find(keeper->netlink, judge_orphan, &adoption);
 	keeper->adopted = true;
 }
 
 /* The other way round: a rule goes before its route. With the lock in hand. */
-static void release_some(struct return_keeper *keeper, const struct return_plan *plan, size_t count)
+static void release_some(struct return_keeper *keeper, const struct return_plan *plan, size_t count,
+			 struct return_item_names *removed)
 {
 	while (count > 0) {
 		struct return_item item = return_item_of(plan, --count);
 
-		release(keeper, &item);
+		release(keeper, &item, removed);
 	}
 }
 
@@ -358,6 +366,7 @@ int return_keeper_hold(struct return_keeper *keeper, const struct return_plan *p
 		       struct report *failures)
 {
 	size_t held = 0, count = return_item_count(plan);
+	struct changes changes = {0};
 	int error = 0, locked;
 
 	if (plan->mark_count > 0)
@@ -366,23 +375,26 @@ int return_keeper_hold(struct return_keeper *keeper, const struct return_plan *p
 	while (error == 0 && held < count) {
 		struct return_item item = return_item_of(plan, held);
 
-		error = hold(keeper, &item, failures);
+		error = hold(keeper, &item, &changes, failures);
 		held += error == 0 ? 1 : 0;
 	}
 	if (error < 0)
-		release_some(keeper, plan, held);
+		release_some(keeper, plan, held, &changes.removed);
 	else
-		remove_orphans(keeper);
+		remove_orphans(keeper, &changes.removed);
 	token_unlock(locked);
+	tell_changes(&changes);
 	return error;
 }
 
 void return_keeper_release(struct return_keeper *keeper, const struct return_plan *plan)
 {
+	struct changes changes = {0};
 	int locked = take_lock(keeper, LOCK_PATIENCE);
 
-	release_some(keeper, plan, return_item_count(plan));
+	release_some(keeper, plan, return_item_count(plan), &changes.removed);
 	token_unlock(locked);
+	tell_changes(&changes);
 }
 
 struct return_keeper_state return_keeper_look(const struct return_keeper *keeper)

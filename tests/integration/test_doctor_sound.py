@@ -244,3 +244,20 @@ def test_two_listeners_may_share_an_upstream(sound):
         assert len([check for check in report.checks if check.listener == name]) == (
             len(LISTENER_CHECKS) + 2 * len(doctor.PATH_CHECKS)
         )
+
+
+def test_what_a_managing_mmproxy_will_add_is_not_missing(sound, start_daemon):
+    """It takes its rules along when it ends; the way is tried with what it will bring back."""
+    host = sound(Loopback)
+    host.routing = {"mode": "manage"}
+    for family in FAMILIES:
+        host.remove_rule(family)
+        host.remove_route(family)
+    report = examine_sound(host)
+    for family in FAMILIES:
+        assert report.get("rule", host.where(family)).status == "skipped", report
+        assert report.get("spoofed", host.where(family)).status == "ok", report
+    start_daemon(host.namespace, config=host.config())
+    report = examine_sound(host)
+    for family in FAMILIES:
+        assert report.get("rule", host.where(family)).status == "ok", report

@@ -210,7 +210,19 @@ def test_a_route_that_takes_the_place_of_ours_is_told(bare, managed):
 
 def test_nothing_is_left_at_the_end(bare, managed):
     assert rules.loopback_is_managed(bare)
+    added = managed.wait_for_log("routing: put in place")["what"].split("; ")
     managed.stop()
+    assert_gone(bare)
+    removed = managed.log_lines("routing: removed")[0]["what"].split("; ")
+    assert len(added) == 4 and sorted(removed) == sorted(added)
+
+
+def test_a_start_that_fails_later_leaves_nothing(bare, start_daemon):
+    broken = listener(plugins=[{"name": "nosuch"}])
+    config = configuration(broken, routing=MANAGE)
+    mmproxy = start_daemon(bare, config=config, ready=False)
+    assert mmproxy.wait_until_ended() == 2
+    assert mmproxy.log_lines("routing: put in place") and mmproxy.log_lines("routing: removed")
     assert_gone(bare)
 
 

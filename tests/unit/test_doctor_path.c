@@ -385,6 +385,21 @@ static void remedies_are_commands_word_for_word(void **state)
 	end(&made);
 }
 
+static void an_interface_is_written_as_sysctl_wants_it(void **state)
+{
+	struct made_up made;
+
+	(void)state;
+	begin(&made, "10.0.0.2:443", 123, false);
+	break_rp_filter(&made.facts);
+	strcpy(made.facts.findings.rp_filter.filter.interface, "eth0.7");
+	made.facts.findings.rp_filter.filter.mode = RP_FILTER_LOOSE;
+	judge(&made);
+	expect_mend(&made, DOCTOR_CHECK_RP_FILTER, 0, "sysctl -w net.ipv4.conf.all.rp_filter=0");
+	expect_mend(&made, DOCTOR_CHECK_RP_FILTER, 1, "sysctl -w net.ipv4.conf.eth0/7.rp_filter=0");
+	end(&made);
+}
+
 static void chains_of_iptables_are_mended_by_iptables(void **state)
 {
 	struct made_up made;
@@ -636,6 +651,7 @@ int main(void)
 		cmocka_unit_test(the_same_is_sound_where_a_rule_of_the_sites_keeps_the_answers),
 		cmocka_unit_test(a_mark_that_is_lost_is_the_rules_fault),
 		cmocka_unit_test(remedies_are_commands_word_for_word),
+		cmocka_unit_test(an_interface_is_written_as_sysctl_wants_it),
 		cmocka_unit_test(chains_of_iptables_are_mended_by_iptables),
 		cmocka_unit_test(a_name_that_a_shell_could_read_is_not_repeated_in_a_command),
 		cmocka_unit_test(a_policy_stops_both_directions_of_one_host),
