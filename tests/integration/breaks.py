@@ -267,7 +267,8 @@ def drop_of_the_answer_in_prerouting(host, family):
     Not so its questions for neighbours, without which nobody is answered at all.
     """
     protocol = _NFT[family]
-    addresses = f"{protocol} saddr {host.address(family)[0]} {protocol} daddr != {host.HOST[family]}"
+    upstream, own = host.address(family)[0], host.HOST[family]
+    addresses = f"{protocol} saddr {upstream} {protocol} daddr != {own}"
     _filter(host, "prerouting", f"{addresses} meta l4proto {{ tcp, udp }} drop")
 
 
