@@ -12,8 +12,11 @@
 
 #include "base/address.h"
 
-/* Milliseconds. Upstreams are on this host or a bridge away: what answers does so at once. */
-#define PROBE_PATIENCE 1000
+/*
+ * Milliseconds. Upstreams are on this host or a bridge away: what answers does so at once. Before a
+ * second has passed, no SYN is sent again.
+ */
+#define PROBE_PATIENCE 500
 
 enum probe_outcome {
 	PROBE_NOT_TRIED,

@@ -204,6 +204,19 @@ def drop_by_iptables_in_output(host, family):
 
 
 @_breaks("firewall")
+def drop_by_a_verdict_map_in_a_chain_that_is_called(host, family):
+    """As generators of rulesets write it."""
+    loopback, protocol = _LOOPBACK[family], _NFT[family]
+    host.nft(
+        f"table {protocol} guard {{\n"
+        f" chain from_lo {{\n  {protocol} saddr vmap {{ {loopback} : accept }}\n  drop\n }}\n"
+        " chain input {\n  type filter hook input priority filter; policy accept;\n"
+        '  ct state vmap { established : accept, invalid : drop }\n'
+        '  iifname vmap { "lo" : jump from_lo }\n }\n}\n'
+    )
+
+
+@_breaks("firewall")
 def drop_by_legacy_iptables(host, family):
     """Which is not seen by any trace of nftables."""
     rule = f"-A OUTPUT -s {_LOOPBACK[family]} ! -d {_LOOPBACK[family]} -j DROP"
@@ -254,7 +267,8 @@ def drop_of_the_answer_in_prerouting(host, family):
     Not so its questions for neighbours, without which nobody is answered at all.
     """
     protocol = _NFT[family]
-    addresses = f"{protocol} saddr {host.address(family)[0]} {protocol} daddr != {host.HOST[family]}"
+    upstream, own = host.address(family)[0], host.HOST[family]
+    addresses = f"{protocol} saddr {upstream} {protocol} daddr != {own}"
     _filter(host, "prerouting", f"{addresses} meta l4proto {{ tcp, udp }} drop")
 
 

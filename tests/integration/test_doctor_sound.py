@@ -86,6 +86,59 @@ def test_a_rule_that_somebody_else_made_is_as_good(sound):
     examine_sound(host)
 
 
+_A_USUAL_RULESET = """\
+table inet filter {
+	set balancers {
+		type ipv4_addr
+		flags interval
+		elements = { 192.0.2.0/24 }
+	}
+	chain lo {
+		counter accept
+	}
+	chain input {
+		type filter hook input priority filter; policy drop;
+		ct state vmap { established : accept, related : accept, invalid : drop }
+		iif lo jump lo
+		ip saddr @balancers tcp dport 8440-8450 accept
+		limit rate 1/second log prefix "input: "
+		reject with icmpx admin-prohibited
+	}
+	chain forward {
+		type filter hook forward priority filter; policy drop;
+		ct state established,related accept
+	}
+	chain output {
+		type filter hook output priority filter; policy accept;
+		oif lo accept
+		ct state invalid counter drop
+	}
+}
+table ip nat {
+	chain postrouting {
+		type nat hook postrouting priority srcnat;
+		oif lo return
+		ip saddr 172.17.0.0/16 oifname != "docker0" counter masquerade
+		oifname "outside" masquerade
+	}
+	chain output {
+		type nat hook output priority -100;
+		ip daddr != 127.0.0.0/8 fib daddr type local tcp dport 8080 dnat to 172.17.0.2:80
+	}
+}
+"""
+
+
+@protocols
+def test_a_firewall_and_a_nat_that_let_it_pass_are_sound(udp, sound):
+    host = sound(Loopback, udp=udp)
+    host.nft(_A_USUAL_RULESET)
+    docker = "-t raw -A PREROUTING -d 172.17.0.2 ! -i docker0 -j DROP"
+    host.namespace.run(["iptables-nft", *docker.split()], check=True)
+    assert host.answer(4) == "203.0.113.50"
+    examine_sound(host)
+
+
 @kinds
 def test_the_text_has_a_line_a_check_and_says_that_all_is_well(kind, sound):
     host = sound(kind)
