@@ -163,6 +163,7 @@ static void judge_rp_filter(const struct examination *examination, const struct 
 	uint32_t interface = result->back.iif != 0 ? result->back.iif : examination->egress;
 	bool arrived = (result->back.hooks & TRACE_PREROUTING) != 0 || !result->traced;
 	bool kept = (result->back.hooks & TRACE_INPUT) != 0;
+	unsigned suspects = 1;
 	char name[IF_NAMESIZE];
 
 	if (finding->found || examination->egress == 0 || path->upstream.family != ADDRESS_IPV4 ||
@@ -171,11 +172,11 @@ static void judge_rp_filter(const struct examination *examination, const struct 
 	finding->counted = result->filtered > 0 && arrived && !kept;
 	/* It was not seen by which interface the answer came: by one that would not let it in. */
 	if (finding->counted && result->back.iif == 0)
-		interface = rp_filter_find(route, &path->upstream, client, path->mark);
-	finding->found = interface != 0 &&
-			 (finding->counted || rp_filter_drops(route, &path->upstream, client,
-							      path->mark, interface) == 1);
-	if (finding->found && if_indextoname(interface, name) != NULL)
+		suspects = rp_filter_find(route, &path->upstream, client, path->mark, &interface);
+	finding->found =
+		suspects > 0 && (finding->counted || rp_filter_drops(route, &path->upstream, client,
+								     path->mark, interface) == 1);
+	if (finding->found && suspects == 1 && if_indextoname(interface, name) != NULL)
 		rp_filter_read(name, &finding->filter);
 }
 
