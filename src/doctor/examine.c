@@ -325,16 +325,35 @@ static int seek_behind_firewall(struct examination *examination, const struct kn
 	return 0;
 }
 
+/* Do answers have to bear a mark? */
+static bool is_marked(const struct examination *examination)
+{
+	return examination->path->mark != 0 &&
+	       !return_path_is_loopback(&examination->path->upstream);
+}
+
+/*
+ * A socket that is bound to every address sends a datagram on its way before that has the address
+ * by which the detour would know it. Its answer was seen to leave this host.
+ */
+static bool has_left_unmarked(const struct examination *examination)
+{
+	const struct path_findings *findings = examination->findings;
+
+	return examination->udp && examination->egress == 0 && is_marked(examination) &&
+	       findings->repaired == PROBE_SILENT && findings->back.oif != 0;
+}
+
 /* Rules and routes are sound for what bears the mark; then what the detour mends is the mark. */
 static void judge_mark(struct examination *examination)
 {
 	const struct return_path *path = examination->path;
 	struct path_findings *findings = examination->findings;
+	bool mended = examination->detour && findings->repaired == PROBE_ANSWERED;
 	struct kernel_lookup lookup;
 
-	findings->mark_lost = examination->detour && examination->verdict->sound &&
-			      path->mark != 0 && !return_path_is_loopback(&path->upstream) &&
-			      findings->repaired == PROBE_ANSWERED;
+	findings->mark_lost = examination->verdict->sound && is_marked(examination) &&
+			      (mended || has_left_unmarked(examination));
 	if (findings->mark_lost)
 		findings->unmarked_error =
 			kernel_lookup(examination->examiner->tools.route, &findings->client,
@@ -385,10 +404,12 @@ static void judge_plain(struct path_findings *findings, const struct knock *plai
 	}
 }
 
-static void conclude(struct path_findings *findings, const struct knock *plain)
+static void conclude(const struct examination *examination, const struct knock *plain)
 {
+	struct path_findings *findings = examination->findings;
 	bool explained = findings->nat.found || findings->firewall.found ||
-			 findings->rp_filter.found || findings->mark_lost;
+			 findings->rp_filter.found || findings->mark_lost ||
+			 has_left_unmarked(examination);
 
 	findings->nat.plain =
 		findings->nat.known ? plain->nat : findings->nat.found && !has_come_through(plain);
@@ -428,7 +449,7 @@ int examine_path(struct examiner *examiner, const struct return_path *path, bool
 	error = examine_spoofed(&examination, &plain);
 	if (error == 0) {
 		judge_plain(findings, &plain);
-		conclude(findings, &plain);
+		conclude(&examination, &plain);
 	}
 	return error;
 }
