@@ -58,7 +58,7 @@ struct firewall_finding {
 
 struct rp_filter_finding {
 	bool found;
-	bool counted; /* the kernel's counter grew; else its own lookup says so */
+	bool counted;            /* the kernel's counter grew; else its own lookup says so */
 	struct rp_filter filter; /* no interface: several may have dropped them */
 };
 
