@@ -63,7 +63,8 @@ void kernel_tables_finish(struct kernel_tables *tables);
  *
  * Returns 0, or -errno as the packet would meet it: -ENETUNREACH, -EHOSTUNREACH, -EACCES
  * (prohibited), -EINVAL (a source of 127.0.0.0/8 that no rule keeps on this host; with `iif`, a
- * source that no interface may send), -EXDEV (with `iif`: the reverse-path filter drops it).
+ * source that no interface may send, or one that the reverse-path filter keeps from this host),
+ * -EXDEV (with `iif`: one that the filter keeps from being passed on).
  */
 int kernel_lookup(struct netlink *netlink, const struct address *to, const struct address *from,
 		  uint32_t mark, unsigned iif, struct kernel_lookup *result);
