@@ -59,6 +59,7 @@ libmmproxy_a_SOURCES = \
 	src/host/plugin_session.c src/host/plugin_session.h \
 	src/host/plugin_set.c src/host/plugin_set.h \
 	src/host/ticket_pool.c src/host/ticket_pool.h \
+	src/routing/return_mark.c src/routing/return_mark.h \
 	src/routing/return_plan.c src/routing/return_plan.h \
 	src/routing/token.c src/routing/token.h \
 	src/relay/budget.h \
