@@ -11,7 +11,8 @@
 static bool is_answered(const struct path_judging *judging)
 {
 	return judging->findings->spoofed == PROBE_ANSWERED ||
-	       (judging->to_come && judging->findings->repaired == PROBE_ANSWERED);
+	       (judging->to_come && (judging->causes & PATH_CAUSE(DOCTOR_CHECK_RULE)) == 0 &&
+		judging->findings->repaired == PROBE_ANSWERED);
 }
 
 /* How far the packets came, for who has to look on. */

@@ -329,15 +329,10 @@ static void judge_mark(struct examination *examination)
 {
 	const struct return_path *path = examination->path;
 	struct path_findings *findings = examination->findings;
-	struct kernel_lookup lookup;
 
 	findings->mark_lost = examination->detour && examination->verdict->sound &&
 			      path->mark != 0 && !return_path_is_loopback(&path->upstream) &&
 			      findings->repaired == PROBE_ANSWERED;
-	if (findings->mark_lost)
-		findings->unmarked_error =
-			kernel_lookup(examination->examiner->tools.route, &findings->client,
-				      &path->upstream, 0, examination->egress, &lookup);
 }
 
 static int examine_spoofed(struct examination *examination, const struct knock *plain)

@@ -104,7 +104,6 @@ struct path_findings {
 	 * net.ipv4.tcp_fwmark_accept nor connection tracking brings the mark back.
 	 */
 	bool mark_lost;
-	int unmarked_error; /* mark_lost: -errno of the unmarked answer's lookup; 0: it goes away */
 	/* This host itself is answered, no client is in any way, and nothing above says why. */
 	bool unexplained;
 

@@ -102,6 +102,16 @@ void path_mend_mark(const struct path_facts *facts, struct diagnosis *diagnosis)
 		diagnosis_mend(diagnosis, "%s", return_mark_command(facts->config, command));
 }
 
+/* Any route will do, for it is looked up again once the mark is there. */
+void path_mend_unrouted(const struct path_facts *facts, struct diagnosis *diagnosis)
+{
+	if (!facts->udp)
+		diagnosis_mend(diagnosis, "%s", RETURN_MARK_ACCEPT_COMMAND);
+	diagnosis_mend(diagnosis,
+		       "%s%s route add default via GATEWAY (or dev lo, where there is no gateway)",
+		       facts->udp ? "" : "or ", is_ipv6(facts) ? "ip -6" : "ip");
+}
+
 void path_mend_route(const struct path_facts *facts, struct diagnosis *diagnosis)
 {
 	struct return_route route = {

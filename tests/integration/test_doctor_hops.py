@@ -93,3 +93,17 @@ def mend(host, config, report, rounds=1):
         report = doctor.examine(host.namespace, config)
     assert report.failed() == set(), f"after {commands}:\n{report}"
     assert all(host.answer(family) in ("203.0.113.50", "2001:db8:c::50") for family in FAMILIES)
+
+
+@pytest.mark.parametrize("mode", ["check", "manage"])
+@pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
+def test_an_own_address_that_has_no_way_out_is_named(udp, mode, sound):
+    """Nor does a daemon that manages the return path add a route for the site's own traffic."""
+    host = sound(OwnAddress, udp=udp)
+    host.routing = {**host.routing, "mode": mode}
+    host.ip(4, "route del default")
+    report = doctor.examine(host.namespace, host.config())
+    assert report.failed() == {("rule", host.where(4))}, report
+    assert report.get("spoofed", host.where(4)).status == "consequence", report
+    host.ip(4, "route add default dev lo")
+    assert doctor.examine(host.namespace, host.config()).failed() == set()
