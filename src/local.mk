@@ -189,6 +189,7 @@ libdoctor_a_SOURCES = \
 	src/doctor/probe.c src/doctor/probe.h \
 	src/doctor/processes.c src/doctor/processes.h \
 	src/doctor/rp_filter.c src/doctor/rp_filter.h \
+	src/doctor/bytes_sent.c src/doctor/bytes_sent.h \
 	src/doctor/socket_diag.c src/doctor/socket_diag.h \
 	src/doctor/trace.h \
 	src/doctor/trace_event.c src/doctor/trace_event.h
