@@ -324,6 +324,29 @@ static int seek_behind_firewall(struct examination *examination, const struct kn
 	return 0;
 }
 
+/*
+ * The connection goes to another than the upstream, whose answers no rule keeps on this host: not
+ * even the detour, which is for those of the upstream. Many redirections do no harm, so this one
+ * has to be what is left.
+ */
+static void judge_redirection(const struct examination *examination, const struct knock *last)
+{
+	struct path_findings *findings = examination->findings;
+	struct nat_finding *nat = &findings->nat;
+	bool possible = findings->plain == PROBE_ANSWERED ||
+			(findings->plain == PROBE_REFUSED && !examination->udp);
+
+	if (!possible || last->outcome == PROBE_ANSWERED || nat->found ||
+	    findings->firewall.found || findings->rp_filter.found ||
+	    (!last->redirected && last->reached.family == ADDRESS_NONE))
+		return;
+	nat->found = true;
+	nat->known = last->redirected;
+	if (last->redirected)
+		nat->rule = last->redirection;
+	nat->to = last->reached;
+}
+
 /* Rules and routes are sound for what bears the mark; then what the detour mends is the mark. */
 static void judge_mark(struct examination *examination)
 {
@@ -356,6 +379,7 @@ static int examine_spoofed(struct examination *examination, const struct knock *
 		judge(examination, &last);
 	}
 	judge_mark(examination);
+	judge_redirection(examination, &last);
 	judge_legacy_firewall(examination, &last);
 	return seek_behind_firewall(examination, plain);
 }

@@ -46,6 +46,7 @@ struct nat_finding {
 	bool known;                 /* which rule it is */
 	struct trace_decision rule; /* if known; `dropped`: it could find no address, and drops */
 	struct address seen;        /* what the client's address became; or ADDRESS_NONE */
+	struct address to;          /* what the upstream's address became; or ADDRESS_NONE */
 	bool plain;                 /* it meets this host's own connections as well */
 };
 

@@ -202,7 +202,9 @@ void path_mend_nat(const struct path_facts *facts, struct diagnosis *diagnosis)
 	const struct nat_finding *nat = &facts->findings.nat;
 	char upstream[ADDRESS_TEXT_SIZE];
 
-	if (nat->known)
+	if (nat->to.family != ADDRESS_NONE)
+		mend_by_forwarding(facts, &nat->to, diagnosis);
+	else if (nat->known)
 		mend_by_exception(facts, &nat->rule, nat->rule.direction == TRACE_ANSWER,
 				  diagnosis);
 	else

@@ -357,6 +357,7 @@ static void find_text(struct trace *trace, struct trace_decision *decision)
 		trace_rule_find(nft_ctx_get_output_buffer(trace->nft), decision->handle,
 				decision->rule);
 	decision->nat = trace_rule_is_nat(decision->rule);
+	decision->redirects = trace_rule_redirects(decision->rule);
 }
 
 void trace_end(struct trace *trace)
@@ -386,6 +387,17 @@ const struct trace_decision *trace_nat(const struct trace *trace)
 	for (size_t i = 0; i < trace->decision_count; i++) {
 		if (trace->decisions[i].nat)
 			return &trace->decisions[i];
+	}
+	return NULL;
+}
+
+const struct trace_decision *trace_redirection(const struct trace *trace)
+{
+	for (size_t i = 0; i < trace->decision_count; i++) {
+		const struct trace_decision *decision = &trace->decisions[i];
+
+		if (decision->redirects && decision->direction == TRACE_FROM_CLIENT)
+			return decision;
 	}
 	return NULL;
 }
