@@ -143,3 +143,13 @@ def test_a_redirection_that_does_no_harm_is_not_blamed(sound):
     host.remove_route(4)
     report = doctor.examine(host.namespace, host.config([4]))
     assert {check for check, _ in report.failed()} == {"route"}, report
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_container_that_has_no_way_to_the_clients_is_told_from_a_silent_one(family, sound):
+    """Its own network it reaches, and so it answers this host."""
+    host = sound(Container)
+    host.container.ip("route del default\n", f"-{family}")
+    report = doctor.examine(host.namespace, host.config())
+    assert report.failed() == {("spoofed", host.where(family))}, report
+    assert "default route" in report.get("spoofed", host.where(family)).evidence, report
