@@ -131,7 +131,9 @@ libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSO
 if HAVE_LIBMNL
 libmmproxy_a_SOURCES += \
 	src/routing/kernel_routes.c src/routing/kernel_routes.h \
+	src/routing/kernel_rules.c src/routing/kernel_rules.h \
 	src/routing/netlink.c src/routing/netlink.h \
+	src/routing/route_message.h \
 	src/routing/return_check.c src/routing/return_check.h \
 	src/routing/return_explain.c src/routing/return_explain.h \
 	src/routing/return_item.c src/routing/return_item.h \

@@ -12,7 +12,12 @@ void path_judge_rp_filter(struct path_judging *judging)
 {
 	const struct rp_filter_finding *found = &judging->findings->rp_filter;
 
-	if (found->found) {
+	if (found->found && found->filter.interface[0] == '\0') {
+		path_fail(judging, DOCTOR_CHECK_RP_FILTER,
+			  "the reverse-path filter drops the answers (TcpExt IPReversePathFilter "
+			  "has grown); by which interface they come in was not seen");
+		path_mend_rp_filter(judging->facts, judging->diagnosis);
+	} else if (found->found) {
 		path_fail(judging, DOCTOR_CHECK_RP_FILTER,
 			  "the %s reverse-path filter of %s drops the answers%s",
 			  found->filter.mode == RP_FILTER_LOOSE ? "loose" : "strict",

@@ -3,39 +3,30 @@
 #include "doctor/detour.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 
 #include "routing/netlink.h"
-
-/* Index of `lo` in every network namespace. */
-#define LOOPBACK_INDEX 1
+#include "routing/route_message.h"
 
 /* Rules of a crashed run: one for each examination that was going on, of which there is one. */
 #define STALE_RULES_MAX 16
 
-union request {
-	struct nlmsghdr header;
-	char bytes[NETLINK_REQUEST_SIZE];
-};
-
 static uint8_t family_of(const struct address *address)
 {
-	return address->family == ADDRESS_IPV4 ? AF_INET : AF_INET6;
+	return route_message_family((enum address_family)address->family);
 }
 
-/* Bytes. */
-static uint8_t size_of(const struct address *address)
+static uint8_t bits_of(const struct address *address)
 {
-	return address->family == ADDRESS_IPV4 ? 4 : 16;
+	return (uint8_t)(route_message_address_size(address->family) * 8);
 }
 
 /* Without addresses it is any rule of ours in this family, which a removal may ask for. */
 static int ask_for_rule(struct netlink *netlink, uint16_t type, uint8_t family,
 			const struct detour *detour)
 {
-	union request request;
+	union route_request request;
 	struct nlmsghdr *header = mnl_nlmsg_put_header(&request);
 	struct fib_rule_hdr *rule = mnl_nlmsg_put_extra_header(header, sizeof(*rule));
 
@@ -47,16 +38,16 @@ static int ask_for_rule(struct netlink *netlink, uint16_t type, uint8_t family,
 	mnl_attr_put_u32(header, FRA_TABLE, DETOUR_TABLE);
 	mnl_attr_put_u8(header, FRA_PROTOCOL, DETOUR_PROTOCOL);
 	if (detour != NULL) {
-		rule->src_len = rule->dst_len = (uint8_t)(size_of(&detour->probe) * 8);
-		mnl_attr_put(header, FRA_SRC, size_of(&detour->upstream), detour->upstream.ip);
-		mnl_attr_put(header, FRA_DST, size_of(&detour->probe), detour->probe.ip);
+		rule->src_len = rule->dst_len = bits_of(&detour->probe);
+		route_message_put_address(header, FRA_SRC, &detour->upstream);
+		route_message_put_address(header, FRA_DST, &detour->probe);
 	}
 	return netlink_ask(netlink, header, NULL, NULL, NULL);
 }
 
 static int ask_for_route(struct netlink *netlink, uint16_t type, const struct address *probe)
 {
-	union request request;
+	union route_request request;
 	struct nlmsghdr *header = mnl_nlmsg_put_header(&request);
 	struct rtmsg *route = mnl_nlmsg_put_extra_header(header, sizeof(*route));
 
@@ -66,10 +57,10 @@ static int ask_for_route(struct netlink *netlink, uint16_t type, const struct ad
 	route->rtm_type = RTN_LOCAL;
 	route->rtm_scope = RT_SCOPE_HOST;
 	route->rtm_protocol = DETOUR_PROTOCOL;
-	route->rtm_dst_len = (uint8_t)(size_of(probe) * 8);
-	mnl_attr_put(header, RTA_DST, size_of(probe), probe->ip);
+	route->rtm_dst_len = bits_of(probe);
+	route_message_put_address(header, RTA_DST, probe);
 	mnl_attr_put_u32(header, RTA_TABLE, DETOUR_TABLE);
-	mnl_attr_put_u32(header, RTA_OIF, LOOPBACK_INDEX);
+	mnl_attr_put_u32(header, RTA_OIF, ROUTE_MESSAGE_LOOPBACK);
 	return netlink_ask(netlink, header, NULL, NULL, NULL);
 }
 

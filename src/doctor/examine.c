@@ -163,6 +163,7 @@ static void judge_rp_filter(const struct examination *examination, const struct 
 	uint32_t interface = result->back.iif != 0 ? result->back.iif : examination->egress;
 	bool arrived = (result->back.hooks & TRACE_PREROUTING) != 0 || !result->traced;
 	bool kept = (result->back.hooks & TRACE_INPUT) != 0;
+	unsigned suspects = 1;
 	char name[IF_NAMESIZE];
 
 	if (finding->found || examination->egress == 0 || path->upstream.family != ADDRESS_IPV4 ||
@@ -171,11 +172,11 @@ static void judge_rp_filter(const struct examination *examination, const struct 
 	finding->counted = result->filtered > 0 && arrived && !kept;
 	/* It was not seen by which interface the answer came: by one that would not let it in. */
 	if (finding->counted && result->back.iif == 0)
-		interface = rp_filter_find(route, &path->upstream, client, path->mark);
-	finding->found = interface != 0 &&
-			 (finding->counted || rp_filter_drops(route, &path->upstream, client,
-							      path->mark, interface) == 1);
-	if (finding->found && if_indextoname(interface, name) != NULL)
+		suspects = rp_filter_find(route, &path->upstream, client, path->mark, &interface);
+	finding->found =
+		suspects > 0 && (finding->counted || rp_filter_drops(route, &path->upstream, client,
+								     path->mark, interface) == 1);
+	if (finding->found && suspects == 1 && if_indextoname(interface, name) != NULL)
 		rp_filter_read(name, &finding->filter);
 }
 
@@ -347,15 +348,34 @@ static void judge_redirection(const struct examination *examination, const struc
 	nat->to = last->reached;
 }
 
+/* Do answers have to bear a mark? */
+static bool is_marked(const struct examination *examination)
+{
+	return examination->path->mark != 0 &&
+	       !return_path_is_loopback(&examination->path->upstream);
+}
+
+/*
+ * A socket that is bound to every address sends a datagram on its way before that has the address
+ * by which the detour would know it. Its answer was seen to leave this host.
+ */
+static bool has_left_unmarked(const struct examination *examination)
+{
+	const struct path_findings *findings = examination->findings;
+
+	return examination->udp && examination->egress == 0 && is_marked(examination) &&
+	       findings->repaired == PROBE_SILENT && findings->back.oif != 0 &&
+	       findings->nat.to.family == ADDRESS_NONE;
+}
+
 /* Rules and routes are sound for what bears the mark; then what the detour mends is the mark. */
 static void judge_mark(struct examination *examination)
 {
-	const struct return_path *path = examination->path;
 	struct path_findings *findings = examination->findings;
+	bool mended = examination->detour && findings->repaired == PROBE_ANSWERED;
 
-	findings->mark_lost = examination->detour && examination->verdict->sound &&
-			      path->mark != 0 && !return_path_is_loopback(&path->upstream) &&
-			      findings->repaired == PROBE_ANSWERED;
+	findings->mark_lost = examination->verdict->sound && is_marked(examination) &&
+			      (mended || has_left_unmarked(examination));
 }
 
 static int examine_spoofed(struct examination *examination, const struct knock *plain)
@@ -378,8 +398,8 @@ static int examine_spoofed(struct examination *examination, const struct knock *
 			return error == -EINTR ? error : 0;
 		judge(examination, &last);
 	}
-	judge_mark(examination);
 	judge_redirection(examination, &last);
+	judge_mark(examination);
 	judge_legacy_firewall(examination, &last);
 	return seek_behind_firewall(examination, plain);
 }
@@ -403,10 +423,12 @@ static void judge_plain(struct path_findings *findings, const struct knock *plai
 	}
 }
 
-static void conclude(struct path_findings *findings, const struct knock *plain)
+static void conclude(const struct examination *examination, const struct knock *plain)
 {
+	struct path_findings *findings = examination->findings;
 	bool explained = findings->nat.found || findings->firewall.found ||
-			 findings->rp_filter.found || findings->mark_lost;
+			 findings->rp_filter.found || findings->mark_lost ||
+			 has_left_unmarked(examination);
 
 	findings->nat.plain =
 		findings->nat.known ? plain->nat : findings->nat.found && !has_come_through(plain);
@@ -446,7 +468,7 @@ int examine_path(struct examiner *examiner, const struct return_path *path, bool
 	error = examine_spoofed(&examination, &plain);
 	if (error == 0) {
 		judge_plain(findings, &plain);
-		conclude(findings, &plain);
+		conclude(&examination, &plain);
 	}
 	return error;
 }

@@ -59,8 +59,8 @@ struct firewall_finding {
 
 struct rp_filter_finding {
 	bool found;
-	bool counted; /* the kernel's counter grew; else its own lookup says so */
-	struct rp_filter filter;
+	bool counted;            /* the kernel's counter grew; else its own lookup says so */
+	struct rp_filter filter; /* no interface: several may have dropped them */
 };
 
 struct forwarder_finding {

@@ -16,7 +16,7 @@
 #include "doctor/conntrack.h"
 #include "doctor/socket_diag.h"
 #include "os/privileges.h"
-#include "routing/kernel_routes.h"
+#include "routing/kernel_rules.h"
 
 /* Bytes of a file that is read whole: a host has some hundred profiles. */
 #define FILE_SIZE (64 << 10)

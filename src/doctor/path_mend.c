@@ -140,7 +140,7 @@ void path_mend_rp_filter(const struct path_facts *facts, struct diagnosis *diagn
 	const struct rp_filter *filter = &facts->findings.rp_filter.filter;
 	char interface[IFNAMSIZ];
 
-	write_interface(filter->interface, interface);
+	write_interface(filter->interface[0] != '\0' ? filter->interface : "all", interface);
 	switch (filter->mode) {
 	case RP_FILTER_OFF:
 	case RP_FILTER_STRICT:

@@ -71,17 +71,19 @@ int rp_filter_drops(struct netlink *netlink, const struct address *upstream,
 }
 
 unsigned rp_filter_find(struct netlink *netlink, const struct address *upstream,
-			const struct address *client, uint32_t mark)
+			const struct address *client, uint32_t mark, unsigned *interface)
 {
 	struct if_nameindex *interfaces = if_nameindex();
 	unsigned found = 0;
 
 	if (interfaces == NULL)
 		return 0;
-	for (const struct if_nameindex *i = interfaces; i->if_index != 0 && found == 0; i++) {
-		if (i->if_index != LOOPBACK_INDEX &&
-		    rp_filter_drops(netlink, upstream, client, mark, i->if_index) == 1)
-			found = i->if_index;
+	for (const struct if_nameindex *i = interfaces; i->if_index != 0; i++) {
+		if (i->if_index == LOOPBACK_INDEX ||
+		    rp_filter_drops(netlink, upstream, client, mark, i->if_index) != 1)
+			continue;
+		*interface = i->if_index;
+		found++;
 	}
 	if_freenameindex(interfaces);
 	return found;

@@ -38,9 +38,9 @@ int rp_filter_read(const char *interface, struct rp_filter *filter);
 int rp_filter_drops(struct netlink *netlink, const struct address *upstream,
 		    const struct address *client, uint32_t mark, unsigned interface);
 
-/* An interface for which that is so; 0: none, or the kernel could not be asked. */
+/* For how many interfaces that is so; `interface` is set to one of them. */
 unsigned rp_filter_find(struct netlink *netlink, const struct address *upstream,
-			const struct address *client, uint32_t mark);
+			const struct address *client, uint32_t mark, unsigned *interface);
 
 /* TcpExt IPReversePathFilter: packets that it has dropped in this namespace. */
 uint64_t rp_filter_count(void);

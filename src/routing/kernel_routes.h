@@ -1,75 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's policy rules and routes, as far as they decide where an upstream's answers go: read,
- * looked up, added and removed over NETLINK_ROUTE. Changing them takes CAP_NET_ADMIN, reading
- * nothing.
+ * The kernel's routes, as far as they decide where an upstream's answers go: read, looked up, added
+ * and removed over NETLINK_ROUTE. Changing them takes CAP_NET_ADMIN, reading nothing.
  */
 #ifndef MMPROXY_ROUTING_KERNEL_ROUTES_H
 #define MMPROXY_ROUTING_KERNEL_ROUTES_H
 
-#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/address.h"
-#include "base/prefix_set.h"
 #include "routing/return_plan.h"
 
 struct netlink;
 
 /*
- * Who made a rule or a route, as ip(8) shows it: what we add carries this number, and only what
- * carries it is ever removed. Not one of those that /etc/iproute2/rt_protos names.
+ * Adds `local default dev lo` to a table, tagged as ours. 1: it has been added; 0: it is there
+ * already, whoever made it; -EEXIST: the table has another default; or -errno.
  */
-#define KERNEL_ROUTES_PROTOCOL 109
-
-/* A rule as it stands. */
-struct kernel_rule {
-	uint32_t priority;
-	struct prefix from;  /* length 0: any */
-	struct prefix to;    /* length 0: any */
-	char iif[IFNAMSIZ];  /* "": any */
-	uint32_t mark, mask; /* mask 0: any */
-	uint32_t table;      /* 0: its action is not a lookup */
-	uint8_t action;      /* FR_ACT_* */
-	uint8_t protocol;    /* who made it */
-	uint8_t family;      /* enum address_family */
-	bool inverted;       /* `not` */
-	bool narrow;         /* asks for more than the above: a port, a user, a TOS ... */
-};
-
-struct kernel_rules {
-	struct kernel_rule *rules; /* in the kernel's order, which is by priority */
-	size_t count;
-};
-
-/* All rules of a family. 0 or -errno; -EAFNOSUPPORT or -EOPNOTSUPP: this host has no such family.
- */
-int kernel_rules_read(struct netlink *netlink, enum address_family family,
-		      struct kernel_rules *rules);
-void kernel_rules_finish(struct kernel_rules *rules);
-
-/*
- * Does it apply to a packet that this host sends from `from` to `to` with this mark? `narrow` is
- * not looked at: what it asks for is not known here.
- */
-bool kernel_rule_matches(const struct kernel_rule *rule, const struct address *to,
-			 const struct address *from, uint32_t mark);
-
-/* Is it the wanted rule, whoever made it? */
-bool kernel_rule_is(const struct kernel_rule *rule, const struct return_rule *wanted);
-
-/*
- * Adds a rule, tagged as ours, before those for the main table. 1: it has been added; 0: it is
- * there already, whoever made it (the kernel itself would add it again); or -errno.
- */
-int kernel_rule_add(struct netlink *netlink, const struct return_rule *rule);
-/* Removes it as often as it is there and tagged as ours. 1: it was; 0: it was not; or -errno. */
-int kernel_rule_remove(struct netlink *netlink, const struct return_rule *rule);
-
-/* The same for the route `local default dev lo` of a table. -EEXIST: somebody else's is there. */
 int kernel_route_add(struct netlink *netlink, const struct return_route *route);
+/* Removes it if it is tagged as ours. 1: it was there; 0: it was not; or -errno. */
 int kernel_route_remove(struct netlink *netlink, const struct return_route *route);
 
 /* A route, or what the kernel does with a packet that this host sends. */
@@ -112,7 +63,8 @@ void kernel_tables_finish(struct kernel_tables *tables);
  *
  * Returns 0, or -errno as the packet would meet it: -ENETUNREACH, -EHOSTUNREACH, -EACCES
  * (prohibited), -EINVAL (a source of 127.0.0.0/8 that no rule keeps on this host; with `iif`, a
- * source that no interface may send), -EXDEV (with `iif`: the reverse-path filter drops it).
+ * source that no interface may send, or one that the reverse-path filter keeps from this host),
+ * -EXDEV (with `iif`: one that the filter keeps from being passed on).
  */
 int kernel_lookup(struct netlink *netlink, const struct address *to, const struct address *from,
 		  uint32_t mark, unsigned iif, struct kernel_lookup *result);

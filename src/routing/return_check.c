@@ -6,6 +6,7 @@
 #include <linux/rtnetlink.h>
 
 #include "routing/kernel_routes.h"
+#include "routing/kernel_rules.h"
 #include "routing/netlink.h"
 #include "routing/return_explain.h"
 

@@ -7,6 +7,7 @@
 #define MMPROXY_ROUTING_RETURN_EXPLAIN_H
 
 #include "routing/kernel_routes.h"
+#include "routing/kernel_rules.h"
 #include "routing/return_check.h"
 
 /* What was found for the family of one path. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "routing/kernel_routes.h"
+#include "routing/kernel_rules.h"
 #include "routing/nft.h"
 
 size_t return_item_count(const struct return_plan *plan)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "routing/kernel_routes.h"
+#include "routing/kernel_rules.h"
 #include "routing/netlink.h"
 #include "routing/nft.h"
 
@@ -19,7 +20,7 @@ static bool is_of_ours(const struct kernel_rule *rule)
 	bool marked = rule->mask == UINT32_MAX && rule->iif[0] == '\0';
 	bool looped = rule->mask == 0 && strcmp(rule->iif, "lo") == 0;
 
-	return rule->protocol == KERNEL_ROUTES_PROTOCOL && rule->table != 0 && !rule->inverted &&
+	return rule->protocol == RETURN_PROTOCOL && rule->table != 0 && !rule->inverted &&
 	       !rule->narrow && rule->from.length > 0 && rule->to.length == 0 && (marked || looped);
 }
 

@@ -17,6 +17,12 @@
 #include "base/address.h"
 #include "base/prefix_set.h"
 
+/*
+ * Who made a rule or a route, as ip(8) shows it: what we add carries this number, and only what
+ * carries it is ever removed. Not one of those that /etc/iproute2/rt_protos names.
+ */
+#define RETURN_PROTOCOL 109
+
 /* The order is that of the setting's choices. */
 enum routing_mode {
 	ROUTING_MODE_MANAGE,

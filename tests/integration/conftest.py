@@ -48,6 +48,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # What nohup or a build server has this process ignore, programs that it starts would ignore, too.
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     config.addinivalue_line("markers", "deadline(seconds): how long the test may take, default 60")
 
 

@@ -13,6 +13,7 @@ import pytest
 import ctl
 import doctor
 import settings
+import spoofing
 from headers import CLIENT4
 from sound_hosts import Loopback
 from test_doctor_sound import examine_sound
@@ -211,6 +212,30 @@ def test_a_udp_upstream_bound_to_a_wildcard_is_warned_of(family, wildcard, sound
     host.silence(family)
     host.serve(family)
     examine_sound(host)
+
+
+@pytest.mark.parametrize("family, wildcard", [(4, "0.0.0.0"), (6, "::")], ids=["ipv4", "ipv6"])
+def test_the_settings_that_mend_a_udp_upstream_bound_to_a_wildcard_do(family, wildcard, sound):
+    """Where the server cannot be told: forward to the address that it answers from, by mark."""
+    host = sound(Loopback, udp=True)
+    host.silence(family)
+    host.serve(family, (wildcard, 443))
+    report = doctor.examine(host.namespace, host.config())
+    told = report.get("upstream", host.where(family)).mend
+    forward, routing = (
+        next(line for line in told if line.startswith(name)) for name in ("forward", "routing")
+    )
+    listener = 'name = "dns"; protocol = "udp"; listen = "127.0.0.1:8440"; subnets = "any";'
+    text = f"{routing}\nlisteners = ( {{ {listener} {forward} }} );\n"
+    with doctor.config_file(text) as config:
+        for _ in range(2):  # rule and route, then who brings the mark back
+            doctor.carry_out(host.namespace, doctor.examine(host.namespace, config).mends())
+        report = doctor.examine(host.namespace, config)
+    assert report.failed() == report.warnings() == set(), report
+    assert spoofing.ask(host.namespace, host.elsewhere(family), mark=123) in (
+        spoofing.CLIENT4,
+        spoofing.CLIENT6,
+    )
 
 
 def test_a_udp_upstream_that_is_down_is_named(sound):
