@@ -59,6 +59,7 @@ libmmproxy_a_SOURCES = \
 	src/host/plugin_session.c src/host/plugin_session.h \
 	src/host/plugin_set.c src/host/plugin_set.h \
 	src/host/ticket_pool.c src/host/ticket_pool.h \
+	src/routing/return_mark.c src/routing/return_mark.h \
 	src/routing/return_plan.c src/routing/return_plan.h \
 	src/routing/token.c src/routing/token.h \
 	src/relay/budget.h \
@@ -190,6 +191,7 @@ libdoctor_a_SOURCES = \
 	src/doctor/probe.c src/doctor/probe.h \
 	src/doctor/processes.c src/doctor/processes.h \
 	src/doctor/rp_filter.c src/doctor/rp_filter.h \
+	src/doctor/bytes_sent.c src/doctor/bytes_sent.h \
 	src/doctor/socket_diag.c src/doctor/socket_diag.h \
 	src/doctor/trace.h \
 	src/doctor/trace_event.c src/doctor/trace_event.h

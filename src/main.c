@@ -69,12 +69,13 @@ static int check(struct config *config)
 
 static int run(struct arguments *arguments, const struct options *options, struct config *config)
 {
-	const struct server_options server = {config, load, arguments};
+	struct server_options server = {config, load, arguments, NULL};
 	int status;
 
 	arguments->verbose = options->verbose;
 	if (options->config_file != NULL)
 		arguments->config_file = realpath(options->config_file, NULL);
+	server.config_file = arguments->config_file;
 	if (options->verbose)
 		config->log.level = LOG_LEVEL_DEBUG;
 	status = server_run(&server);

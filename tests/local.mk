@@ -69,7 +69,7 @@ unit_tests = \
 if HAVE_LIBMNL
 unit_tests += tests/unit/test_return_explain tests/unit/test_route_notices
 unit_tests += tests/unit/test_doctor_diagnosis tests/unit/test_doctor_host tests/unit/test_doctor_path
-unit_tests += tests/unit/test_doctor_readings tests/unit/test_trace_event
+unit_tests += tests/unit/test_doctor_probe tests/unit/test_doctor_readings tests/unit/test_trace_event
 endif
 
 if HAVE_CMOCKA
@@ -252,6 +252,11 @@ tests_unit_test_doctor_path_SOURCES = tests/unit/test_doctor_path.c
 tests_unit_test_doctor_path_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_doctor_path_CFLAGS = $(unit_cflags)
 tests_unit_test_doctor_path_LDADD = libdoctor.a $(config_ldadd)
+
+tests_unit_test_doctor_probe_SOURCES = tests/unit/test_doctor_probe.c
+tests_unit_test_doctor_probe_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_doctor_probe_CFLAGS = $(unit_cflags)
+tests_unit_test_doctor_probe_LDADD = libdoctor.a $(config_ldadd)
 
 tests_unit_test_doctor_readings_SOURCES = tests/unit/test_doctor_readings.c
 tests_unit_test_doctor_readings_CPPFLAGS = $(unit_cppflags)

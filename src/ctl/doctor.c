@@ -65,7 +65,8 @@ static void print_text(const struct diagnosis *diagnosis)
 static void complain(int error)
 {
 	if (error == -EBUSY)
-		answer_complain("doctor: another one is at work on this host; wait for it");
+		answer_complain("doctor: another one is at work on this host; wait for it, or look "
+				"for who has bound @mmproxy-doctor (ss -xap)");
 	else if (error == -EINTR)
 		answer_complain("doctor: interrupted; nothing of it is left behind");
 	else

@@ -18,18 +18,7 @@
 #include "ctl/options.h"
 #include "ctl/routing_items.h"
 #include "routing/nft.h"
-
-#define MARK_ACCEPT "/proc/sys/net/ipv4/tcp_fwmark_accept"
-
-static bool mark_is_accepted(void)
-{
-	FILE *file = fopen(MARK_ACCEPT, "re");
-	int value = file != NULL ? getc(file) : EOF;
-
-	if (file != NULL)
-		fclose(file);
-	return value == '1';
-}
+#include "routing/return_mark.h"
 
 /* Only root may ask nftables. */
 static enum routing_state find_mark_table(uint32_t mark)
@@ -180,7 +169,8 @@ static bool show(const struct options *options, const struct routing_settings *s
 			     &(struct routing_findings){
 				     .verdicts = error == 0 ? verdicts : NULL,
 				     .mark_tables = tables,
-				     .mark_accept = mark_is_accepted(),
+				     .mark_accept = return_mark_is_accepted(),
+				     .config = options->config,
 			     });
 	free(verdicts);
 	free(tables);

@@ -114,7 +114,7 @@ static void add_route(const struct making *making, const struct return_path *pat
 	if (find(making->items, return_route_command(&route, command)) != NULL)
 		return;
 	item = add(making->items, ROUTING_KIND_ROUTE, ROUTING_STATE_THERE);
-	memcpy(item->what, command, sizeof(item->what));
+	memcpy(item->what, command, sizeof(command));
 	if (verdict == NULL)
 		item->state = ROUTING_STATE_UNKNOWN;
 	else if (verdict->no_family)
@@ -123,39 +123,25 @@ static void add_route(const struct making *making, const struct return_path *pat
 		set_state(item, ROUTING_STATE_MISSING, verdict->route_evidence);
 }
 
-/* A sysctl brings it back on connections that this host accepts itself; on all else nftables. */
-static bool takes_nftables(const struct making *making, uint32_t mark)
-{
-	for (size_t i = 0; i < making->plan->path_count; i++) {
-		const struct return_path *path = &making->plan->paths[i];
-		const struct return_verdict *verdict = verdict_of(making, i);
-
-		if (path->mark == mark && !return_path_is_loopback(&path->upstream) &&
-		    (path->udp || (verdict != NULL && verdict->elsewhere)))
-			return true;
-	}
-	return false;
-}
-
 static void add_mark(const struct making *making, size_t place)
 {
 	enum routing_state table = making->findings->mark_tables[place];
 	uint32_t mark = making->plan->marks[place];
-	bool sysctl = !takes_nftables(making, mark);
+	bool sysctl = !return_mark_takes_nftables(making->plan, making->findings->verdicts, mark);
 	bool accepted = sysctl && making->findings->mark_accept;
 	struct routing_item *item =
 		add(making->items, ROUTING_KIND_MARK, accepted ? ROUTING_STATE_THERE : table);
-	char name[RETURN_MARK_TABLE_SIZE];
+	char name[RETURN_MARK_TABLE_SIZE], command[RETURN_MARK_COMMAND_SIZE];
 
 	snprintf(item->what, sizeof(item->what), "%s",
 		 sysctl && table != ROUTING_STATE_THERE
-			 ? "sysctl -w net.ipv4.tcp_fwmark_accept=1"
-			 : "mmproxyctl routing show --nft | nft -f -");
+			 ? RETURN_MARK_ACCEPT_COMMAND
+			 : return_mark_command(making->findings->config, command));
 	if (item->state == ROUTING_STATE_THERE)
 		return;
 	snprintf(item->evidence, sizeof(item->evidence),
 		 "%sfor the answers to carry mark %" PRIu32 ": table inet %s of nftables %s",
-		 sysctl ? "this, or mmproxyctl routing show --nft | nft -f -, " : "", mark,
+		 sysctl ? "this, or the table that --nft prints, " : "", mark,
 		 return_mark_table(mark, name),
 		 table == ROUTING_STATE_MISSING ? "is not there" : "was not asked about");
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "routing/return_check.h"
+#include "routing/return_mark.h"
 #include "routing/return_plan.h"
 
 enum routing_kind {
@@ -28,7 +29,7 @@ enum routing_state {
 struct routing_item {
 	enum routing_kind kind;
 	enum routing_state state;
-	char what[RETURN_COMMAND_SIZE];      /* the command, or the setting and where it belongs */
+	char what[RETURN_MARK_COMMAND_SIZE]; /* the command, or the setting and where it belongs */
 	char evidence[RETURN_EVIDENCE_SIZE]; /* what is there instead, or why it is not known */
 };
 
@@ -43,6 +44,7 @@ struct routing_findings {
 		*verdicts; /* one for each of the plan's paths; NULL: not asked */
 	const enum routing_state *mark_tables; /* of nftables, one for each of the plan's marks */
 	bool mark_accept;                      /* net.ipv4.tcp_fwmark_accept is on */
+	const char *config;                    /* the file, for commands that name it */
 };
 
 /*

@@ -149,6 +149,6 @@ int reload_run(struct server *server, struct report *mistakes)
 	}
 	put_in_place(server, generation, updates);
 	config_log_remarks(&generation->config);
-	routing_check(&generation->config);
+	routing_check(&generation->config, options->config_file);
 	return 0;
 }

@@ -88,7 +88,7 @@ int routing_start(struct server *server)
 	report_finish(&failures);
 	if (error < 0)
 		return -1;
-	routing_check(&server->generation->config);
+	routing_check(&server->generation->config, server->options->config_file);
 	return 0;
 }
 

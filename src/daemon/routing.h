@@ -33,8 +33,8 @@ int routing_prepare(struct server *server, struct generation *generation, struct
 void routing_release(struct routing_hold *hold);
 
 /* Looks at the return path of each upstream, unless the mode is "off": a warning for each thing
- * that is missing, with the command that adds it. */
-void routing_check(const struct config *config);
+ * that is missing, with the command that adds it. `file`: the configuration's, or NULL. */
+void routing_check(const struct config *config, const char *file);
 
 struct routing_state {
 	const char *mode;                  /* as one writes it */

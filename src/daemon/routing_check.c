@@ -8,7 +8,9 @@
 #include "config/config.h"
 #include "daemon/routing.h"
 #include "os/log.h"
+#include "routing/nft.h"
 #include "routing/return_check.h"
+#include "routing/return_mark.h"
 #include "routing/return_plan.h"
 
 /* What has been said already, so far as it can come again. */
@@ -86,7 +88,34 @@ static void tell(const struct return_plan *plan, const struct return_path *path,
 	}
 }
 
-static int check_plan(const struct return_plan *plan)
+/* Something else may bring it back, which only a connection shows: hence no more than a warning. */
+static void tell_mark(const struct return_plan *plan, const struct return_verdict *verdicts,
+		      uint32_t mark, const char *file)
+{
+	bool nftables = return_mark_takes_nftables(plan, verdicts, mark);
+	char name[RETURN_MARK_TABLE_SIZE], command[RETURN_MARK_COMMAND_SIZE];
+	char *listing = nft_mark_list(mark);
+
+	if (listing == NULL && (nftables || !return_mark_is_accepted()))
+		log_warning("routing", "nothing is seen that brings a mark back on the answers",
+			    LOG_NUMBER("mark", mark),
+			    LOG_TEXT("table", return_mark_table(mark, name)),
+			    LOG_TEXT("mend", nftables ? return_mark_command(file, command)
+						      : RETURN_MARK_ACCEPT_COMMAND));
+	free(listing);
+}
+
+/* The keeper of the return path sees to the tables itself. */
+static void tell_marks(const struct return_plan *plan, const struct return_verdict *verdicts,
+		       enum routing_mode mode, const char *file)
+{
+	if (mode != ROUTING_MODE_CHECK || !nft_supported())
+		return;
+	for (size_t i = 0; i < plan->mark_count; i++)
+		tell_mark(plan, verdicts, plan->marks[i], file);
+}
+
+static int check_plan(const struct return_plan *plan, enum routing_mode mode, const char *file)
 {
 	struct return_verdict *verdicts = calloc(plan->path_count + 1, sizeof(*verdicts));
 	struct told told = {.rules = calloc(plan->rule_count + 1, sizeof(bool))};
@@ -96,12 +125,14 @@ static int check_plan(const struct return_plan *plan)
 		error = return_check_all(plan, verdicts);
 	for (size_t i = 0; error == 0 && i < plan->path_count; i++)
 		tell(plan, &plan->paths[i], &verdicts[i], &told);
+	if (error == 0)
+		tell_marks(plan, verdicts, mode, file);
 	free(told.rules);
 	free(verdicts);
 	return error;
 }
 
-void routing_check(const struct config *config)
+void routing_check(const struct config *config, const char *file)
 {
 	struct return_plan plan;
 	int error;
@@ -111,7 +142,7 @@ void routing_check(const struct config *config)
 	return_plan_init(&plan);
 	error = config_plan_returns(config, &plan);
 	if (error == 0)
-		error = check_plan(&plan);
+		error = check_plan(&plan, config->routing.mode, file);
 	return_plan_finish(&plan);
 	/* A program that was built without libmnl has said so, or has not been asked. */
 	if (error < 0 && error != -EOPNOTSUPP)

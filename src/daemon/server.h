@@ -12,6 +12,7 @@ struct server_options {
 	struct config *config; /* taken over */
 	server_reload_config *reload_config;
 	void *user_data;
+	const char *config_file; /* its name for people; NULL: there is none */
 };
 
 /*

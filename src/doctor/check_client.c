@@ -11,16 +11,24 @@
 static bool is_answered(const struct path_judging *judging)
 {
 	return judging->findings->spoofed == PROBE_ANSWERED ||
-	       (judging->to_come && judging->findings->repaired == PROBE_ANSWERED);
+	       (judging->to_come && (judging->causes & PATH_CAUSE(DOCTOR_CHECK_RULE)) == 0 &&
+		judging->findings->repaired == PROBE_ANSWERED);
 }
 
 /* How far the packets came, for who has to look on. */
-static const char *name_end(const struct path_findings *findings)
+static const char *name_end(const struct path_judging *judging)
 {
+	const struct path_findings *findings = judging->findings;
+	bool away = judging->facts->place == PATH_BEHIND || judging->facts->place == PATH_BEYOND;
+
 	if (!findings->traced)
 		return "";
 	if (findings->back.hooks != 0)
 		return "; its answer set out, and was lost on the way back";
+	/* What this host can see of a container ends at its door. */
+	if (findings->there.hooks != 0 && away)
+		return "; its packet left, and no answer came: there, the way to clients (the "
+		       "default route) has to lead to this host, and a firewall to let them in";
 	if (findings->there.hooks != 0)
 		return "; its packet was sent, and no answer set out";
 	return "";
@@ -40,7 +48,7 @@ static void fail_spoofed(struct path_judging *judging, const char *client)
 		path_fail(judging, DOCTOR_CHECK_SPOOFED, "%s is not answered%s%s%s", client,
 			  judging->causes != 0 ? ", also with what is broken above put right"
 					       : ", and nothing above says why",
-			  name_end(findings),
+			  name_end(judging),
 			  findings->legacy_rules
 				  ? "; there are rules of legacy iptables, which are not looked at "
 				    "(iptables-legacy-save)"

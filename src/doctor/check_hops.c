@@ -49,11 +49,17 @@ static const char *name_rule(const struct trace_decision *rule, char text[static
 static void fail_nat(struct path_judging *judging)
 {
 	const struct nat_finding *nat = &judging->findings->nat;
-	char rule[RULE_SIZE] = "a rule that no trace shows", seen[ADDRESS_TEXT_SIZE];
+	char rule[RULE_SIZE] = "a rule that no trace shows";
+	char seen[ADDRESS_TEXT_SIZE], to[ADDRESS_TEXT_SIZE];
 
 	if (nat->known)
 		name_rule(&nat->rule, rule);
-	if (nat->seen.family != ADDRESS_NONE)
+	if (nat->to.family != ADDRESS_NONE)
+		path_fail(judging, DOCTOR_CHECK_NAT,
+			  "sends the connection on to %s, whose answers are not those of the "
+			  "upstream: %s",
+			  address_format(&nat->to, to), rule);
+	else if (nat->seen.family != ADDRESS_NONE)
 		path_fail(judging, DOCTOR_CHECK_NAT,
 			  "the upstream sees %s in place of the client: %s",
 			  address_format_ip(&nat->seen, seen), rule);

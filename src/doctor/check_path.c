@@ -101,12 +101,28 @@ static void fail_mark(struct path_judging *judging)
 
 	snprintf(evidence, sizeof(evidence),
 		 "the rule stands, but answers come without mark %" PRIu32
-		 ": neither net.ipv4.tcp_fwmark_accept nor connection tracking brings it back%s",
-		 judging->facts->path->mark,
-		 judging->facts->place == PATH_LOCAL && judging->findings->unmarked_error < 0
-			 ? "; this host also needs a route to the clients"
-			 : "");
+		 ": neither net.ipv4.tcp_fwmark_accept nor connection tracking brings it back",
+		 judging->facts->path->mark);
 	fail_return(judging, DOCTOR_CHECK_RULE, evidence, path_mend_mark);
+}
+
+/*
+ * A daemon that manages the return path adds all but this. Otherwise a rule that is missing comes
+ * first: until it is there, it is not known how the answers would be marked.
+ */
+static bool fails_unrouted(struct path_judging *judging)
+{
+	const struct path_facts *facts = judging->facts;
+
+	if (!facts->unrouted || judging->findings->spoofed == PROBE_ANSWERED ||
+	    (facts->mode != ROUTING_MODE_MANAGE && !facts->verdict.sound))
+		return false;
+	path_fail(judging, DOCTOR_CHECK_RULE,
+		  "this host has no route to the clients: the kernel drops an answer before its "
+		  "mark %" PRIu32 " can be brought back",
+		  facts->path->mark);
+	path_mend_unrouted(facts, judging->diagnosis);
+	return true;
 }
 
 static void path_judge_rule(struct path_judging *judging)
@@ -118,6 +134,8 @@ static void path_judge_rule(struct path_judging *judging)
 			    PATH_CAUSE(DOCTOR_CHECK_FORWARD));
 		return;
 	}
+	if (fails_unrouted(judging))
+		return;
 	switch (verdict->rule) {
 	case RETURN_RULE_MISSING:
 	case RETURN_RULE_WRONG_TABLE:

@@ -325,6 +325,29 @@ static int seek_behind_firewall(struct examination *examination, const struct kn
 	return 0;
 }
 
+/*
+ * The connection goes to another than the upstream, whose answers no rule keeps on this host: not
+ * even the detour, which is for those of the upstream. Many redirections do no harm, so this one
+ * has to be what is left.
+ */
+static void judge_redirection(const struct examination *examination, const struct knock *last)
+{
+	struct path_findings *findings = examination->findings;
+	struct nat_finding *nat = &findings->nat;
+	bool possible = findings->plain == PROBE_ANSWERED ||
+			(findings->plain == PROBE_REFUSED && !examination->udp);
+
+	if (!possible || last->outcome == PROBE_ANSWERED || nat->found ||
+	    findings->firewall.found || findings->rp_filter.found ||
+	    (!last->redirected && last->reached.family == ADDRESS_NONE))
+		return;
+	nat->found = true;
+	nat->known = last->redirected;
+	if (last->redirected)
+		nat->rule = last->redirection;
+	nat->to = last->reached;
+}
+
 /* Do answers have to bear a mark? */
 static bool is_marked(const struct examination *examination)
 {
@@ -341,23 +364,18 @@ static bool has_left_unmarked(const struct examination *examination)
 	const struct path_findings *findings = examination->findings;
 
 	return examination->udp && examination->egress == 0 && is_marked(examination) &&
-	       findings->repaired == PROBE_SILENT && findings->back.oif != 0;
+	       findings->repaired == PROBE_SILENT && findings->back.oif != 0 &&
+	       findings->nat.to.family == ADDRESS_NONE;
 }
 
 /* Rules and routes are sound for what bears the mark; then what the detour mends is the mark. */
 static void judge_mark(struct examination *examination)
 {
-	const struct return_path *path = examination->path;
 	struct path_findings *findings = examination->findings;
 	bool mended = examination->detour && findings->repaired == PROBE_ANSWERED;
-	struct kernel_lookup lookup;
 
 	findings->mark_lost = examination->verdict->sound && is_marked(examination) &&
 			      (mended || has_left_unmarked(examination));
-	if (findings->mark_lost)
-		findings->unmarked_error =
-			kernel_lookup(examination->examiner->tools.route, &findings->client,
-				      &path->upstream, 0, examination->egress, &lookup);
 }
 
 static int examine_spoofed(struct examination *examination, const struct knock *plain)
@@ -380,6 +398,7 @@ static int examine_spoofed(struct examination *examination, const struct knock *
 			return error == -EINTR ? error : 0;
 		judge(examination, &last);
 	}
+	judge_redirection(examination, &last);
 	judge_mark(examination);
 	judge_legacy_firewall(examination, &last);
 	return seek_behind_firewall(examination, plain);

@@ -46,6 +46,7 @@ struct nat_finding {
 	bool known;                 /* which rule it is */
 	struct trace_decision rule; /* if known; `dropped`: it could find no address, and drops */
 	struct address seen;        /* what the client's address became; or ADDRESS_NONE */
+	struct address to;          /* what the upstream's address became; or ADDRESS_NONE */
 	bool plain;                 /* it meets this host's own connections as well */
 };
 
@@ -104,7 +105,6 @@ struct path_findings {
 	 * net.ipv4.tcp_fwmark_accept nor connection tracking brings the mark back.
 	 */
 	bool mark_lost;
-	int unmarked_error; /* mark_lost: -errno of the unmarked answer's lookup; 0: it goes away */
 	/* This host itself is answered, no client is in any way, and nothing above says why. */
 	bool unexplained;
 

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "doctor/bytes_sent.h"
 #include "doctor/probe.h"
 #include "routing/return_plan.h"
 
@@ -18,6 +19,9 @@
  */
 #define TRIES     10
 #define TRY_LASTS 20
+
+/* Milliseconds in which a server has said what it has to say to another one. */
+#define SPEECH_PATIENCE 100
 
 /* Milliseconds in which a forwarder has noticed the reset. */
 #define END_PATIENCE 500
@@ -103,6 +107,18 @@ static void find_onwards(struct forwarder_watch *watch, const struct socket_list
 	}
 }
 
+/*
+ * The probe says nothing, and so does whoever passes on what it says. A server that has something
+ * to say meanwhile speaks for itself, to a database or a filter.
+ */
+static bool speaks_for_itself(const struct forwarder_watch *watch, const struct probe *probe)
+{
+	uint64_t sent;
+
+	probe_await_end(probe, SPEECH_PATIENCE);
+	return bytes_sent_read(watch->sockets, &watch->onwards, &sent) == 0 && sent > 0;
+}
+
 void forwarder_watch_connected(const struct probe *probe, void *context)
 {
 	struct forwarder_watch *watch = context;
@@ -122,6 +138,9 @@ void forwarder_watch_connected(const struct probe *probe, void *context)
 			ended = probe_await_end(probe, TRY_LASTS);
 	}
 	watch->found = process_trade(&watch->server) == PROCESS_FORWARDER;
+	if (watch->onwards.inode != 0 && process_trade(&watch->server) == PROCESS_ANY &&
+	    speaks_for_itself(watch, probe))
+		watch->onwards = (struct socket_info){0};
 }
 
 /* A busy server opens connections whoever knocks: then one more says nothing. */

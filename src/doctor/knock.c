@@ -16,7 +16,7 @@ static bool read_trace(void *context)
 
 static void take_trace(struct trace *trace, struct knock *result)
 {
-	const struct trace_decision *drop, *nat;
+	const struct trace_decision *drop, *nat, *redirection;
 
 	trace_end(trace);
 	drop = trace_drop(trace);
@@ -27,6 +27,10 @@ static void take_trace(struct trace *trace, struct knock *result)
 	result->nat = nat != NULL;
 	if (nat != NULL)
 		result->translation = *nat;
+	redirection = trace_redirection(trace);
+	result->redirected = redirection != NULL;
+	if (redirection != NULL)
+		result->redirection = *redirection;
 	result->there = trace_way(trace, TRACE_FROM_CLIENT);
 	result->back = trace_way(trace, TRACE_ANSWER);
 }
@@ -55,6 +59,8 @@ static void find_seen(const struct knock_tools *tools, const struct probe *probe
 				      &entry) == 0;
 	bool changed = tracked && !address_equal_ip(&entry.reply_destination, &probe->local);
 
+	if (tracked && !address_equal(&entry.reply_source, &probe->upstream))
+		result->reached = entry.reply_source;
 	if (result->outcome != PROBE_ANSWERED && !changed)
 		return;
 	result->seen = tracked ? entry.reply_destination : probe->local;

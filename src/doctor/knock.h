@@ -37,13 +37,15 @@ struct knock {
 	int error;
 	struct address local;
 	bool traced;
-	bool dropped; /* `drop` says where */
-	bool nat;     /* `translation` says by which rule */
-	struct trace_decision drop, translation;
+	bool dropped;    /* `drop` says where */
+	bool nat;        /* `translation` says by which rule */
+	bool redirected; /* `redirection` says by which rule: to another than the upstream */
+	struct trace_decision drop, translation, redirection;
 	struct trace_way there, back;
 	uint64_t filtered; /* by the reverse-path filter, meanwhile */
 	enum seen_by seen_by;
 	struct address seen;
+	struct address reached; /* whom the upstream's address became; ADDRESS_NONE: nobody else */
 };
 
 void knock(const struct knock_tools *tools, const struct knock_request *request,

@@ -7,6 +7,7 @@
 
 #include "doctor/socket_diag.h"
 #include "routing/kernel_routes.h"
+#include "routing/return_mark.h"
 
 static void read_place(struct path_facts *facts, struct netlink *routes)
 {
@@ -24,6 +25,19 @@ static void read_place(struct path_facts *facts, struct netlink *routes)
 	facts->gateway = found.gateway;
 	if (if_indextoname(found.interface, facts->interface) == NULL)
 		facts->interface[0] = '\0';
+}
+
+static void read_way_out(struct path_facts *facts, struct netlink *routes)
+{
+	const struct return_path *path = facts->path;
+	const struct address client =
+		return_check_client((enum address_family)path->upstream.family);
+	struct kernel_lookup found;
+
+	facts->unrouted = facts->place == PATH_LOCAL && path->mark != 0 &&
+			  !return_path_is_loopback(&path->upstream) &&
+			  (facts->udp || !return_mark_is_accepted()) &&
+			  kernel_lookup(routes, &client, &path->upstream, 0, 0, &found) < 0;
 }
 
 /* The source that a socket without one gets when it answers a client. */
@@ -80,6 +94,7 @@ int path_facts_read(struct path_facts *facts, const struct path_sources *sources
 	if (error < 0 || !path_has_family(facts))
 		return error;
 	read_place(facts, sources->routes);
+	read_way_out(facts, sources->routes);
 	if (sources->sockets != NULL)
 		error = read_sockets(facts, sources->sockets);
 	else /* who is there cannot be known; that nobody is must not be said */

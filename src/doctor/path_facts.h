@@ -44,6 +44,11 @@ struct path_facts {
 	struct path_findings findings;
 
 	enum path_place place;
+	/*
+	 * PATH_LOCAL, told by a mark that only connection tracking would bring back: the kernel has
+	 * no route for an answer without its mark, and drops it before it could get one.
+	 */
+	bool unrouted;
 	char interface[IFNAMSIZ]; /* PATH_BEHIND, PATH_BEYOND */
 	struct address gateway;   /* PATH_BEYOND */
 

@@ -10,18 +10,7 @@
 
 #include "doctor/diagnosis.h"
 #include "doctor/path_facts.h"
-
-#define LETTERS_AND_DIGITS                                                                         \
-	"abcdefghijklmnopqrstuvwxyz"                                                               \
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZ"                                                               \
-	"0123456789"
-
-/* A shell, and nft(8), take it for a word and nothing else. */
-static bool is_plain_word(const char *word)
-{
-	return word[0] != '\0' && word[0] != '-' &&
-	       word[strspn(word, LETTERS_AND_DIGITS "_-./")] == '\0';
-}
+#include "routing/return_mark.h"
 
 static bool is_ipv6(const struct path_facts *facts)
 {
@@ -105,11 +94,22 @@ void path_mend_rule(const struct path_facts *facts, struct diagnosis *diagnosis)
 /* An accepted connection takes its SYN's mark only where that comes with the SYN: on this host. */
 void path_mend_mark(const struct path_facts *facts, struct diagnosis *diagnosis)
 {
+	char command[RETURN_MARK_COMMAND_SIZE];
+
 	if (!facts->udp && facts->place == PATH_LOCAL)
-		diagnosis_mend(diagnosis, "sysctl -w net.ipv4.tcp_fwmark_accept=1");
+		diagnosis_mend(diagnosis, "%s", RETURN_MARK_ACCEPT_COMMAND);
 	else
-		diagnosis_mend(diagnosis, "mmproxyctl routing show --nft --config %s | nft -f -",
-			       is_plain_word(facts->config) ? facts->config : "FILE");
+		diagnosis_mend(diagnosis, "%s", return_mark_command(facts->config, command));
+}
+
+/* Any route will do, for it is looked up again once the mark is there. */
+void path_mend_unrouted(const struct path_facts *facts, struct diagnosis *diagnosis)
+{
+	if (!facts->udp)
+		diagnosis_mend(diagnosis, "%s", RETURN_MARK_ACCEPT_COMMAND);
+	diagnosis_mend(diagnosis,
+		       "%s%s route add default via GATEWAY (or dev lo, where there is no gateway)",
+		       facts->udp ? "" : "or ", is_ipv6(facts) ? "ip -6" : "ip");
 }
 
 void path_mend_route(const struct path_facts *facts, struct diagnosis *diagnosis)
@@ -126,7 +126,8 @@ void path_mend_route(const struct path_facts *facts, struct diagnosis *diagnosis
 /* As sysctl(8) wants it, whose dots part folders: "eth0/7" for the VLAN "eth0.7". */
 static void write_interface(const char *interface, char text[static IFNAMSIZ])
 {
-	snprintf(text, IFNAMSIZ, "%s", is_plain_word(interface) ? interface : "INTERFACE");
+	snprintf(text, IFNAMSIZ, "%s",
+		 return_mark_is_plain_word(interface) ? interface : "INTERFACE");
 	for (char *c = text; *c != '\0'; c++) {
 		if (*c == '.')
 			*c = '/';
@@ -178,7 +179,8 @@ static void mend_by_exception(const struct path_facts *facts, const struct trace
 	char upstream[ADDRESS_TEXT_SIZE];
 
 	address_format_ip(&facts->path->upstream, upstream);
-	if (!is_plain_word(decision->table) || !is_plain_word(decision->chain))
+	if (!return_mark_is_plain_word(decision->table) ||
+	    !return_mark_is_plain_word(decision->chain))
 		diagnosis_mend(diagnosis, "accept %s %s port %u before that rule",
 			       answer ? "what comes from" : "what goes to", upstream,
 			       (unsigned)facts->path->upstream.port);
@@ -200,7 +202,9 @@ void path_mend_nat(const struct path_facts *facts, struct diagnosis *diagnosis)
 	const struct nat_finding *nat = &facts->findings.nat;
 	char upstream[ADDRESS_TEXT_SIZE];
 
-	if (nat->known)
+	if (nat->to.family != ADDRESS_NONE)
+		mend_by_forwarding(facts, &nat->to, diagnosis);
+	else if (nat->known)
 		mend_by_exception(facts, &nat->rule, nat->rule.direction == TRACE_ANSWER,
 				  diagnosis);
 	else

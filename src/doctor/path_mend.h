@@ -14,6 +14,7 @@ void path_mend_forward(struct diagnosis *diagnosis);
 void path_mend_upstream(const struct path_facts *facts, struct diagnosis *diagnosis);
 void path_mend_wildcard(const struct path_facts *facts, struct diagnosis *diagnosis);
 void path_mend_rule(const struct path_facts *facts, struct diagnosis *diagnosis);
+void path_mend_unrouted(const struct path_facts *facts, struct diagnosis *diagnosis);
 void path_mend_mark(const struct path_facts *facts, struct diagnosis *diagnosis);
 void path_mend_route(const struct path_facts *facts, struct diagnosis *diagnosis);
 void path_mend_rp_filter(const struct path_facts *facts, struct diagnosis *diagnosis);

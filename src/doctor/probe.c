@@ -166,8 +166,9 @@ void probe_await(struct probe *probe, int patience, int other_fd, bool (*other)(
 			fail(probe, "poll", -errno);
 		else if (ready > 0 && waited[0].revents != 0)
 			read_outcome(probe);
-		else if (ready == 0 || (ready > 0 && other(context)))
-			probe->outcome = PROBE_SILENT;
+		else if (ready == 0 || (ready > 0 && other(context)) ||
+			 milliseconds_until(deadline) == 0)
+			probe->outcome = PROBE_SILENT; /* what is always readable ends it, too */
 	}
 }
 

@@ -27,6 +27,10 @@
 /* Packets that are on their way through a chain at the same time. */
 #define PACKETS_MAX 8
 
+/* Datagrams read in one go: what somebody else traces on a busy host comes here, too, and may never
+ * end. The socket's buffer holds no more of them. */
+#define EVENTS_PER_READ 4096
+
 /* Bytes of our own ruleset: five chains of two rules. */
 #define RULESET_SIZE 4096
 
@@ -320,10 +324,12 @@ bool trace_read(struct trace *trace)
 	ssize_t length;
 
 	/* What the kernel could not queue (ENOBUFS) is lost; the rest is worth reading. */
-	while ((length = mnl_socket_recvfrom(trace->events, buffer, sizeof(buffer))) > 0 ||
-	       (length < 0 && errno == ENOBUFS)) {
+	for (unsigned i = 0; i < EVENTS_PER_READ; i++) {
+		length = mnl_socket_recvfrom(trace->events, buffer, sizeof(buffer));
 		if (length > 0)
 			mnl_cb_run(buffer, (size_t)length, 0, 0, event_told, trace);
+		else if (length == 0 || errno != ENOBUFS)
+			break;
 	}
 	return trace->dropped;
 }
@@ -357,6 +363,7 @@ static void find_text(struct trace *trace, struct trace_decision *decision)
 		trace_rule_find(nft_ctx_get_output_buffer(trace->nft), decision->handle,
 				decision->rule);
 	decision->nat = trace_rule_is_nat(decision->rule);
+	decision->redirects = trace_rule_redirects(decision->rule);
 }
 
 void trace_end(struct trace *trace)
@@ -386,6 +393,17 @@ const struct trace_decision *trace_nat(const struct trace *trace)
 	for (size_t i = 0; i < trace->decision_count; i++) {
 		if (trace->decisions[i].nat)
 			return &trace->decisions[i];
+	}
+	return NULL;
+}
+
+const struct trace_decision *trace_redirection(const struct trace *trace)
+{
+	for (size_t i = 0; i < trace->decision_count; i++) {
+		const struct trace_decision *decision = &trace->decisions[i];
+
+		if (decision->redirects && decision->direction == TRACE_FROM_CLIENT)
+			return decision;
 	}
 	return NULL;
 }

@@ -46,7 +46,8 @@ struct trace_decision {
 	enum trace_direction direction;
 	enum trace_hook hook; /* at which it decided */
 	bool dropped;
-	bool nat;       /* it is a rule that translates addresses */
+	bool nat;       /* it is a rule that translates the source's address */
+	bool redirects; /* ... the destination's */
 	bool policy;    /* of the chain, no rule */
 	char family[8]; /* "ip", "ip6", "inet", "bridge" ... */
 	char table[TRACE_NAME_SIZE];
@@ -82,8 +83,10 @@ void trace_end(struct trace *trace);
 
 struct trace_way trace_way(const struct trace *trace, enum trace_direction direction);
 
-/* After trace_end(): the first packet that was dropped; the first rule that translates. Or NULL. */
+/* After trace_end(): the first packet that was dropped; the first rule that translates the source;
+ * that sends the probe to another than the upstream. Or NULL. */
 const struct trace_decision *trace_drop(const struct trace *trace);
 const struct trace_decision *trace_nat(const struct trace *trace);
+const struct trace_decision *trace_redirection(const struct trace *trace);
 
 #endif

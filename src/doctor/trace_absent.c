@@ -61,3 +61,9 @@ const struct trace_decision *trace_nat(const struct trace *trace)
 	(void)trace;
 	return NULL;
 }
+
+const struct trace_decision *trace_redirection(const struct trace *trace)
+{
+	(void)trace;
+	return NULL;
+}

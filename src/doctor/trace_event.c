@@ -201,21 +201,28 @@ void trace_rule_find(const char *listing, uint64_t handle, char rule[static TRAC
 	rule[length] = '\0';
 }
 
-bool trace_rule_is_nat(const char *rule)
+/* By itself, in letters of either case: targets of iptables-nft have great ones. */
+static bool has_word(const char *rule, const char *word)
 {
-	/* The first two are nft's own words, the others a target's of iptables-nft. */
-	static const char *const words[] = {"masquerade", "snat", "netmap"};
+	size_t length = strlen(word);
 
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		size_t length = strlen(words[i]);
-		const char *at = rule;
+	for (const char *at = rule; (at = strcasestr(at, word)) != NULL; at += length) {
+		bool begins = at == rule || !isalnum((unsigned char)at[-1]);
 
-		for (; (at = strcasestr(at, words[i])) != NULL; at += length) {
-			bool begins = at == rule || !isalnum((unsigned char)at[-1]);
-
-			if (begins && !isalnum((unsigned char)at[length]) && at[length] != '_')
-				return true;
-		}
+		if (begins && !isalnum((unsigned char)at[length]) && at[length] != '_')
+			return true;
 	}
 	return false;
+}
+
+bool trace_rule_is_nat(const char *rule)
+{
+	return has_word(rule, "masquerade") || has_word(rule, "snat") || has_word(rule, "netmap");
+}
+
+bool trace_rule_redirects(const char *rule)
+{
+	/* What has been redirected is let pass by firewalls, with a word of its own. */
+	return (has_word(rule, "dnat") && strstr(rule, "ct status") == NULL) ||
+	       has_word(rule, "redirect");
 }

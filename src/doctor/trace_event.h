@@ -43,4 +43,7 @@ void trace_rule_find(const char *listing, uint64_t handle, char rule[static TRAC
 /* Does such a rule translate the source of packets? */
 bool trace_rule_is_nat(const char *rule);
 
+/* Does it translate their destination? */
+bool trace_rule_redirects(const char *rule);
+
 #endif

@@ -7,6 +7,7 @@ import pytest
 import doctor
 from breaks import BREAKS
 from sound_hosts import FAMILIES, Container, Loopback, OwnAddress
+from upstreams import Server, report_peer
 
 # Breaks that need a host of a certain kind, or are of one family alone.
 _KINDS = {
@@ -93,3 +94,62 @@ def mend(host, config, report, rounds=1):
         report = doctor.examine(host.namespace, config)
     assert report.failed() == set(), f"after {commands}:\n{report}"
     assert all(host.answer(family) in ("203.0.113.50", "2001:db8:c::50") for family in FAMILIES)
+
+
+@pytest.mark.parametrize("mode", ["check", "manage"])
+@pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
+def test_an_own_address_that_has_no_way_out_is_named(udp, mode, sound):
+    """Nor does a daemon that manages the return path add a route for the site's own traffic."""
+    host = sound(OwnAddress, udp=udp)
+    host.routing = {**host.routing, "mode": mode}
+    host.ip(4, "route del default")
+    report = doctor.examine(host.namespace, host.config())
+    assert report.failed() == {("rule", host.where(4))}, report
+    assert report.get("spoofed", host.where(4)).status == "consequence", report
+    host.ip(4, "route add default dev lo")
+    assert doctor.examine(host.namespace, host.config()).failed() == set()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_redirection_to_another_server_is_named(family, sound):
+    """As Docker's to the container, when a published port of this host is forwarded to."""
+    host = sound(OwnAddress)
+    other = Loopback.address(host, family)[0], 8080
+    server = Server(host.namespace, report_peer, other)
+    ip, form = {4: ("ip", "%s:%d"), 6: ("ip6", "[%s]:%d")}[family]
+    host.nft(
+        f"table {ip} nat {{\n chain output {{\n type nat hook output priority -100;\n"
+        f" {ip} daddr {host.address(family)[0]} tcp dport 443 dnat to {form % other}\n }}\n}}\n"
+    )
+    report = doctor.examine(host.namespace, host.config())
+    assert report.failed() == {("nat", host.where(family))}, report
+    nat = report.get("nat", host.where(family))
+    assert "chain output" in nat.evidence and (form % other) in nat.evidence, report
+    assert nat.mend[0] == 'forward = { ipv%d = "%s"; };' % (family, form % other)
+    server.close()
+
+
+def test_a_redirection_that_does_no_harm_is_not_blamed(sound):
+    """To another port of loopback, whose answers the same rule keeps here."""
+    host = sound(Loopback)
+    host.silence(4)
+    host.serve(4, ("127.0.0.1", 8080))
+    host.nft(
+        "table ip nat {\n chain output {\n type nat hook output priority -100;\n"
+        " ip daddr 127.0.0.1 tcp dport 443 redirect to :8080\n }\n}\n"
+    )
+    report = doctor.examine(host.namespace, host.config([4]))
+    assert report.get("spoofed", host.where(4)).status == "ok", report
+    host.remove_route(4)
+    report = doctor.examine(host.namespace, host.config([4]))
+    assert {check for check, _ in report.failed()} == {"route"}, report
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_container_that_has_no_way_to_the_clients_is_told_from_a_silent_one(family, sound):
+    """Its own network it reaches, and so it answers this host."""
+    host = sound(Container)
+    host.container.ip("route del default\n", f"-{family}")
+    report = doctor.examine(host.namespace, host.config())
+    assert report.failed() == {("spoofed", host.where(family))}, report
+    assert "default route" in report.get("spoofed", host.where(family)).evidence, report

@@ -9,7 +9,7 @@ import doctor
 import settings
 from headers import CLIENT4, v2
 from sound_hosts import FAMILIES, Container, Loopback, OwnAddress
-from upstreams import Listener
+from upstreams import Listener, Server, report_peer
 
 HOST_CHECKS = "config kernel capability conntrack client-ports port-blocks lsm".split()
 LISTENER_CHECKS = "listen subnets".split()
@@ -186,6 +186,25 @@ def test_an_upstream_that_ends_each_connection_at_once_is_sound(sound):
     host.silence(4)
     host.serve(4, serve=lambda connection, peer: None)
     examine_sound(host)
+
+
+def test_an_upstream_that_asks_another_server_is_no_forwarder(sound):
+    """As a mail server asks its filter, which is not on this host, for as long as a client stays.
+    Unlike a forwarder it has something to say before its client has."""
+    host = sound(Loopback)
+    filters = Server(host.namespace, report_peer, ("192.0.2.1", 11332))
+
+    def greet(connection, peer):
+        with host.namespace.connect(("192.0.2.1", 11332)) as asked:
+            asked.sendall(b"what may I do?")
+            connection.sendall(b"220 welcome\r\n")
+            while connection.recv(65536):
+                pass
+
+    host.silence(4)
+    host.serve(4, serve=greet)
+    examine_sound(host)
+    filters.close()
 
 
 def test_a_wildcard_upstream_is_sound_over_tcp(sound):

@@ -3,6 +3,7 @@
 
 import pytest
 
+import ctl
 import network
 from headers import CLIENT4, CLIENT6, v2
 from sessions import assert_alive, close, send
@@ -10,6 +11,7 @@ from settings import configuration, listener, udp_listener
 from upstreams import UPSTREAM4, UPSTREAM6, Listener
 
 MISSING = "routing: the upstream's answers do not come back"
+NO_MARK = "routing: nothing is seen that brings a mark back on the answers"
 
 RULE4 = "ip rule add from 127.0.0.0/8 iif lo table 123"
 RULE6 = "ip -6 rule add from ::1/128 iif lo table 123"
@@ -120,6 +122,33 @@ def test_an_upstream_elsewhere_needs_a_mark(bare, missing):
     execute(bare, commands)
     assert missing(listener(forward=forward, listen="127.0.0.1:8445"),
                    routing={"method": "mark"}) == []
+
+
+def test_what_brings_a_mark_back_is_missing_too(bare, missing, start_daemon):
+    bare.add_interface("192.0.2.1/24", "2001:db8:2::1/64")
+    bare.ip("route add default via 192.0.2.254")
+    execute(bare, ["ip rule add from 192.0.2.1/32 fwmark 123 table 123", ROUTE4])
+    tcp = configuration(listener(forward={"ipv4": "192.0.2.1:443"}), routing={"method": "mark"})
+    udp = configuration(udp_listener(forward={"ipv4": "192.0.2.1:53"}), routing={"method": "mark"})
+
+    def said(config):
+        mmproxy = start_daemon(bare, config=config)
+        lines = mmproxy.log_lines(NO_MARK)
+        mmproxy.stop()
+        assert all(line.level == "warning" and line["mark"] == "123" for line in lines)
+        return [(line["mend"], mmproxy.config_file) for line in lines]
+
+    [(command, _)] = said(tcp)
+    assert command == "sysctl -w net.ipv4.tcp_fwmark_accept=1"
+    execute(bare, [command])
+    assert said(tcp) == []
+    [(command, file)] = said(udp)
+    assert command == f"mmproxyctl routing show --nft --config {file} | nft -f -"
+    bare.nft(bare.run([ctl.binary(), *command.split(" | ")[0].split()[1:]], check=True).stdout)
+    assert said(udp) == [] and said(tcp) == []
+    # Who manages it does not need to be told.
+    bare.nft("flush ruleset")
+    assert said(udp.replace('method = "mark"', 'mode = "manage"; method = "mark"')) == []
 
 
 def test_a_host_without_ipv6_lacks_nothing_of_it(bare, missing):

@@ -19,7 +19,6 @@ RULE6 = "ip -6 rule add from ::1/128 iif lo table 123"
 ROUTE = "ip route add local default dev lo table 123"
 ROUTE6 = "ip -6 route add local default dev lo table 123"
 ACCEPT = "sysctl -w net.ipv4.tcp_fwmark_accept=1"
-NFT = "mmproxyctl routing show --nft | nft -f -"
 
 ELSEWHERE = {"ipv4": "192.0.2.7:443"}
 
@@ -41,6 +40,11 @@ def file():
     with tempfile.TemporaryDirectory(prefix="mmp-routing-") as folder:
         pathlib.Path(folder).chmod(0o755)
         yield pathlib.Path(folder) / "mmproxy.conf"
+
+
+def nft_command(file):
+    """Of the file that was looked at: with another one it would print another table."""
+    return f"mmproxyctl routing show --nft --config {file} | nft -f -"
 
 
 @pytest.fixture
@@ -143,40 +147,41 @@ def test_an_upstream_elsewhere_needs_a_mark(bare, show):
     assert set(marks(done).values()) == {"✓"} and done.returncode == 0
 
 
-def test_udp_elsewhere_needs_nftables(bare, show):
+def test_udp_elsewhere_needs_nftables(bare, show, file):
     listeners = [
         udp_listener(name="dns", forward={"ipv4": "192.0.2.7:53"}, mark=5),
         listener(name="web", forward=ELSEWHERE, mark=6),
         listener(name="ssh", listen="127.0.0.1:8022"),
     ]
     done = show(bare, *listeners)
-    assert marks(done)[NFT] == "✗" and marks(done)[ACCEPT] == "✗"
+    nft = nft_command(file)
+    assert marks(done)[nft] == "✗" and marks(done)[ACCEPT] == "✗"
     assert "table inet mmproxy_5 of nftables is not there" in done.stdout
     # Who may not ask nftables does not know.
     asked = marks(show(bare, *listeners, as_user=65534))
-    assert asked[NFT] == "-" and asked[ACCEPT] == "-" and asked[RULE] == "✗"
+    assert asked[nft] == "-" and asked[ACCEPT] == "-" and asked[RULE] == "✗"
 
     rulesets = show(bare, *listeners, words=["--nft"])
     assert rulesets.returncode == 0 and rulesets.stderr == ""
     bare.nft(rulesets.stdout)
     listed = bare.run(["nft", "list", "tables"]).stdout
     assert listed.split("\n")[:2] == ["table inet mmproxy_5", "table inet mmproxy_6"]
-    assert marks(show(bare, *listeners))[NFT] == "✓"
+    assert marks(show(bare, *listeners))[nft] == "✓"
     # Twice is as good as once.
     once = bare.run(["nft", "list", "ruleset"]).stdout
     bare.nft(rulesets.stdout)
     assert bare.run(["nft", "list", "ruleset"]).stdout == once
 
 
-def test_an_upstream_behind_an_interface_needs_nftables(bare, show):
+def test_an_upstream_behind_an_interface_needs_nftables(bare, show, file):
     bare.add_interface("198.51.100.1/24", "2001:db8:5::1/64")
     done = show(bare, listener(forward={"ipv4": "198.51.100.2:443"}), routing={"method": "mark"})
     rule = "ip rule add from 198.51.100.2/32 fwmark 123 table 123"
-    assert marks(done) == {rule: "✗", ROUTE: "✗", NFT: "✗"}
+    assert marks(done) == {rule: "✗", ROUTE: "✗", nft_command(file): "✗"}
     for command in rule, ROUTE:
         bare.run(command.split(), check=True)
     done = show(bare, listener(forward={"ipv4": "198.51.100.2:443"}), routing={"method": "mark"})
-    assert marks(done) == {rule: "✓", ROUTE: "✓", NFT: "✗"}
+    assert marks(done) == {rule: "✓", ROUTE: "✓", nft_command(file): "✗"}
 
 
 def test_without_a_mark_there_is_no_table_to_print(host, show):

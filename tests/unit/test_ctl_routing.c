@@ -13,6 +13,8 @@
 
 #define PATHS_MAX 4
 
+#define FILE_NAME "/etc/m.conf"
+
 static const struct routing_settings settings = {.table = 123};
 
 static struct return_plan plan;
@@ -65,7 +67,7 @@ static void lacks(struct return_verdict *verdict, enum return_rule_fault rule,
 static void make(bool mark_accept, enum routing_state table)
 {
 	const enum routing_state tables[PATHS_MAX] = {table, table, table, table};
-	const struct routing_findings findings = {verdicts, tables, mark_accept};
+	const struct routing_findings findings = {verdicts, tables, mark_accept, FILE_NAME};
 
 	routing_items_finish(&items);
 	routing_items_make(&items, &plan, settings.table, &findings);
@@ -153,7 +155,7 @@ static void without_a_mark_a_setting_is_missing(void **state)
 	       "mark = 123; in the listener that forwards to 192.0.2.7:443", "a rule's fault");
 }
 
-#define NFT    "mmproxyctl routing show --nft | nft -f -"
+#define NFT    "mmproxyctl routing show --nft --config " FILE_NAME " | nft -f -"
 #define ACCEPT "sysctl -w net.ipv4.tcp_fwmark_accept=1"
 
 static void tcp_gets_its_mark_back_by_a_sysctl_or_by_nftables(void **state)
@@ -167,11 +169,13 @@ static void tcp_gets_its_mark_back_by_a_sysctl_or_by_nftables(void **state)
 	expect(2, ROUTING_STATE_THERE, NFT, "");
 	make(false, ROUTING_STATE_MISSING);
 	expect(2, ROUTING_STATE_MISSING, ACCEPT,
-	       "this, or " NFT ", for the answers to carry mark 5: table inet mmproxy_5 of "
+	       "this, or the table that --nft prints, for the answers to carry mark 5: table inet "
+	       "mmproxy_5 of "
 	       "nftables is not there");
 	make(false, ROUTING_STATE_UNKNOWN);
 	expect(2, ROUTING_STATE_UNKNOWN, ACCEPT,
-	       "this, or " NFT ", for the answers to carry mark 5: table inet mmproxy_5 of "
+	       "this, or the table that --nft prints, for the answers to carry mark 5: table inet "
+	       "mmproxy_5 of "
 	       "nftables was not asked about");
 	assert_int_equal(routing_items_missing(&items), 0);
 }
@@ -196,6 +200,23 @@ static void an_upstream_elsewhere_gets_its_mark_back_by_nftables_alone(void **st
 	make(true, ROUTING_STATE_MISSING);
 	expect(2, ROUTING_STATE_MISSING, NFT,
 	       "for the answers to carry mark 5: table inet mmproxy_5 of nftables is not there");
+}
+
+/* What a shell would take apart is not put into a command. */
+static void a_file_that_is_no_plain_word_is_left_to_the_reader(void **state)
+{
+	char command[RETURN_MARK_COMMAND_SIZE], path[RETURN_MARK_COMMAND_SIZE];
+
+	(void)state;
+	assert_string_equal(return_mark_command(FILE_NAME, command), NFT);
+	assert_string_equal(return_mark_command("/etc/my; file", command),
+			    "mmproxyctl routing show --nft --config FILE | nft -f -");
+	assert_string_equal(return_mark_command(NULL, command),
+			    "mmproxyctl routing show --nft --config FILE | nft -f -");
+	memset(path, 'x', sizeof(path) - 1);
+	path[sizeof(path) - 1] = '\0';
+	assert_string_equal(return_mark_command(path, command),
+			    "mmproxyctl routing show --nft --config FILE | nft -f -");
 }
 
 static void who_cannot_ask_knows_nothing(void **state)
@@ -228,6 +249,7 @@ int main(void)
 		TEST(tcp_gets_its_mark_back_by_a_sysctl_or_by_nftables),
 		TEST(udp_gets_its_mark_back_by_nftables_alone),
 		TEST(an_upstream_elsewhere_gets_its_mark_back_by_nftables_alone),
+		TEST(a_file_that_is_no_plain_word_is_left_to_the_reader),
 		TEST(who_cannot_ask_knows_nothing),
 	};
 

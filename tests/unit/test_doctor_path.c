@@ -359,6 +359,45 @@ static void a_mark_that_is_lost_is_the_rules_fault(void **state)
 	end(&made);
 }
 
+/* No daemon adds a route for the site's own traffic, so it is not left to one. */
+static void an_own_address_without_a_way_out_is_nothing_that_mmproxy_will_add(void **state)
+{
+	struct made_up made;
+
+	(void)state;
+	begin(&made, "192.0.2.1:443", 123, false);
+	made.facts.unrouted = true;
+	made.facts.mode = ROUTING_MODE_MANAGE;
+	break_route(&made.facts);
+	silence(&made.facts);
+	assert_int_equal(judge(&made), BIT(DOCTOR_CHECK_RULE));
+	expect_mend(&made, DOCTOR_CHECK_RULE, 0, "sysctl -w net.ipv4.tcp_fwmark_accept=1");
+	end(&made);
+	/* It has its answers' marks back in a way that was not seen. */
+	begin(&made, "192.0.2.1:443", 123, false);
+	made.facts.unrouted = true;
+	assert_int_equal(judge(&made), 0);
+	end(&made);
+}
+
+static void who_is_redirected_is_told_to_forward_there(void **state)
+{
+	struct made_up made;
+	struct nat_finding *nat;
+
+	(void)state;
+	begin(&made, "192.0.2.1:8080", 123, false);
+	nat = &made.facts.findings.nat;
+	nat->found = nat->known = true;
+	nat->rule = (struct trace_decision){
+		.redirects = true, .family = "ip", .table = "nat", .chain = "DOCKER"};
+	nat->to = address_of("172.17.0.2:80");
+	silence(&made.facts);
+	assert_int_equal(judge(&made), BIT(DOCTOR_CHECK_NAT));
+	expect_mend(&made, DOCTOR_CHECK_NAT, 0, "forward = { ipv4 = \"172.17.0.2:80\"; };");
+	end(&made);
+}
+
 static void remedies_are_commands_word_for_word(void **state)
 {
 	struct made_up made;
@@ -650,6 +689,8 @@ int main(void)
 		cmocka_unit_test(an_upstream_off_loopback_without_a_mark_is_the_settings_fault),
 		cmocka_unit_test(the_same_is_sound_where_a_rule_of_the_sites_keeps_the_answers),
 		cmocka_unit_test(a_mark_that_is_lost_is_the_rules_fault),
+		cmocka_unit_test(who_is_redirected_is_told_to_forward_there),
+		cmocka_unit_test(an_own_address_without_a_way_out_is_nothing_that_mmproxy_will_add),
 		cmocka_unit_test(remedies_are_commands_word_for_word),
 		cmocka_unit_test(an_interface_is_written_as_sysctl_wants_it),
 		cmocka_unit_test(chains_of_iptables_are_mended_by_iptables),

@@ -181,6 +181,12 @@ static void what_translates_the_source_is_known_by_its_words(void **state)
 	assert_false(trace_rule_is_nat("jump SNAT_RULES"));
 	assert_false(trace_rule_is_nat("tcp dport 22 drop"));
 	assert_false(trace_rule_is_nat(""));
+	assert_true(trace_rule_redirects(
+		"tcp dport 8080 counter packets 0 bytes 0 dnat to 10.0.0.2:80"));
+	assert_true(trace_rule_redirects("tcp dport 80 redirect to :8080"));
+	assert_true(trace_rule_redirects("xt target \"DNAT\""));
+	assert_false(trace_rule_redirects("ct status dnat accept"));
+	assert_false(trace_rule_redirects("snat to 192.0.2.1"));
 }
 
 int main(void)
