@@ -17,7 +17,7 @@
  * What is waited for meanwhile is the end of the probe's connection: who cannot reach its server
  * closes it.
  */
-#define TRIES     10
+#define TRIES     20
 #define TRY_LASTS 20
 
 /* Milliseconds in which a server has said what it has to say to another one. */

@@ -29,7 +29,7 @@
 /* Milliseconds. What wipes rules rarely wipes one alone, and is to be done with it first. */
 #define LOOK_DELAY 100
 /* Between two of them, so that a quarrel with a program that removes them again stays small. */
-#define LOOK_INTERVAL 500
+#define LOOK_INTERVAL 300
 /* Until another try at what could not be put back. */
 #define LOOK_AGAIN 1000
 
