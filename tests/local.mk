@@ -68,7 +68,8 @@ unit_tests = \
 
 if HAVE_LIBMNL
 unit_tests += tests/unit/test_return_explain tests/unit/test_route_notices
-unit_tests += tests/unit/test_doctor_diagnosis tests/unit/test_doctor_host tests/unit/test_doctor_path
+unit_tests += tests/unit/test_doctor_diagnosis tests/unit/test_doctor_host tests/unit/test_doctor_path \
+	tests/unit/test_doctor_remedies
 unit_tests += tests/unit/test_doctor_probe tests/unit/test_doctor_readings tests/unit/test_trace_event
 endif
 
@@ -248,10 +249,17 @@ tests_unit_test_doctor_host_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_doctor_host_CFLAGS = $(unit_cflags)
 tests_unit_test_doctor_host_LDADD = libdoctor.a $(config_ldadd)
 
-tests_unit_test_doctor_path_SOURCES = tests/unit/test_doctor_path.c
+doctor_path_fixture = tests/unit/doctor_path_fixture.c tests/unit/doctor_path_fixture.h
+
+tests_unit_test_doctor_path_SOURCES = $(doctor_path_fixture) tests/unit/test_doctor_path.c
 tests_unit_test_doctor_path_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_doctor_path_CFLAGS = $(unit_cflags)
 tests_unit_test_doctor_path_LDADD = libdoctor.a $(config_ldadd)
+
+tests_unit_test_doctor_remedies_SOURCES = $(doctor_path_fixture) tests/unit/test_doctor_remedies.c
+tests_unit_test_doctor_remedies_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_doctor_remedies_CFLAGS = $(unit_cflags)
+tests_unit_test_doctor_remedies_LDADD = libdoctor.a $(config_ldadd)
 
 tests_unit_test_doctor_probe_SOURCES = tests/unit/test_doctor_probe.c
 tests_unit_test_doctor_probe_CPPFLAGS = $(unit_cppflags)
