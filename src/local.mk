@@ -183,6 +183,7 @@ libdoctor_a_SOURCES = \
 	src/doctor/examiner.c src/doctor/examiner.h \
 	src/doctor/forwarder.c src/doctor/forwarder.h \
 	src/doctor/host_facts.c src/doctor/host_facts.h \
+	src/doctor/interface_setting.c src/doctor/interface_setting.h \
 	src/doctor/interruption.c src/doctor/interruption.h \
 	src/doctor/knock.c src/doctor/knock.h \
 	src/doctor/path_facts.c src/doctor/path_facts.h \

@@ -3,14 +3,19 @@
 #include "doctor/check_listener.h"
 
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "config/config.h"
 #include "doctor/diagnosis.h"
+#include "doctor/interface_setting.h"
 #include "doctor/socket_diag.h"
 #include "os/listen.h"
+#include "routing/kernel_routes.h"
+#include "routing/return_check.h"
+#include "routing/return_plan.h"
 
 /* Do two sockets want the same port of the same address? */
 static bool sockets_meet(const struct socket_info *socket, const struct listen_endpoint *endpoint)
@@ -164,9 +169,66 @@ void check_subnets_judge(const struct config_listener *listener, struct diagnosi
 	}
 }
 
-void check_listener(const struct config_listener *listener, struct netlink *sockets,
-		    struct diagnosis *diagnosis)
+/* The address of 127.0.0.0/8 that it listens on; NULL: none. */
+static const struct address *find_loopback(const struct config_listener *listener)
 {
+	for (size_t i = 0; i < listener->listen_count; i++) {
+		const struct address *address = &listener->listen[i].address;
+
+		if (address->family == ADDRESS_IPV4 && return_path_is_loopback(address))
+			return address;
+	}
+	return NULL;
+}
+
+void localnet_facts_read(struct localnet_facts *facts, struct netlink *routes)
+{
+	const struct address client = return_check_client(ADDRESS_IPV4);
+	struct kernel_lookup lookup;
+	struct address loopback;
+
+	facts->routed = interface_setting_is_on_somewhere("route_localnet");
+	facts->kept = address_parse_ip("127.0.0.1", &loopback) == 0 &&
+		      kernel_lookup(routes, &client, &loopback, 0, 0, &lookup) == 0 &&
+		      lookup.type == RTN_LOCAL;
+}
+
+/*
+ * What comes in by an interface and has been redirected to 127.0.0.0/8 is dropped, unless that
+ * setting is on; and then the return path of upstreams on loopback keeps the answers here as well.
+ * So balancers that are not on this host hardly get there.
+ */
+void check_localnet_judge(const struct config_listener *listener,
+			  const struct localnet_facts *facts, struct diagnosis *diagnosis)
+{
+	const struct address *address = find_loopback(listener);
+	char text[ADDRESS_TEXT_SIZE];
+
+	if (address == NULL) {
+		diagnosis_add(diagnosis, DOCTOR_CHECK_ROUTE_LOCALNET, DOCTOR_OK,
+			      "listens on no address of 127.0.0.0/8");
+	} else if (listener->subnets == NULL || prefix_set_contains(listener->subnets, address)) {
+		diagnosis_add(diagnosis, DOCTOR_CHECK_ROUTE_LOCALNET, DOCTOR_OK,
+			      "a balancer on this host reaches %s", address_format(address, text));
+	} else if (facts->routed && !facts->kept) {
+		diagnosis_add(diagnosis, DOCTOR_CHECK_ROUTE_LOCALNET, DOCTOR_OK,
+			      "is on: what is redirected to %s gets there",
+			      address_format(address, text));
+	} else {
+		diagnosis_add(diagnosis, DOCTOR_CHECK_ROUTE_LOCALNET, DOCTOR_WARNING,
+			      "no balancer that `subnets` lets in is on loopback, and from outside "
+			      "%s %s",
+			      facts->routed ? "the return path keeps the answers of"
+					    : "nothing is redirected, as it is off, to",
+			      address_format(address, text));
+		diagnosis_mend(diagnosis, "listen = \"*:%u\";", (unsigned)address->port);
+	}
+}
+
+void check_listener(const struct config_listener *listener, struct netlink *routes,
+		    struct netlink *sockets, struct diagnosis *diagnosis)
+{
+	struct localnet_facts localnet;
 	struct listen_facts facts;
 
 	if (listener->listen_count == 0)
@@ -177,4 +239,6 @@ void check_listener(const struct config_listener *listener, struct netlink *sock
 		check_listen_judge(&facts, &listener->listen[i], diagnosis);
 	}
 	check_subnets_judge(listener, diagnosis);
+	localnet_facts_read(&localnet, routes);
+	check_localnet_judge(listener, &localnet, diagnosis);
 }

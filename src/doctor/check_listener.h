@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Judges a listener by itself: can its addresses be had, and whom does it let in? */
+/* Judges a listener by itself: can its addresses be had, whom does it let in, and do they get
+ * there?
+ */
 #ifndef MMPROXY_DOCTOR_CHECK_LISTENER_H
 #define MMPROXY_DOCTOR_CHECK_LISTENER_H
 
@@ -31,8 +33,21 @@ void check_listen_judge(const struct listen_facts *facts, const struct listen_en
 /* Adds the result `subnets`. Pure. */
 void check_subnets_judge(const struct config_listener *listener, struct diagnosis *diagnosis);
 
-/* Both, for all addresses of the listener. */
-void check_listener(const struct config_listener *listener, struct netlink *sockets,
-		    struct diagnosis *diagnosis);
+/* What becomes of packets that were redirected to 127.0.0.0/8, and of the answers. */
+struct localnet_facts {
+	bool routed; /* net.ipv4.conf.*.route_localnet is on for some interface */
+	bool kept;   /* a policy rule, such as the return path's, keeps the answers on this host */
+};
+
+/* `routes`: of NETLINK_ROUTE. */
+void localnet_facts_read(struct localnet_facts *facts, struct netlink *routes);
+
+/* Adds the result `route-localnet`. Pure. */
+void check_localnet_judge(const struct config_listener *listener,
+			  const struct localnet_facts *facts, struct diagnosis *diagnosis);
+
+/* All three, the first for each address of the listener. */
+void check_listener(const struct config_listener *listener, struct netlink *routes,
+		    struct netlink *sockets, struct diagnosis *diagnosis);
 
 #endif

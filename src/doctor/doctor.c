@@ -96,7 +96,8 @@ static int examine_listener(const struct doctor *doctor, const struct config_lis
 	int error = 0;
 
 	diagnosis_set_subject(doctor->diagnosis, listener->name, NULL);
-	check_listener(listener, doctor->sources.sockets, doctor->diagnosis);
+	check_listener(listener, doctor->sources.routes, doctor->sources.sockets,
+		       doctor->diagnosis);
 	diagnosis_set_subject(doctor->diagnosis, NULL, NULL);
 	for (size_t i = 0; error == 0 && i < sizeof(families); i++) {
 		const struct address *upstream =

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "doctor/interface_setting.h"
 #include "routing/kernel_routes.h"
 
 #define NETSTAT "/proc/net/netstat"
@@ -18,40 +19,20 @@
 /* Bytes of /proc/net/netstat that are looked at: today it has some 4,000. */
 #define NETSTAT_SIZE 65536
 
-/* A number of /proc/sys/net/ipv4/conf/INTERFACE; -ENOENT. */
-static int read_setting(const char *interface, const char *name)
-{
-	char path[128];
-	FILE *file;
-	int value = -ENOENT;
-
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/%s", interface, name);
-	file = fopen(path, "re");
-	if (file == NULL)
-		return -ENOENT;
-	if (fscanf(file, "%d", &value) != 1)
-		value = -ENOENT;
-	fclose(file);
-	return value;
-}
-
 int rp_filter_read(const char *interface, struct rp_filter *filter)
 {
-	int all = read_setting("all", "rp_filter"), own, mode;
+	int all = interface_setting_read("all", "rp_filter"), own, mode;
 
 	*filter = (struct rp_filter){0};
-	/* A dot in a name is a slash to sysctl(8) alone; a slash cannot be in one. */
-	if (strchr(interface, '/') != NULL)
-		return -ENOENT;
-	own = read_setting(interface, "rp_filter");
+	own = interface_setting_read(interface, "rp_filter");
 	if (all < 0 || own < 0)
 		return -ENOENT;
 	mode = all > own ? all : own;
 	snprintf(filter->interface, sizeof(filter->interface), "%s", interface);
 	filter->mode = mode == 0 ? RP_FILTER_OFF : mode == 1 ? RP_FILTER_STRICT : RP_FILTER_LOOSE;
 	filter->by_all = all >= own && all > 0;
-	filter->src_valid_mark = read_setting("all", "src_valid_mark") > 0 ||
-				 read_setting(interface, "src_valid_mark") > 0;
+	filter->src_valid_mark = interface_setting_read("all", "src_valid_mark") > 0 ||
+				 interface_setting_read(interface, "src_valid_mark") > 0;
 	return 0;
 }
 

@@ -172,6 +172,33 @@ def test_balancers_that_are_the_whole_world_are_warned_of(listen, subnets, warne
     assert report.warnings() == ({("subnets", "web")} if warned else set()), report
 
 
+@pytest.mark.parametrize("routed", [0, 1])
+def test_balancers_cannot_be_redirected_to_loopback(routed, path):
+    """Without route_localnet the kernel drops what comes; with it, the answers stay here."""
+    path.server.sysctl("net.ipv4.conf.all.route_localnet", routed)
+    path.server.nft(
+        "table ip inwards {\n"
+        "	chain prerouting {\n"
+        "		type nat hook prerouting priority dstnat;\n"
+        "		tcp dport 2222 dnat to 127.0.0.1:8443\n"
+        "	}\n"
+        "}\n"
+    )
+    listening = Listener(path.server, ("127.0.0.1", 8443))
+    with pytest.raises(TimeoutError):
+        path.balancer.connect((path.SERVER4, 2222), timeout=0.5)
+    listening.close()
+    listener = settings.listener("web", listen="127.0.0.1:8443", subnets=[path.BALANCER4])
+    report = doctor.examine(path.server, settings.configuration(listener))
+    assert report.warnings() == {("route-localnet", "web")}, report
+    wrong = report.get("route-localnet", "web")
+    assert ("return path" if routed else "off") in wrong.evidence, report
+    assert wrong.mend == ['listen = "*:8443";'], report
+    listener = settings.listener("web", listen="*:8443", subnets=[path.BALANCER4])
+    report = doctor.examine(path.server, settings.configuration(listener))
+    assert report.get("route-localnet", "web").status == "ok", report
+
+
 @pytest.mark.parametrize("start", [1024, 0])
 def test_what_becomes_of_low_client_ports_is_no_fault_but_is_said(start, loopback):
     loopback.namespace.sysctl("net.ipv4.ip_unprivileged_port_start", start)

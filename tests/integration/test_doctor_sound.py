@@ -12,7 +12,7 @@ from sound_hosts import FAMILIES, Container, Loopback, OwnAddress
 from upstreams import Listener, Server, report_peer
 
 HOST_CHECKS = "config kernel capability conntrack client-ports port-blocks lsm".split()
-LISTENER_CHECKS = "listen subnets".split()
+LISTENER_CHECKS = "listen subnets route-localnet".split()
 
 kinds = pytest.mark.parametrize(
     "kind", [Loopback, OwnAddress, Container], ids=lambda kind: kind.__name__.lower()

@@ -243,7 +243,10 @@ static void an_address_may_be_free_or_mmproxys_or_the_service_managers(void **st
 	diagnosis_finish(&diagnosis);
 }
 
-static enum doctor_status judge_subnets(const char *listen, const char *prefix_text)
+/* A listener at this address, whose balancers are in this prefix; NULL: any. */
+static enum doctor_status judge_listener(const char *listen, const char *prefix_text,
+					 void (*judge_it)(const struct config_listener *listener,
+							  struct diagnosis *diagnosis))
 {
 	struct config_listener listener = {.listen_count = 1};
 	struct prefix_set *set = NULL;
@@ -264,12 +267,46 @@ static enum doctor_status judge_subnets(const char *listen, const char *prefix_t
 		prefix_set_seal(set);
 	}
 	listener.subnets = set;
-	check_subnets_judge(&listener, &diagnosis);
+	judge_it(&listener, &diagnosis);
 	assert_int_equal(diagnosis.count, 1);
 	status = diagnosis.results[0].status;
 	prefix_set_destroy(set);
 	diagnosis_finish(&diagnosis);
 	return status;
+}
+
+static enum doctor_status judge_subnets(const char *listen, const char *prefix_text)
+{
+	return judge_listener(listen, prefix_text, check_subnets_judge);
+}
+
+static void judge_off(const struct config_listener *listener, struct diagnosis *diagnosis)
+{
+	check_localnet_judge(listener, &(struct localnet_facts){false, false}, diagnosis);
+}
+
+static void judge_on(const struct config_listener *listener, struct diagnosis *diagnosis)
+{
+	check_localnet_judge(listener, &(struct localnet_facts){true, false}, diagnosis);
+}
+
+static void judge_kept(const struct config_listener *listener, struct diagnosis *diagnosis)
+{
+	check_localnet_judge(listener, &(struct localnet_facts){true, true}, diagnosis);
+}
+
+static void loopback_is_out_of_reach_for_balancers_elsewhere(void **state)
+{
+	(void)state;
+	assert_int_equal(judge_listener("127.0.0.1:443", "192.0.2.0/24", judge_off),
+			 DOCTOR_WARNING);
+	assert_int_equal(judge_listener("127.0.0.1:443", "192.0.2.0/24", judge_kept),
+			 DOCTOR_WARNING);
+	assert_int_equal(judge_listener("127.0.0.1:443", "192.0.2.0/24", judge_on), DOCTOR_OK);
+	assert_int_equal(judge_listener("127.0.0.1:443", "127.0.0.0/8", judge_off), DOCTOR_OK);
+	assert_int_equal(judge_listener("127.0.0.1:443", NULL, judge_off), DOCTOR_OK);
+	assert_int_equal(judge_listener("0.0.0.0:443", "192.0.2.0/24", judge_off), DOCTOR_OK);
+	assert_int_equal(judge_listener("[::1]:443", "2001:db8::/32", judge_off), DOCTOR_OK);
 }
 
 static void balancers_that_are_anybody_are_warned_of(void **state)
@@ -297,6 +334,7 @@ int main(void)
 		cmocka_unit_test(only_an_enforced_profile_is_warned_of),
 		cmocka_unit_test(an_address_may_be_free_or_mmproxys_or_the_service_managers),
 		cmocka_unit_test(balancers_that_are_anybody_are_warned_of),
+		cmocka_unit_test(loopback_is_out_of_reach_for_balancers_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
