@@ -168,14 +168,14 @@ def test_a_wipe_is_told_once_and_counted(bare, start_daemon):
 
 
 def test_a_quarrel_about_a_rule_stays_small(bare, managed):
-    """Something that removes it as soon as it is there: two tries a second, and few lines."""
+    """Something that removes it as soon as it is there: a try each 300 ms, and few lines."""
     delete = "rule del from 127.0.0.0/8 iif lo table 123\n"
     began, deleted = time.monotonic(), 0
     while time.monotonic() - began < 8:
         if rules.rules(bare, 4):
             bare.ip(delete)
             deleted += 1
-    assert 8 <= deleted <= 17
+    assert 8 <= deleted <= 8 / 0.3 + 2
     assert 1 <= len(managed.log_lines("routing: put back")) <= 6
     wait_until_put_back(bare, lambda: rules.loopback_is_managed(bare))
 
