@@ -50,21 +50,15 @@ static int connection_listed(const struct nlmsghdr *message, void *context)
 
 static int ask(struct netlink *netlink, uint8_t family, uint16_t port, struct counting *counting)
 {
-	union {
-		struct nlmsghdr header;
-		char bytes[NETLINK_REQUEST_SIZE];
-	} request;
-	struct nlmsghdr *header = mnl_nlmsg_put_header(&request);
-	struct inet_diag_req_v2 *question = mnl_nlmsg_put_extra_header(header, sizeof(*question));
+	const struct inet_diag_req_v2 question = {
+		.sdiag_family = family,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = UINT32_MAX,
+		.idiag_ext = 1U << (INET_DIAG_INFO - 1),
+		.id.idiag_sport = htons(port),
+	};
 
-	header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	header->nlmsg_flags = NLM_F_DUMP;
-	question->sdiag_family = family;
-	question->sdiag_protocol = IPPROTO_TCP;
-	question->idiag_states = UINT32_MAX;
-	question->idiag_ext = 1U << (INET_DIAG_INFO - 1);
-	question->id.idiag_sport = htons(port);
-	return netlink_ask(netlink, header, connection_listed, NULL, counting);
+	return socket_diag_ask(netlink, &question, connection_listed, counting);
 }
 
 /* A socket of IPv6 may speak IPv4, and is listed with its own family. */

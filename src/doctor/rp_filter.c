@@ -9,12 +9,10 @@
 
 #include "doctor/interface_setting.h"
 #include "routing/kernel_routes.h"
+#include "routing/route_message.h"
 
 #define NETSTAT "/proc/net/netstat"
 #define COUNTER "IPReversePathFilter"
-
-/* Index of `lo` in every network namespace. */
-#define LOOPBACK_INDEX 1
 
 /* Bytes of /proc/net/netstat that are looked at: today it has some 4,000. */
 #define NETSTAT_SIZE 65536
@@ -60,7 +58,7 @@ unsigned rp_filter_find(struct netlink *netlink, const struct address *upstream,
 	if (interfaces == NULL)
 		return 0;
 	for (const struct if_nameindex *i = interfaces; i->if_index != 0; i++) {
-		if (i->if_index == LOOPBACK_INDEX ||
+		if (i->if_index == ROUTE_MESSAGE_LOOPBACK ||
 		    rp_filter_drops(netlink, upstream, client, mark, i->if_index) != 1)
 			continue;
 		*interface = i->if_index;

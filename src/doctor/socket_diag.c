@@ -88,23 +88,30 @@ static int socket_listed(const struct nlmsghdr *message, void *context)
 	return 0;
 }
 
-static int read_family(struct netlink *netlink, struct reading *reading, uint8_t family,
-		       uint32_t states, uint16_t port)
+int socket_diag_ask(struct netlink *netlink, const struct inet_diag_req_v2 *wanted,
+		    netlink_each *each, void *context)
 {
-	union {
-		struct nlmsghdr header;
-		char bytes[NETLINK_REQUEST_SIZE];
-	} request;
+	union netlink_request request;
 	struct nlmsghdr *header = mnl_nlmsg_put_header(&request);
 	struct inet_diag_req_v2 *question = mnl_nlmsg_put_extra_header(header, sizeof(*question));
 
 	header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
 	header->nlmsg_flags = NLM_F_DUMP;
-	question->sdiag_family = family;
-	question->sdiag_protocol = reading->udp ? IPPROTO_UDP : IPPROTO_TCP;
-	question->idiag_states = states;
-	question->id.idiag_sport = htons(port);
-	return netlink_ask(netlink, header, socket_listed, NULL, reading);
+	*question = *wanted;
+	return netlink_ask(netlink, header, each, NULL, context);
+}
+
+static int read_family(struct netlink *netlink, struct reading *reading, uint8_t family,
+		       uint32_t states, uint16_t port)
+{
+	const struct inet_diag_req_v2 question = {
+		.sdiag_family = family,
+		.sdiag_protocol = reading->udp ? IPPROTO_UDP : IPPROTO_TCP,
+		.idiag_states = states,
+		.id.idiag_sport = htons(port),
+	};
+
+	return socket_diag_ask(netlink, &question, socket_listed, reading);
 }
 
 static int read_sockets(struct netlink *netlink, struct reading *reading, uint32_t states,

@@ -11,8 +11,9 @@
 #include <stdint.h>
 
 #include "base/address.h"
+#include "routing/netlink.h"
 
-struct netlink;
+struct inet_diag_req_v2;
 
 struct socket_info {
 	struct address local;
@@ -31,6 +32,10 @@ struct socket_list {
 };
 
 /* `netlink`, here and below: of NETLINK_SOCK_DIAG. All return 0 or -errno. */
+
+/* The question itself, whose answers, one a socket, are given to `each` as they come. */
+int socket_diag_ask(struct netlink *netlink, const struct inet_diag_req_v2 *wanted,
+		    netlink_each *each, void *context);
 
 /* TCP sockets that listen, or UDP sockets that are bound and not connected, at this port (0: any).
  */

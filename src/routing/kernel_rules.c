@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "routing/netlink.h"
 #include "routing/route_message.h"
 
 /* What makes a rule apply to less than its addresses, interface and mark say. */
@@ -108,7 +109,7 @@ static void rules_anew(void *context)
 int kernel_rules_read(struct netlink *netlink, enum address_family family,
 		      struct kernel_rules *rules)
 {
-	union route_request request;
+	union netlink_request request;
 	struct nlmsghdr *header = mnl_nlmsg_put_header(&request);
 	struct fib_rule_hdr *rule = mnl_nlmsg_put_extra_header(header, sizeof(*rule));
 	int error;
@@ -153,7 +154,7 @@ bool kernel_rule_is(const struct kernel_rule *rule, const struct return_rule *wa
 	       prefix_contains(&rule->from, &wanted->from.address);
 }
 
-static struct nlmsghdr *put_rule(union route_request *request, uint16_t type, uint16_t flags,
+static struct nlmsghdr *put_rule(union netlink_request *request, uint16_t type, uint16_t flags,
 				 const struct return_rule *wanted)
 {
 	struct nlmsghdr *header = mnl_nlmsg_put_header(request);
@@ -191,7 +192,7 @@ static int rule_is_there(struct netlink *netlink, const struct return_rule *want
 
 int kernel_rule_add(struct netlink *netlink, const struct return_rule *rule)
 {
-	union route_request request;
+	union netlink_request request;
 	int there = rule_is_there(netlink, rule);
 
 	if (there != 0)
@@ -203,7 +204,7 @@ int kernel_rule_add(struct netlink *netlink, const struct return_rule *rule)
 
 int kernel_rule_remove(struct netlink *netlink, const struct return_rule *rule)
 {
-	union route_request request;
+	union netlink_request request;
 	int error, removed = 0;
 
 	/* Two processes that do not know of each other may have added it twice. */

@@ -7,13 +7,18 @@
 #ifndef MMPROXY_ROUTING_NETLINK_H
 #define MMPROXY_ROUTING_NETLINK_H
 
+#include <linux/netlink.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-struct nlmsghdr;
-
 /* Bytes of a request; ours are rules, routes and lookups, which need some 200. */
 #define NETLINK_REQUEST_SIZE 1024
+
+/* A request with room for its attributes, aligned as libmnl wants it. */
+union netlink_request {
+	struct nlmsghdr header;
+	char bytes[NETLINK_REQUEST_SIZE];
+};
 
 struct netlink;
 

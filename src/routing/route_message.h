@@ -11,16 +11,9 @@
 #include <sys/socket.h>
 
 #include "base/address.h"
-#include "routing/netlink.h"
 
 /* Index of `lo` in every network namespace: the first interface there is. */
 #define ROUTE_MESSAGE_LOOPBACK 1
-
-/* A request with room for its attributes, aligned as libmnl wants it. */
-union route_request {
-	struct nlmsghdr header;
-	char bytes[NETLINK_REQUEST_SIZE];
-};
 
 static inline uint8_t route_message_family(enum address_family family)
 {
