@@ -3,6 +3,7 @@
 
     host          one namespace: the test plays the balancer, mmproxy and upstreams are beside it
     sound         makes a host of sound_hosts.py: sound(Loopback), sound(Container, udp=True)
+    bare          one namespace without a return path
     path          three namespaces in a row: client, balancer, server
     start_daemon  starts mmproxy; called with settings of the one listener, or with a whole config
     upstream      a listening socket at 127.0.0.1:443 of `host`, the test accepts by hand
@@ -130,6 +131,14 @@ def host():
         yield made
     finally:
         made.destroy()
+
+
+@pytest.fixture
+def bare():
+    """A host without a return path."""
+    made = network.Namespace("bare")
+    yield made
+    made.destroy()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@
 import pytest
 
 import ctl
-import network
 from headers import CLIENT4, CLIENT6, v2
 from sessions import assert_alive, close, send
 from settings import configuration, listener, udp_listener
@@ -17,14 +16,6 @@ RULE4 = "ip rule add from 127.0.0.0/8 iif lo table 123"
 RULE6 = "ip -6 rule add from ::1/128 iif lo table 123"
 ROUTE4 = "ip route add local default dev lo table 123"
 ROUTE6 = "ip -6 route add local default dev lo table 123"
-
-
-@pytest.fixture
-def bare():
-    """A host without a return path."""
-    made = network.Namespace("bare")
-    yield made
-    made.destroy()
 
 
 @pytest.fixture

@@ -17,14 +17,6 @@ PORTS = {"one": 8443, "other": 8444}
 
 
 @pytest.fixture
-def bare():
-    """A host without a return path."""
-    made = network.Namespace("bare")
-    yield made
-    made.destroy()
-
-
-@pytest.fixture
 def start_instance(bare, start_daemon):
     """start_instance("one") is an mmproxy that manages; several differ in their port alone."""
 

@@ -21,14 +21,6 @@ MANAGE = {"mode": "manage"}
 
 
 @pytest.fixture
-def bare():
-    """A host without a return path."""
-    made = network.Namespace("bare")
-    yield made
-    made.destroy()
-
-
-@pytest.fixture
 def managed(bare, start_daemon):
     """mmproxy in `bare`, which manages the return path of a TCP and a UDP listener."""
     listeners = listener(), udp_listener()
