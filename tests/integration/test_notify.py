@@ -213,6 +213,7 @@ def test_a_worker_that_has_drained_does_not_starve_the_watchdog(
 @needs_libsystemd
 def test_a_service_manager_that_is_stuck_holds_nothing_up(host, start_daemon, upstream, manager):
     mmproxy = start_daemon(host, launch=manager.launch(watchdog=0.3))
+    manager.wait_for("READY")  # of the start; what is awaited below is the reload's
     known = len(manager.notices)
     with manager.stuck():
         line = mmproxy.wait_for_log("daemon: the service manager cannot be told")
