@@ -49,8 +49,14 @@ def tables_of(bare):
     return sorted(rule[2] for rule in rules.rules(bare, 4))
 
 
-def wait_for_tables(bare, *numbers):
-    wait_until(lambda: tables_of(bare) == list(numbers), 5, lambda: rules.everything(bare))
+def wait_until_only(bare, number, gone):
+    """One table is left. The routes of the other go after the rules that lead to it."""
+
+    def reached():
+        routes = rules.routes(bare, 4, gone) + rules.routes(bare, 6, gone)
+        return tables_of(bare) == [number] and not routes
+
+    wait_until(reached, 5, lambda: rules.everything(bare))
 
 
 def test_another_table_comes_at_once_and_the_old_one_goes_with_its_last_session(bare, start):
@@ -61,8 +67,7 @@ def test_another_table_comes_at_once_and_the_old_one_goes_with_its_last_session(
     assert_alive(*old)
     new = open_session(bare, upstream)
     close(*old)
-    wait_for_tables(bare, 124)
-    assert rules.routes(bare, 4, 123) == [] == rules.routes(bare, 6, 123)
+    wait_until_only(bare, 124, gone=123)
     assert_alive(*new)
     close(*new)
     mmproxy.stop()
