@@ -27,7 +27,8 @@ void tcp_end_note_events(struct tcp_end *end, uint32_t events)
 		end->readable = true;
 	if (events & (EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR))
 		end->probe = true;
-	if (events & (EPOLLHUP | EPOLLERR))
+	/* A hang-up alone means that both directions have been shut in order. */
+	if (events & EPOLLERR)
 		end->broken = true;
 	if (events & EPOLLPRI)
 		end->no_splice = true;

@@ -27,7 +27,7 @@ struct tcp_end {
 	bool readable : 1;  /* a read may find something */
 	bool writable : 1;  /* a write may be taken */
 	bool probe : 1;     /* a short read proves nothing: end, error or urgent data are about */
-	bool broken : 1;    /* an error or a hang-up was reported */
+	bool broken : 1;    /* an error was reported */
 	bool no_splice : 1; /* urgent data was seen: splice() would stop before it for good */
 	bool watched : 1;   /* by epoll */
 	bool watches_out : 1;

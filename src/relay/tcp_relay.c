@@ -125,6 +125,9 @@ static bool advance_stream(struct tcp_session *session, struct stream *stream,
 		break;
 	case STREAM_END:
 		stream->finished = true;
+		/* When both have ended, the close that follows tells the sink. */
+		if (session->up.finished && session->down.finished)
+			break;
 		if (relay->sys->shutdown_write(sink->fd) == 0)
 			break;
 		/* A sink that can't be told has been reset since it took the last byte. */
@@ -151,7 +154,6 @@ static bool notice_reset(struct tcp_session *session, struct tcp_end *end)
 
 	if (!end->broken)
 		return true;
-	/* A hang-up alone means that both directions have been shut in order. */
 	end->broken = false;
 	error = session->relay->sys->socket_error(end->fd);
 	if (error == 0)
