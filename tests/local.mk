@@ -540,9 +540,11 @@ include tests/plugins/local.mk
 # A balancer for UDP, a load of TCP sessions, and the bench's two ends. Built with the tests; the
 # bench itself is started by hand (tests/bench/udp.py), never by `make check`: speed is nothing that
 # passes or fails.
-check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load tests/bench/udp_bench tests/bench/udp_plain
+check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load tests/bench/tcp_bench tests/bench/udp_bench \
+	tests/bench/udp_plain
 tool_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools -I$(top_srcdir)/tests/bench
 tool_arguments = tests/tools/arguments.c tests/tools/arguments.h
+bench_latency = tests/bench/latency.c tests/bench/latency.h
 bench_batch = tests/bench/udp_batch.c tests/bench/udp_batch.h
 bench_framing = tests/bench/udp_framing.c tests/bench/udp_framing.h
 tests_tools_udp_forwarder_SOURCES = \
@@ -555,6 +557,14 @@ tests_tools_udp_forwarder_LDADD = libmmproxy.a libpure.a
 tests_tools_tcp_load_SOURCES = tests/tools/tcp_load.c $(tool_arguments)
 tests_tools_tcp_load_CPPFLAGS = $(tool_cppflags)
 tests_tools_tcp_load_LDADD = libmmproxy.a libpure.a
+tests_bench_tcp_bench_SOURCES = \
+	tests/bench/tcp_bench.c tests/bench/tcp_server.c tests/bench/tcp_server.h \
+	tests/bench/tcp_connection.c tests/bench/tcp_connection.h \
+	tests/bench/tcp_load.h tests/bench/tcp_load_connect.c tests/bench/tcp_load_idle.c \
+	tests/bench/tcp_load_ping.c tests/bench/tcp_load_stream.c \
+	tests/bench/payload.c tests/bench/payload.h $(tool_arguments) $(bench_latency)
+tests_bench_tcp_bench_CPPFLAGS = $(tool_cppflags)
+tests_bench_tcp_bench_LDADD = libpure.a
 tests_bench_udp_bench_SOURCES = \
 	tests/bench/udp_bench.c tests/bench/udp_load.c tests/bench/udp_load.h \
 	$(tool_arguments) $(bench_batch) $(bench_framing)

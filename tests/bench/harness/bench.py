@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""The bench from start to end: the cast, the runs, and what is written of them."""
+
+import contextlib
+import re
+import subprocess
+import time
+
+from network import remove_leftovers
+
+from . import calls, loads, machine, proxies, runner, scenarios
+from . import stage as stages
+
+# System calls are counted for the shortest messages, where they weigh most.
+TRACED = ("tcp-ping-50", "tcp-ping-1", "tcp-connect-50", "udp-64-50", "udp-64-1")
+
+def print_list():
+    width = max(len(scenario.name) for scenario in scenarios.ALL)
+    for scenario in scenarios.ALL:
+        print(f"{scenario.name:<{width}}  {scenario.title}")
+
+
+def chosen(options):
+    """The scenarios of this run."""
+    if options.only:
+        found = [one for one in scenarios.ALL if any(text in one.name for text in options.only)]
+        if not found:
+            raise ValueError(f"--only: no scenario has this in its name: {options.only}")
+        return found
+    return [one for one in scenarios.ALL if one.quick or not options.quick]
+
+
+def cast(options):
+    """{name: proxy}"""
+    all_of_them = [
+        proxies.Mmproxy(workers=options.workers),
+        proxies.Mmproxy("mmproxy-plugins", workers=options.workers, plugins=True),
+        proxies.Haproxy("haproxy", splice=False),
+        proxies.Haproxy("haproxy-splice", splice=True),
+        proxies.Nginx("nginx"),
+        proxies.Plain("plain", two_threads=False),
+        proxies.Plain("plain-two-threads", two_threads=True),
+        *map(proxies.by_path, options.peer),
+    ]
+    return {proxy.name: proxy for proxy in all_of_them}
+
+
+def versions():
+    """The first line with a number of what each program says of itself."""
+
+    def ask(*command):
+        done = subprocess.run(command, capture_output=True, text=True)
+        return re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)[0]
+
+    return {
+        "mmproxy": ask(stages.program("mmproxy"), "--version"),
+        "haproxy": ask("haproxy", "-v"),
+        "nginx": ask("nginx", "-v"),
+    }
+
+
+def run(options):
+    wanted = chosen(options)
+    players = cast(options)
+    remove_leftovers()
+    began, clock = runner.now(), time.monotonic()
+    with contextlib.ExitStack() as stack:
+        stage = stages.Stage(stack)
+        iperf = stages.IperfStage(stack) if any(one.load == "iperf" for one in wanted) else None
+        load = loads.Loads(stage, iperf, options.seconds)
+        measured = runner.measure(load, wanted, players, options.rounds)
+        traced = {
+            scenario.name: {
+                name: calls.count(load, scenario, players[name])
+                for name in runner.names_for(scenario, players)
+                if name != "direct"
+            }
+            for scenario in wanted
+            if scenario.name in TRACED and not options.quick
+        }
+    results = {
+        "format": 1,
+        "machine": machine.facts(),
+        "programs": versions(),
+        "options": {
+            "rounds": options.rounds,
+            "seconds": options.seconds,
+            "quick": options.quick,
+            "workers": options.workers,
+        },
+        "began": began,
+        "took_seconds": round(time.monotonic() - clock, 1),
+        "busiest": round(stage.busiest, 3),
+        "scenarios": [_told(scenario, measured[scenario.name]) for scenario in wanted],
+        "system_calls": traced,
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    loads.write(options.out / "bench.json", results)
+    return results
+
+
+def _told(scenario, runs):
+    return {
+        "name": scenario.name,
+        "title": scenario.title,
+        "group": scenario.group,
+        "unit": scenario.unit,
+        "counts": scenario.counts,
+        "base": scenario.base,
+        "aim": scenario.aim,
+        "lower_is_better": scenario.load == "idle",
+        "runs": runs,
+    }

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One message a connection on its way, there and back. Paced, a message has a time at which it is
+ * due, whether or not the one before it has come back: its latency counts from there.
+ */
+#include <err.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "latency.h"
+#include "tcp_load.h"
+
+#define EVENTS 128
+/* A message that takes longer is lost; milliseconds. */
+#define PATIENCE 10000
+#define SECOND   1e9 /* in nanoseconds, as all times here */
+
+struct pinger {
+	struct tcp_connection connection;
+	int64_t due;   /* when this message was, or the next one is, to be sent */
+	bool waiting;  /* it is on its way */
+	uint64_t goal; /* bytes received when it is back */
+};
+
+struct pings {
+	const struct tcp_load_options *options;
+	struct pinger *all;
+	int epoll;
+	int64_t interval; /* between two messages of a connection; 0: none */
+	int64_t now;
+	unsigned next_due; /* paced: connections take turns */
+	bool stopping, counting;
+	unsigned underway;
+	uint64_t messages; /* counted */
+	uint64_t total;    /* from start to end */
+	struct latency latency;
+};
+
+static void ping(struct pings *pings, struct pinger *pinger)
+{
+	size_t size = pings->options->size;
+	ssize_t sent = tcp_connection_send(&pinger->connection, &pings->options->payload, size);
+
+	/* One message fits any socket that has nothing else in it. */
+	if (sent != (ssize_t)size)
+		errx(EXIT_FAILURE, "send: %s", sent < 0 ? strerror((int)-sent) : "taken in part");
+	pinger->waiting = true;
+	pinger->goal += size;
+	pings->underway++;
+}
+
+static void came_back(struct pings *pings, struct pinger *pinger)
+{
+	pinger->waiting = false;
+	pings->underway--;
+	pings->total++;
+	if (pings->counting) {
+		pings->messages++;
+		latency_record(&pings->latency, pings->now - pinger->due);
+	}
+	pinger->due = pings->interval > 0 ? pinger->due + pings->interval : pings->now;
+	if (!pings->stopping && pinger->due <= pings->now)
+		ping(pings, pinger);
+}
+
+static void receive(struct pings *pings, struct pinger *pinger)
+{
+	ssize_t got = tcp_connection_receive(&pinger->connection, &pings->options->payload,
+					     PAYLOAD_PIECE_MAX);
+
+	if (got == -EAGAIN)
+		return;
+	if (got <= 0)
+		errx(EXIT_FAILURE, "receive: %s", got < 0 ? strerror((int)-got) : "closed");
+	if (pinger->waiting && pinger->connection.received == pinger->goal)
+		came_back(pings, pinger);
+	else if (pinger->connection.received > pinger->goal)
+		errx(EXIT_FAILURE, "more came back than was sent");
+}
+
+/* Sends what is due, and returns for how many milliseconds nothing will be: at most one. */
+static int send_due(struct pings *pings)
+{
+	if (pings->interval == 0)
+		return PATIENCE;
+	for (unsigned i = 0; i < pings->options->connections && !pings->stopping; i++) {
+		struct pinger *pinger = &pings->all[pings->next_due];
+
+		if (!pinger->waiting && pinger->due > pings->now)
+			break;
+		if (!pinger->waiting)
+			ping(pings, pinger);
+		pings->next_due = (pings->next_due + 1) % pings->options->connections;
+	}
+	return pings->stopping ? PATIENCE : 1;
+}
+
+static void run_until(struct pings *pings, int64_t end)
+{
+	struct epoll_event events[EVENTS];
+
+	while (pings->stopping ? pings->underway > 0 : pings->now < end) {
+		int timeout = send_due(pings);
+		int count = epoll_wait(pings->epoll, events, EVENTS, timeout);
+
+		if (count == 0 && timeout == PATIENCE)
+			errx(EXIT_FAILURE, "a message was lost");
+		pings->now = tcp_load_clock();
+		for (int i = 0; i < count; i++)
+			receive(pings, events[i].data.ptr);
+	}
+}
+
+static void start(struct pings *pings)
+{
+	const struct tcp_load_options *options = pings->options;
+	struct tcp_target target = options->target;
+
+	pings->all = calloc(options->connections, sizeof(*pings->all));
+	pings->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (pings->all == NULL || pings->epoll < 0)
+		err(EXIT_FAILURE, "start");
+	if (options->rate > 0)
+		pings->interval = (int64_t)(SECOND * options->connections / options->rate);
+	for (unsigned i = 0; i < options->connections; i++) {
+		struct pinger *pinger = &pings->all[i];
+		struct epoll_event event = {.events = EPOLLIN, .data.ptr = pinger};
+
+		tcp_connection_open(&pinger->connection, &target);
+		tcp_connection_exchange(&pinger->connection, &options->payload, options->size);
+		pinger->goal = pinger->connection.received;
+		if (epoll_ctl(pings->epoll, EPOLL_CTL_ADD, pinger->connection.fd, &event) < 0)
+			err(EXIT_FAILURE, "epoll_ctl");
+	}
+	pings->now = tcp_load_clock();
+	for (unsigned i = 0; i < options->connections; i++) {
+		/* Paced, they are spread over the interval. */
+		pings->all[i].due = pings->now + pings->interval * i / options->connections;
+		if (pings->interval == 0)
+			ping(pings, &pings->all[i]);
+	}
+}
+
+bool tcp_load_ping(const struct tcp_load_options *options)
+{
+	static struct pings pings;
+	int64_t began, took;
+
+	pings.options = options;
+	start(&pings);
+	run_until(&pings, pings.now + (int64_t)(options->warm_up * SECOND));
+	pings.counting = true;
+	began = pings.now;
+	run_until(&pings, began + (int64_t)(options->seconds * SECOND));
+	pings.counting = false;
+	took = pings.now - began;
+	pings.stopping = true;
+	run_until(&pings, 0);
+	printf("messages=%" PRIu64 " seconds=%.3f connections=%u wrong=0 total=%" PRIu64,
+	       pings.messages, (double)took / SECOND, options->connections, pings.total);
+	latency_print(&pings.latency);
+	putchar('\n');
+	return pings.messages > 0;
+}
