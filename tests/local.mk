@@ -578,6 +578,7 @@ tests_bench_relay_steps_CPPFLAGS = $(unit_cppflags) -I$(top_srcdir)/tests/bench 
 	-DCOMPILER_FLAGS='"$(AM_CFLAGS) $(CFLAGS)"'
 tests_bench_relay_steps_LDADD = libmmproxy.a libpure.a $(libraries)
 tests_bench_relay_steps_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_gettime
+EXTRA_DIST += tests/bench/instructions tests/bench/instructions.json
 
 # Needs root, real balancers (tests/tools/install-packages) and network namespaces, which it makes.
 # What cannot run there fails.
