@@ -575,6 +575,21 @@ tests_bench_udp_plain_CPPFLAGS = $(tool_cppflags)
 tests_bench_udp_plain_LDADD = libpure.a
 EXTRA_DIST += tests/bench/udp.py
 
+# Steps of the relay, whose instructions can be counted.
+check_PROGRAMS += tests/bench/relay_steps
+tests_bench_relay_steps_SOURCES = \
+	tests/bench/null_sys.c tests/bench/null_sys.h \
+	tests/bench/passing_plugins.c tests/bench/passing_plugins.h \
+	tests/bench/relay_steps.c tests/bench/relay_steps.h \
+	tests/bench/relay_steps_tcp.c tests/bench/relay_steps_udp.c \
+	tests/bench/step_relay.c tests/bench/step_relay.h \
+	tests/unit/fake_loop.c tests/unit/fake_loop.h
+tests_bench_relay_steps_CPPFLAGS = $(unit_cppflags) -I$(top_srcdir)/tests/bench \
+	-DCOMPILER_FLAGS='"$(AM_CFLAGS) $(CFLAGS)"'
+tests_bench_relay_steps_LDADD = libmmproxy.a libpure.a $(libraries)
+tests_bench_relay_steps_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_gettime
+EXTRA_DIST += tests/bench/instructions tests/bench/instructions.json
+
 # Needs root, real balancers (tests/tools/install-packages) and network namespaces, which it makes.
 # What cannot run there fails.
 .PHONY: check-integration
