@@ -565,6 +565,12 @@ tests_bench_udp_plain_CPPFLAGS = $(tool_cppflags)
 tests_bench_udp_plain_LDADD = libpure.a
 EXTRA_DIST += tests/bench/udp.py
 
+# What a run of the bench has written down, as tables and plots; test_report.py is their test.
+EXTRA_DIST += \
+	tests/bench/report tests/bench/sample.py tests/bench/test_report.py \
+	tests/bench/harness/gnuplot.py tests/bench/harness/markdown.py tests/bench/harness/plots.py \
+	tests/bench/harness/results.py tests/bench/harness/words.py
+
 # Needs root, real balancers (tests/tools/install-packages) and network namespaces, which it makes.
 # What cannot run there fails.
 .PHONY: check-integration
