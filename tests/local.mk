@@ -537,14 +537,10 @@ EXTRA_DIST += tests/fuzz/replay-corpus tests/fuzz/corpus
 
 include tests/plugins/local.mk
 
-# A balancer for UDP, a load of TCP sessions, and the bench's two ends. Built with the tests; the
-# bench itself is started by hand (tests/bench/udp.py), never by `make check`: speed is nothing that
-# passes or fails.
-check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load tests/bench/tcp_bench tests/bench/udp_bench \
-	tests/bench/udp_plain
+# A balancer for UDP, and a load of TCP sessions.
+check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load
 tool_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools -I$(top_srcdir)/tests/bench
 tool_arguments = tests/tools/arguments.c tests/tools/arguments.h
-bench_latency = tests/bench/latency.c tests/bench/latency.h
 bench_batch = tests/bench/udp_batch.c tests/bench/udp_batch.h
 bench_framing = tests/bench/udp_framing.c tests/bench/udp_framing.h
 tests_tools_udp_forwarder_SOURCES = \
@@ -557,38 +553,8 @@ tests_tools_udp_forwarder_LDADD = libmmproxy.a libpure.a
 tests_tools_tcp_load_SOURCES = tests/tools/tcp_load.c $(tool_arguments)
 tests_tools_tcp_load_CPPFLAGS = $(tool_cppflags)
 tests_tools_tcp_load_LDADD = libmmproxy.a libpure.a
-tests_bench_tcp_bench_SOURCES = \
-	tests/bench/tcp_bench.c tests/bench/tcp_server.c tests/bench/tcp_server.h \
-	tests/bench/tcp_connection.c tests/bench/tcp_connection.h \
-	tests/bench/tcp_load.h tests/bench/tcp_load_connect.c tests/bench/tcp_load_idle.c \
-	tests/bench/tcp_load_ping.c tests/bench/tcp_load_stream.c \
-	tests/bench/payload.c tests/bench/payload.h $(tool_arguments) $(bench_latency)
-tests_bench_tcp_bench_CPPFLAGS = $(tool_cppflags)
-tests_bench_tcp_bench_LDADD = libpure.a
-tests_bench_udp_bench_SOURCES = \
-	tests/bench/udp_bench.c tests/bench/udp_load.c tests/bench/udp_load.h \
-	$(tool_arguments) $(bench_batch) $(bench_framing)
-tests_bench_udp_bench_CPPFLAGS = $(tool_cppflags)
-tests_bench_udp_bench_LDADD = libpure.a
-tests_bench_udp_plain_SOURCES = tests/bench/udp_plain.c $(bench_batch)
-tests_bench_udp_plain_CPPFLAGS = $(tool_cppflags)
-tests_bench_udp_plain_LDADD = libpure.a
-EXTRA_DIST += tests/bench/udp.py
 
-# Steps of the relay, whose instructions can be counted.
-check_PROGRAMS += tests/bench/relay_steps
-tests_bench_relay_steps_SOURCES = \
-	tests/bench/null_sys.c tests/bench/null_sys.h \
-	tests/bench/passing_plugins.c tests/bench/passing_plugins.h \
-	tests/bench/relay_steps.c tests/bench/relay_steps.h \
-	tests/bench/relay_steps_tcp.c tests/bench/relay_steps_udp.c \
-	tests/bench/step_relay.c tests/bench/step_relay.h \
-	tests/unit/fake_loop.c tests/unit/fake_loop.h
-tests_bench_relay_steps_CPPFLAGS = $(unit_cppflags) -I$(top_srcdir)/tests/bench \
-	-DCOMPILER_FLAGS='"$(AM_CFLAGS) $(CFLAGS)"'
-tests_bench_relay_steps_LDADD = libmmproxy.a libpure.a $(libraries)
-tests_bench_relay_steps_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_gettime
-EXTRA_DIST += tests/bench/instructions tests/bench/instructions.json
+include tests/bench/local.mk
 
 # Needs root, real balancers (tests/tools/install-packages) and network namespaces, which it makes.
 # What cannot run there fails.

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""The tables of a bench, in Markdown that reads well as text."""
+
+import functools
+
+from harness.results import COST_UNITS, GROUPS, PERCENTILES, best, peers_of
+from harness.words import (
+    count,
+    label,
+    machine_text,
+    number,
+    percentile,
+    rate_text,
+    ratio_text,
+    short,
+)
+
+_NOTHING = "–"
+
+# By group: a heading, and what the shares are of.
+_RATIOS = {
+    "tcp": ("TCP", "what goes directly, without a proxy"),
+    "udp": ("UDP", "what goes directly, without a proxy"),
+    "plugins": ("Plugins", "what mmproxy does without plugins"),
+}
+
+
+def write(bench, folder):
+    """Writes table.md, and returns its path."""
+    path = folder / "table.md"
+    path.write_text(render(bench), encoding="utf-8")
+    return path
+
+
+def render(bench):
+    """Everything that was measured, in sections."""
+    parts = [machine_text(bench)]
+    for group, (heading, whole) in _RATIOS.items():
+        scenarios = bench.group(group)
+        if scenarios:
+            text = (
+                f"Shares of {whole}: the median of the rounds, and in brackets\n"
+                "the lowest and the highest of them. The more the better."
+            )
+            parts += [f"## {heading}", text, ratios(scenarios), *_notes(scenarios)]
+    sections = (
+        (
+            "CPU",
+            "CPU time of the proxy for the same work, and in brackets with HAProxy's as 1. The\n"
+            "less the better.",
+            "\n\n".join(filter(None, (cpu(bench.group(group)) for group in GROUPS))),
+        ),
+        ("Latency", "In µs, medians of the rounds.", latency(bench.scenarios)),
+        ("Memory", "For each idle connection.", memory(bench.group("memory"))),
+        ("System calls", "For each message.", system_calls(bench)),
+    )
+    for heading, text, table in sections:
+        if table:
+            parts += [f"## {heading}", text, table]
+    return "\n\n".join(parts) + "\n"
+
+
+def ratios(scenarios):
+    """A row for each scenario: what the base does, and each peer's share of it."""
+    peers = peers_of(scenarios)
+    bases = dict.fromkeys(scenario.base for scenario in scenarios if scenario.base)
+    rows = []
+    for scenario in scenarios:
+        base = scenario.rate(scenario.base)
+        base_text = rate_text(base.median, scenario.unit) if base else _NOTHING
+        text = functools.partial(_figure_text, scenario)
+        cells = _cells(peers, scenario.figure, text, scenario.lower_is_better)
+        rows.append([scenario.title, base_text, *cells, _aim_text(scenario)])
+    return _table(["", ", ".join(map(label, bases)), *map(label, peers), "aim"], rows)
+
+
+def cpu(scenarios):
+    """A row for each scenario with CPU times."""
+    scenarios = [scenario for scenario in scenarios if any(map(scenario.cost, scenario.proxies()))]
+    peers = peers_of(scenarios, lambda scenario: filter(scenario.cost, scenario.proxies()))
+    rows = []
+    for scenario in scenarios:
+        text = functools.partial(_cost_text, scenario)
+        cells = _cells(peers, scenario.cost, text, lower_is_better=True)
+        rows.append([scenario.title, COST_UNITS[scenario.counted()], *cells])
+    return _table(["", "", *map(label, peers)], rows, left=2)
+
+
+def latency(scenarios):
+    """A row for each percentile of each scenario with latencies."""
+    scenarios = [scenario for scenario in scenarios if scenario.has_latency()]
+    peers = peers_of(scenarios, lambda scenario: scenario.runs)
+    rows = []
+    for scenario in scenarios:
+        title = scenario.title
+        for name in PERCENTILES:
+            value = functools.partial(scenario.latency, percentile=name)
+            rows.append([title, percentile(name), *_cells(peers, value, _median_text(number))])
+            title = ""
+    return _table(["", "", *map(label, peers)], rows, left=2)
+
+
+def memory(scenarios):
+    """A row for each kind of memory that an idle connection of each scenario takes."""
+    peers = peers_of(scenarios)
+    rows = []
+    for scenario in scenarios:
+        title, aim = scenario.title, _aim_text(scenario)
+        for what, value, form in (
+            (f"{scenario.unit}, process", scenario.rate, number),
+            ("KiB, kernel", scenario.kernel_kib, number),
+            ("descriptors", scenario.descriptors, short),
+        ):
+            if any(map(value, peers)):
+                rows.append([title, what, *_cells(peers, value, _median_text(form)), aim])
+                title = aim = ""
+    return _table(["", "", *map(label, peers), "aim"], rows, left=2)
+
+
+def system_calls(bench):
+    """A row for each scenario with all calls together, and one for each call of any weight."""
+    peers = list(dict.fromkeys(peer for counts in bench.system_calls.values() for peer in counts))
+    rows = []
+    for name, counts in bench.system_calls.items():
+        calls = {peer: found["calls"] for peer, found in counts.items()}
+        rows.append([bench.title(name), "all"])
+        rows[-1] += [
+            f"{counts[peer]['total']:.2f}" if peer in counts else _NOTHING for peer in peers
+        ]
+        for call in _by_weight(calls.values()):
+            found = [calls.get(peer, {}).get(call) for peer in peers]
+            rows.append(["", call, *(f"{each:.2f}" if each else "" for each in found)])
+    return _table(["", "", *map(label, peers)], rows, left=2)
+
+
+def _by_weight(calls):
+    """Names of calls, the most frequent first, without those that would be 0.00."""
+    most = {}
+    for found in calls:
+        for call, times in found.items():
+            most[call] = max(times, most.get(call, 0))
+    return sorted((call for call in most if most[call] >= 0.005), key=lambda call: -most[call])
+
+
+def _notes(scenarios):
+    """What did not go as it should."""
+    lines = []
+    for scenario in scenarios:
+        for peer in scenario.runs:
+            if scenario.missing(peer):
+                rounds = count(scenario.missing(peer), "round")
+                lines.append(f"- {scenario.title}: {rounds} without {label(peer)}")
+            for field in ("lost", "reordered"):
+                number_of = scenario.total(peer, field)
+                if number_of:
+                    every = scenario.total(peer, "messages") / number_of
+                    lines.append(
+                        f"- {scenario.title}: {label(peer)} {field} {number_of}, 1 in {every:.0f}"
+                    )
+    return ["\n".join(lines)] if lines else []
+
+
+def _median_text(form):
+    return lambda peer, spread: (form(spread.median), "")
+
+
+def _figure_text(scenario, peer, figure):
+    if not scenario.is_relative():
+        return rate_text(figure.median, scenario.unit), ""
+    return (
+        ratio_text(figure.median, scenario.aim if peer in scenario.judged() else None),
+        f" ({ratio_text(figure.low)}–{ratio_text(figure.high)})",
+    )
+
+
+def _cost_text(scenario, peer, cost):
+    relative = scenario.relative_cost(peer)
+    return number(cost.median), f" ({ratio_text(relative.median)})" if relative else ""
+
+
+def _aim_text(scenario):
+    if scenario.aim is None:
+        return ""
+    return f"{scenario.aim:g} " + {True: "✓", False: "✗", None: _NOTHING}[scenario.reached()]
+
+
+def _cells(peers, value, text, lower_is_better=True):
+    """A cell for each peer, of value(peer), which is a Spread or None; the best proxy's in bold.
+
+    text(peer, spread) is what a cell says, in two parts, the first of which can be bold.
+    """
+    spreads = {peer: value(peer) for peer in peers}
+    texts = {peer: text(peer, spread) for peer, spread in spreads.items() if spread}
+    medians = {peer: spreads[peer].median for peer in texts if peer != "direct"}
+    # What reads the same as the best is the best, and where all do none is.
+    top = {texts[peer][0] for peer in best(medians, lower_is_better)}
+    if all(texts[peer][0] in top for peer in medians):
+        top = set()
+    cells = []
+    for peer in peers:
+        first, rest = texts.get(peer, (_NOTHING, ""))
+        cells.append((f"**{first}**" if first in top and peer in medians else first) + rest)
+    return cells
+
+
+def _table(heads, rows, left=1):
+    """Columns are as wide as they have to be; all but the first ones are aligned to the right."""
+    if not rows:
+        return ""
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in [heads, *rows]]
+    widths = [max(3, *map(len, column)) for column in zip(*rows)]
+    rule = [
+        "-" * width if column < left else "-" * (width - 1) + ":"
+        for column, width in enumerate(widths)
+    ]
+    lines = []
+    for row in [rows[0], rule, *rows[1:]]:
+        cells = [
+            f"{cell:<{width}}" if column < left else f"{cell:>{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
