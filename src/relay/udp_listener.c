@@ -18,7 +18,7 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 	struct udp_listener *listener = container_of(source, struct udp_listener, source);
 	struct relay *relay = listener->relay;
 	int count = udp_receiver_fill(&relay->udp->arrivals, relay->sys, listener->fd, 0,
-				      UDP_RECEIVER_SLOTS, true);
+				      UDP_RECEIVER_SLOTS);
 
 	(void)events;
 	/* Level-triggered: what is left is reported in the next round. */

@@ -27,7 +27,16 @@ struct udp_receiver_slot {
 			CMSG_SPACE(sizeof(int))] __attribute__((aligned(sizeof(size_t))));
 };
 
-int udp_receiver_init(struct udp_receiver *receiver)
+/* A head as recvmmsg() wants it; what it fills in afterwards differs. */
+static void reset_head(struct udp_receiver *receiver, unsigned slot)
+{
+	struct msghdr *header = &receiver->messages[slot].msg_hdr;
+
+	header->msg_namelen = receiver->routes ? sizeof(receiver->slots[slot].name) : 0;
+	header->msg_controllen = sizeof(receiver->slots[slot].control);
+}
+
+int udp_receiver_init(struct udp_receiver *receiver, bool routes)
 {
 	void *bytes = mmap(NULL, (size_t)UDP_RECEIVER_SLOTS * SLOT_STRIDE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -36,19 +45,24 @@ int udp_receiver_init(struct udp_receiver *receiver)
 		.messages = calloc(UDP_RECEIVER_SLOTS, sizeof(struct mmsghdr)),
 		.slots = calloc(UDP_RECEIVER_SLOTS, sizeof(struct udp_receiver_slot)),
 		.bytes = bytes != MAP_FAILED ? bytes : NULL,
+		.routes = routes,
 	};
 	if (receiver->messages == NULL || receiver->slots == NULL || receiver->bytes == NULL) {
 		udp_receiver_finish(receiver);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < UDP_RECEIVER_SLOTS; i++) {
+	for (unsigned i = 0; i < UDP_RECEIVER_SLOTS; i++) {
 		struct udp_receiver_slot *slot = &receiver->slots[i];
 
 		slot->part.iov_base = receiver->bytes + i * SLOT_STRIDE;
 		slot->part.iov_len = SLOT_SIZE;
-		receiver->messages[i].msg_hdr.msg_iov = &slot->part;
-		receiver->messages[i].msg_hdr.msg_iovlen = 1;
-		receiver->messages[i].msg_hdr.msg_control = slot->control;
+		receiver->messages[i].msg_hdr = (struct msghdr){
+			.msg_name = routes ? &slot->name : NULL,
+			.msg_iov = &slot->part,
+			.msg_iovlen = 1,
+			.msg_control = slot->control,
+		};
+		reset_head(receiver, i);
 	}
 	return 0;
 }
@@ -63,16 +77,19 @@ void udp_receiver_finish(struct udp_receiver *receiver)
 }
 
 int udp_receiver_fill(struct udp_receiver *receiver, const struct sys *sys, int fd, unsigned first,
-		      unsigned count, bool routes)
+		      unsigned count)
 {
-	for (unsigned i = first; i < first + count; i++) {
-		struct msghdr *header = &receiver->messages[i].msg_hdr;
+	int filled;
 
-		header->msg_name = routes ? &receiver->slots[i].name : NULL;
-		header->msg_namelen = routes ? sizeof(receiver->slots[i].name) : 0;
-		header->msg_controllen = sizeof(receiver->slots[i].control);
-	}
-	return sys->recvmmsg(fd, &receiver->messages[first], count);
+	/* Mostly few slots are filled, and the heads of the others are as they were. */
+	for (unsigned i = first; i < first + count && i < receiver->touched; i++)
+		reset_head(receiver, i);
+	if (first < receiver->touched && first + count >= receiver->touched)
+		receiver->touched = first;
+	filled = sys->recvmmsg(fd, &receiver->messages[first], count);
+	if (filled > 0 && first + (unsigned)filled > receiver->touched)
+		receiver->touched = first + (unsigned)filled;
+	return filled;
 }
 
 static void read_local(const struct cmsghdr *control, struct udp_route *route)
@@ -91,6 +108,15 @@ static void read_local(const struct cmsghdr *control, struct udp_route *route)
 		route->local.in6 = info.ipi6_addr;
 		route->local_family = AF_INET6;
 	}
+}
+
+static void read_peer(const struct msghdr *header, struct udp_route *route)
+{
+	/* All of it: routes are compared with what their family leaves unused. */
+	memset(route, 0, sizeof(*route));
+	route->peer_length = header->msg_namelen;
+	if (route->peer_length <= sizeof(route->peer))
+		memcpy(&route->peer, header->msg_name, route->peer_length);
 }
 
 static void read_control(struct msghdr *header, struct udp_received *received)
@@ -116,15 +142,11 @@ void udp_receiver_read(const struct udp_receiver *receiver, unsigned slot,
 {
 	struct mmsghdr *message = &receiver->messages[slot];
 
-	/* All of it: routes are compared with what their family leaves unused. */
-	memset(received, 0, sizeof(*received));
 	received->bytes = receiver->slots[slot].part.iov_base;
 	received->length = received->segment = message->msg_len;
-	received->route.peer_length = message->msg_hdr.msg_namelen;
-	memcpy(&received->route.peer, &receiver->slots[slot].name,
-	       received->route.peer_length <= sizeof(received->route.peer)
-		       ? received->route.peer_length
-		       : 0);
+	received->overflow = 0;
+	if (receiver->routes)
+		read_peer(&message->msg_hdr, &received->route);
 	if (message->msg_hdr.msg_controllen > 0)
 		read_control(&message->msg_hdr, received);
 }

@@ -39,24 +39,24 @@ struct udp_received {
 	size_t length;
 	size_t segment;         /* bytes of each datagram but the last in it; `length` of one */
 	uint32_t overflow;      /* datagrams the socket has lost in all, as of this one; 0: none */
-	struct udp_route route; /* when it was asked for */
+	struct udp_route route; /* set by a receiver with routes */
 };
 
 struct udp_receiver {
 	struct mmsghdr *messages;
 	struct udp_receiver_slot *slots;
 	uint8_t *bytes;
+	bool routes;
+	unsigned touched; /* slots, from the first on, of which some have been filled */
 };
 
-int udp_receiver_init(struct udp_receiver *receiver); /* 0 or -ENOMEM */
+/* `routes`: for sockets that are not connected. Returns 0 or -ENOMEM. */
+int udp_receiver_init(struct udp_receiver *receiver, bool routes);
 void udp_receiver_finish(struct udp_receiver *receiver);
 
-/*
- * Fills up to `count` slots from `first` on. Returns how many, or -errno. `routes`: from a socket
- * that is not connected.
- */
+/* Fills up to `count` slots from `first` on. Returns how many, or -errno. */
 int udp_receiver_fill(struct udp_receiver *receiver, const struct sys *sys, int fd, unsigned first,
-		      unsigned count, bool routes);
+		      unsigned count);
 
 /* What is in a slot. */
 void udp_receiver_read(const struct udp_receiver *receiver, unsigned slot,

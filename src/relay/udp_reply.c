@@ -108,7 +108,7 @@ void udp_reply_ready(struct loop_source *source, uint32_t events)
 	workspace->replying = listener;
 	count = udp_receiver_fill(&workspace->answers, relay->sys, flow->fd,
 				  workspace->answers_used,
-				  UDP_RECEIVER_SLOTS - workspace->answers_used, false);
+				  UDP_RECEIVER_SLOTS - workspace->answers_used);
 	if (count <= 0) {
 		/* The upstream is away, perhaps to come back. Having been told clears the error. */
 		if (udp_is_path_error(count))

@@ -21,8 +21,8 @@ struct udp_workspace *udp_workspace_create(struct relay *relay)
 	loop_task_init(&workspace->flush, flush_run);
 	workspace->upstream = udp_sender_create(true, udp_inbound_report);
 	workspace->replies = udp_sender_create(false, udp_reply_report);
-	if (udp_receiver_init(&workspace->arrivals) == 0 &&
-	    udp_receiver_init(&workspace->answers) == 0 && workspace->upstream != NULL &&
+	if (udp_receiver_init(&workspace->arrivals, true) == 0 &&
+	    udp_receiver_init(&workspace->answers, false) == 0 && workspace->upstream != NULL &&
 	    workspace->replies != NULL)
 		return workspace;
 	udp_workspace_destroy(workspace);
