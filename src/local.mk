@@ -11,6 +11,7 @@ libpure_a_SOURCES = \
 	src/base/control_path.h \
 	src/base/counter.c src/base/counter.def src/base/counter.h \
 	src/base/denial_cache.c src/base/denial_cache.h \
+	src/base/decimal.c src/base/decimal.h \
 	src/base/escape.c src/base/escape.h \
 	src/base/flow_table.c src/base/flow_table.h \
 	src/base/histogram.c src/base/histogram.h \

@@ -15,6 +15,7 @@ unit_tests = \
 	tests/unit/test_counters_log \
 	tests/unit/test_crc32c \
 	tests/unit/test_dial_udp \
+	tests/unit/test_decimal \
 	tests/unit/test_escape \
 	tests/unit/test_exposition \
 	tests/unit/test_flow_quota \
@@ -108,6 +109,11 @@ tests_unit_test_crc32c_SOURCES = tests/unit/test_crc32c.c
 tests_unit_test_crc32c_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_crc32c_CFLAGS = $(unit_cflags)
 tests_unit_test_crc32c_LDADD = $(pure_ldadd)
+
+tests_unit_test_decimal_SOURCES = tests/unit/test_decimal.c
+tests_unit_test_decimal_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_decimal_CFLAGS = $(unit_cflags)
+tests_unit_test_decimal_LDADD = $(pure_ldadd)
 
 tests_unit_test_escape_SOURCES = tests/unit/test_escape.c
 tests_unit_test_escape_CPPFLAGS = $(unit_cppflags)

@@ -5,8 +5,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "base/decimal.h"
 
 static const uint8_t ipv4_mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -129,27 +130,54 @@ int address_parse_endpoint(const char *text, struct address *address)
 	return error;
 }
 
+/* Returns the length. */
+static size_t write_ipv4(const uint8_t *ip, char *text)
+{
+	size_t length = 0;
+
+	for (size_t i = 0; i < 4; i++) {
+		if (i > 0)
+			text[length++] = '.';
+		length += decimal_write(ip[i], text + length);
+	}
+	return length;
+}
+
+/* The address without a port, and the length of its text; ADDRESS_NONE is "-". */
+static size_t write_ip(const struct address *address, char *text)
+{
+	size_t length = 1;
+
+	if (address->family == ADDRESS_IPV4)
+		length = write_ipv4(address->ip, text);
+	else if (address->family == ADDRESS_IPV6)
+		length = strlen(inet_ntop(AF_INET6, address->ip, text, INET6_ADDRSTRLEN));
+	else
+		text[0] = '-';
+	text[length] = '\0';
+	return length;
+}
+
 const char *address_format_ip(const struct address *address, char text[static ADDRESS_TEXT_SIZE])
 {
-	int family = address->family == ADDRESS_IPV4 ? AF_INET : AF_INET6;
-
-	if (address->family == ADDRESS_NONE ||
-	    inet_ntop(family, address->ip, text, ADDRESS_TEXT_SIZE) == NULL)
-		snprintf(text, ADDRESS_TEXT_SIZE, "-");
+	write_ip(address, text);
 	return text;
 }
 
 const char *address_format(const struct address *address, char text[static ADDRESS_TEXT_SIZE])
 {
-	char ip[ADDRESS_TEXT_SIZE];
+	bool ipv6 = address->family == ADDRESS_IPV6;
+	size_t length = write_ip(address, text + ipv6) + ipv6;
 
-	address_format_ip(address, ip);
-	if (address->family == ADDRESS_IPV6)
-		snprintf(text, ADDRESS_TEXT_SIZE, "[%.45s]:%u", ip, address->port);
-	else if (address->family == ADDRESS_IPV4)
-		snprintf(text, ADDRESS_TEXT_SIZE, "%.45s:%u", ip, address->port);
-	else
-		snprintf(text, ADDRESS_TEXT_SIZE, "-");
+	if (address->family == ADDRESS_NONE)
+		return text;
+	if (ipv6) {
+		text[0] = '[';
+		text[length++] = ']';
+	}
+	text[length++] = ':';
+	length += decimal_write(address->port, text + length);
+	text[length] = '\0';
 	return text;
 }
 

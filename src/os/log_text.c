@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Log lines as text: `time level subsystem: event key=value ...`. */
-#include <inttypes.h>
-#include <stdio.h>
+#include <stdint.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/decimal.h"
 #include "base/escape.h"
 #include "os/log_line.h"
 
@@ -29,7 +29,9 @@ static void write_text(struct writer *writer, const char *text)
 static bool needs_quotes(const uint8_t *bytes, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {
-		if (bytes[i] <= ' ' || bytes[i] > '~' || strchr("\"\\=", bytes[i]) != NULL)
+		uint8_t byte = bytes[i];
+
+		if (byte <= ' ' || byte > '~' || byte == '"' || byte == '\\' || byte == '=')
 			return true;
 	}
 	return length == 0;
@@ -49,14 +51,19 @@ static void write_value(struct writer *writer, const uint8_t *bytes, size_t leng
 
 const char *log_line_number(const struct log_field *field, char text[static ADDRESS_TEXT_SIZE])
 {
-	text[0] = '\0';
-	if (field->type == LOG_FIELD_NUMBER)
-		snprintf(text, ADDRESS_TEXT_SIZE, "%" PRIu64, field->number);
-	else if (field->type == LOG_FIELD_SECONDS)
-		snprintf(text, ADDRESS_TEXT_SIZE, "%" PRIu64 ".%03u", field->milliseconds / 1000,
-			 (unsigned)(field->milliseconds % 1000));
-	else if (field->type == LOG_FIELD_ADDRESS)
-		address_format(field->address, text);
+	size_t length = 0;
+
+	if (field->type == LOG_FIELD_ADDRESS)
+		return address_format(field->address, text);
+	if (field->type == LOG_FIELD_NUMBER) {
+		length = decimal_write(field->number, text);
+	} else if (field->type == LOG_FIELD_SECONDS) {
+		length = decimal_write(field->milliseconds / 1000, text);
+		text[length++] = '.';
+		decimal_write_padded(field->milliseconds, text + length, 3);
+		length += 3;
+	}
+	text[length] = '\0';
 	return text;
 }
 
@@ -90,15 +97,24 @@ static void write_field(struct writer *writer, const struct log_field *field)
 
 void log_line_time(char text[static LOG_TIME_SIZE])
 {
+	/* Many lines are of one second: only their milliseconds differ. */
+	static _Thread_local struct {
+		time_t second;
+		size_t length; /* 0: none yet */
+		char text[LOG_TIME_SIZE];
+	} last;
 	struct timespec now;
 	struct tm utc;
-	size_t length;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &utc);
-	length = strftime(text, LOG_TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
-	snprintf(text + length, LOG_TIME_SIZE - length, ".%03uZ",
-		 (unsigned)(now.tv_nsec / 1000000) % 1000);
+	if (last.length == 0 || last.second != now.tv_sec) {
+		gmtime_r(&now.tv_sec, &utc);
+		last.length = strftime(last.text, LOG_TIME_SIZE, "%Y-%m-%dT%H:%M:%S.", &utc);
+		last.second = now.tv_sec;
+	}
+	memcpy(text, last.text, last.length);
+	decimal_write_padded((uint64_t)now.tv_nsec / 1000000, text + last.length, 3);
+	memcpy(text + last.length + 3, "Z", 2);
 }
 
 const char *log_level_name(enum log_level level)
@@ -115,24 +131,31 @@ int log_line_priority(enum log_level level)
 	return priorities[level];
 }
 
-size_t log_line_text(char line[static LOG_LINE_SIZE], const struct log_line_head *head,
-		     const struct log_field *fields, size_t count)
+static void write_start(struct writer *writer, const struct log_line_head *head)
 {
-	struct writer writer = {.text = line, .size = LOG_LINE_SIZE};
-	char time[LOG_TIME_SIZE], start[LOG_TIME_SIZE + 16] = "";
+	char text[LOG_TIME_SIZE] = {'<', (char)('0' + log_line_priority(head->level)), '>'};
 
 	switch (head->start) {
 	case LOG_LINE_TIME:
-		log_line_time(time);
-		snprintf(start, sizeof(start), "%s %s ", time, log_level_name(head->level));
+		log_line_time(text);
+		write_text(writer, text);
+		write_text(writer, " ");
+		write_text(writer, log_level_name(head->level));
+		write_text(writer, " ");
 		break;
 	case LOG_LINE_PRIORITY:
-		snprintf(start, sizeof(start), "<%d>", log_line_priority(head->level));
+		write_text(writer, text);
 		break;
 	case LOG_LINE_BARE:
 		break;
 	}
-	write_text(&writer, start);
+}
+
+size_t log_line_text(char line[static LOG_LINE_SIZE], const struct log_line_head *head,
+		     const struct log_field *fields, size_t count)
+{
+	struct writer writer = {.text = line, .size = LOG_LINE_SIZE};
+	write_start(&writer, head);
 	write_text(&writer, head->subsystem);
 	write_text(&writer, ": ");
 	write_text(&writer, head->event);
