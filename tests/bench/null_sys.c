@@ -22,6 +22,7 @@ struct null_socket {
 };
 
 static struct null_socket sockets[NULL_FD_COUNT];
+static uint64_t calls_made;
 static bool connection_waits;
 static struct sockaddr_storage peer;
 static socklen_t peer_length;
@@ -71,8 +72,14 @@ void null_report(enum null_fd fd, uint32_t events)
 	sockets[fd].source->ready(sockets[fd].source, events);
 }
 
+uint64_t null_calls(void)
+{
+	return calls_made;
+}
+
 static int call_socket(int domain, int type)
 {
+	calls_made++;
 	(void)domain;
 	(void)type;
 	return NULL_UPSTREAM;
@@ -80,6 +87,7 @@ static int call_socket(int domain, int type)
 
 static int call_accept(int fd, struct sockaddr_storage *from)
 {
+	calls_made++;
 	(void)fd;
 	if (!connection_waits)
 		return -EAGAIN;
@@ -91,6 +99,7 @@ static int call_accept(int fd, struct sockaddr_storage *from)
 /* bind() and connect(). */
 static int call_with_address(int fd, const struct sockaddr_storage *address, socklen_t length)
 {
+	calls_made++;
 	(void)fd;
 	(void)address;
 	(void)length;
@@ -99,6 +108,7 @@ static int call_with_address(int fd, const struct sockaddr_storage *address, soc
 
 static int call_set_option(int fd, int level, int name, int value)
 {
+	calls_made++;
 	(void)fd;
 	(void)level;
 	(void)name;
@@ -109,6 +119,7 @@ static int call_set_option(int fd, int level, int name, int value)
 /* Questions about a socket's troubles, and what only prepares its end: all is well. */
 static int call_on_socket(int fd)
 {
+	calls_made++;
 	(void)fd;
 	return 0;
 }
@@ -126,6 +137,7 @@ static ssize_t take_bytes(struct null_socket *socket, size_t size)
 
 static ssize_t call_recv(int fd, void *bytes, size_t size)
 {
+	calls_made++;
 	ssize_t length = take_bytes(&sockets[fd], size);
 
 	if (length > 0)
@@ -135,6 +147,7 @@ static ssize_t call_recv(int fd, void *bytes, size_t size)
 
 static ssize_t call_send(int fd, const void *bytes, size_t size)
 {
+	calls_made++;
 	(void)fd;
 	(void)bytes;
 	return (ssize_t)size;
@@ -158,6 +171,7 @@ static void fill_message(const struct null_socket *socket, struct mmsghdr *messa
 
 static int call_recvmmsg(int fd, struct mmsghdr *messages, unsigned count)
 {
+	calls_made++;
 	struct null_socket *socket = &sockets[fd];
 	unsigned taken = socket->datagrams < count ? socket->datagrams : count;
 
@@ -169,6 +183,7 @@ static int call_recvmmsg(int fd, struct mmsghdr *messages, unsigned count)
 
 static int call_sendmmsg(int fd, struct mmsghdr *messages, unsigned count)
 {
+	calls_made++;
 	(void)fd;
 	(void)messages;
 	return (int)count;
@@ -176,17 +191,20 @@ static int call_sendmmsg(int fd, struct mmsghdr *messages, unsigned count)
 
 static uint32_t call_dropped(int fd)
 {
+	calls_made++;
 	(void)fd;
 	return 0;
 }
 
 static ssize_t call_splice(int from, int to, size_t size)
 {
+	calls_made++;
 	return to == NULL_PIPE_WRITE ? take_bytes(&sockets[from], size) : (ssize_t)size;
 }
 
 static int call_pipe(int fds[2], int size)
 {
+	calls_made++;
 	fds[0] = NULL_PIPE_READ;
 	fds[1] = NULL_PIPE_WRITE;
 	return size;
@@ -194,11 +212,13 @@ static int call_pipe(int fds[2], int size)
 
 static void call_close(int fd)
 {
+	calls_made++;
 	sockets[fd] = (struct null_socket){0};
 }
 
 static int call_watch(int epoll, int fd, uint32_t events, void *source, bool modify)
 {
+	calls_made++;
 	(void)epoll;
 	(void)events;
 	(void)modify;
@@ -208,6 +228,7 @@ static int call_watch(int epoll, int fd, uint32_t events, void *source, bool mod
 
 static void call_unwatch(int epoll, int fd)
 {
+	calls_made++;
 	(void)epoll;
 	sockets[fd].source = NULL;
 }

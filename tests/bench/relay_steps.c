@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "null_sys.h"
 #include "os/log.h"
 #include "relay_steps.h"
 #include "step_relay.h"
@@ -85,12 +86,15 @@ static void check_effects(const struct step *step, const struct step_relay *on, 
 static void run(const struct step *step, uint64_t count)
 {
 	static struct step_relay on;
+	uint64_t calls;
 
 	log_set_level(LOG_LEVEL_WARNING);
 	step_relay_start(&on);
 	step->prepare(&on);
 	on.relay.counters = (struct counter_set){0};
+	calls = null_calls();
 	repeat_step(step, &on, count);
+	printf("system calls: %" PRIu64 "\n", null_calls() - calls);
 	check_effects(step, &on, count);
 	step_relay_stop(&on);
 }

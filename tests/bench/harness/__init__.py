@@ -8,6 +8,10 @@ loads       one run of a scenario against one proxy
 runner      all of them, round by round
 calls       system calls a message, in runs of their own
 machine     what the kernel says of processes and of this machine
+results     what is written down in bench.json, and its statistics
+markdown    its tables
+plots       its pictures, by gnuplot
+bench       all of it, from start to end
 """
 
 import pathlib

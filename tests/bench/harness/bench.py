@@ -2,17 +2,20 @@
 """The bench from start to end: the cast, the runs, and what is written of them."""
 
 import contextlib
+import json
 import re
 import subprocess
+import sys
 import time
 
 from network import remove_leftovers
 
-from . import calls, loads, machine, proxies, runner, scenarios
+from . import calls, gnuplot, loads, machine, markdown, plots, proxies, results, runner, scenarios
 from . import stage as stages
 
 # System calls are counted for the shortest messages, where they weigh most.
 TRACED = ("tcp-ping-50", "tcp-ping-1", "tcp-connect-50", "udp-64-50", "udp-64-1")
+
 
 def print_list():
     width = max(len(scenario.name) for scenario in scenarios.ALL)
@@ -78,7 +81,7 @@ def run(options):
             for scenario in wanted
             if scenario.name in TRACED and not options.quick
         }
-    results = {
+    document = {
         "format": 1,
         "machine": machine.facts(),
         "programs": versions(),
@@ -94,9 +97,19 @@ def run(options):
         "scenarios": [_told(scenario, measured[scenario.name]) for scenario in wanted],
         "system_calls": traced,
     }
-    options.out.mkdir(parents=True, exist_ok=True)
-    loads.write(options.out / "bench.json", results)
-    return results
+    _write(document, options.out)
+
+
+def _write(document, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.json").write_text(json.dumps(document, indent=1) + "\n")
+    told = results.parse(document)
+    print(markdown.write(told, folder).read_text())
+    try:
+        plots.write(told, folder)
+    except gnuplot.Failed as failure:
+        print(f"bench: no plots: {failure}", file=sys.stderr)
+    print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
 
 
 def _told(scenario, runs):
@@ -105,7 +118,6 @@ def _told(scenario, runs):
         "title": scenario.title,
         "group": scenario.group,
         "unit": scenario.unit,
-        "counts": scenario.counts,
         "base": scenario.base,
         "aim": scenario.aim,
         "lower_is_better": scenario.load == "idle",

@@ -18,9 +18,7 @@ from . import stage as stages
 def count(load, scenario, proxy):
     """{"total": calls a message, "calls": {name: calls a message}}"""
     with (
-        proxy.running(
-            load.stage.namespace, scenario, stages.LISTEN, scenario.upstream
-        ) as pid,
+        proxy.running(load.stage.namespace, scenario, stages.LISTEN, scenario.upstream) as pid,
         _traced(pid) as calls,
     ):
         load.stage.wait_until_idle()
@@ -44,8 +42,11 @@ def _traced(pid):
 
             def attached():
                 assert tracer.poll() is None, "strace has ended"
-                tasks = [f"/proc/{one}/task/{task}/status"
-                         for one in family for task in os.listdir(f"/proc/{one}/task")]
+                tasks = [
+                    f"/proc/{one}/task/{task}/status"
+                    for one in family
+                    for task in os.listdir(f"/proc/{one}/task")
+                ]
                 return all(_tracer_of(task) != "0" for task in tasks)
 
             wait_until(attached, stages.PATIENCE, "strace has attached")

@@ -3,7 +3,6 @@
 
 import contextlib
 import itertools
-import json
 import re
 import subprocess
 
@@ -36,9 +35,7 @@ class Loads:
             return self._iperf(scenario, proxy)
         if proxy is None:
             return self._load(scenario, scenario.upstream, None)
-        with proxy.running(
-            self.stage.namespace, scenario, stages.LISTEN, scenario.upstream
-        ) as pid:
+        with proxy.running(self.stage.namespace, scenario, stages.LISTEN, scenario.upstream) as pid:
             if scenario.load == "idle":
                 return self._idle(scenario, pid)
             return self._load(scenario, stages.LISTEN, pid)
@@ -59,7 +56,9 @@ class Loads:
             if scenario.text:
                 values["text"] = scenario.text
         if scenario.load != "idle":
-            values["seconds"] = seconds or self.seconds_of(scenario)
+            seconds = seconds or self.seconds_of(scenario)
+            values["seconds"] = seconds
+            values["warm-up"] = min(0.5, seconds / 4)
         return words + [f"--{name}={value}" for name, value in values.items()]
 
     def seconds_of(self, scenario):
@@ -103,9 +102,6 @@ class Loads:
             "rate": memory / count,
             "descriptors": descriptors / count,
             "connections": count,
-            "seconds": None,
-            "cpu_seconds": None,
-            "latency_us": None,
         }
 
     def _iperf(self, scenario, proxy):
@@ -171,18 +167,18 @@ _COUNTED = {
 def _result(scenario, fields, cpu_seconds):
     counted = fields[_COUNTED[scenario.load]]
     rate = counted if scenario.load == "udp" else counted / fields["seconds"]
-    latency = {name: fields[f"{name}_us"] for name in ("p50", "p99", "p999", "max")
-               if f"{name}_us" in fields}
+    shares = ("p50", "p99", "p999", "max")
+    latency = {share: fields[f"{share}_us"] for share in shares if f"{share}_us" in fields}
+    if scenario.load == "iperf":
+        # Of datagrams it is their number that costs.
+        counts = {"messages": fields["total"] / scenario.options["size"]}
+    else:
+        counts = {scenario.counts: fields["total"]}
     return {
         "rate": rate / 1e6 if scenario.counts == "bytes" else rate,
-        scenario.counts: fields["total"],
+        **counts,
+        **{name: fields[name] for name in ("lost", "reordered") if name in fields},
         "seconds": fields["seconds"],
         "cpu_seconds": cpu_seconds,
-        "lost": fields.get("lost"),
-        "reordered": fields.get("reordered"),
         "latency_us": latency or None,
     }
-
-
-def write(path, results):
-    path.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")

@@ -164,9 +164,7 @@ class Nginx(Proxy):
     def command(self, folder, scenario, listen, upstream):
         config = folder / "nginx.conf"
         config.write_text(
-            NGINX.format(
-                module=peers.NGINX_STREAM, folder=folder, listen=listen, upstream=upstream
-            )
+            NGINX.format(module=peers.NGINX_STREAM, folder=folder, listen=listen, upstream=upstream)
         )
         errors = str(folder / "error.log")
         return ["nginx", "-p", str(folder), "-c", str(config), "-e", errors]

@@ -28,8 +28,7 @@ def names_for(scenario, proxies):
     named = ("mmproxy", *scenario.peers)
     by_path = [name for name, proxy in proxies.items() if hasattr(proxy, "path")]
     others = by_path if scenario.group != "plugins" else []
-    wanted = [name for name in (*named, *others)
-              if scenario.protocol in proxies[name].protocols]
+    wanted = [name for name in (*named, *others) if scenario.protocol in proxies[name].protocols]
     return ["direct", *wanted] if scenario.base == "direct" else wanted
 
 

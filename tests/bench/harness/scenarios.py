@@ -33,7 +33,7 @@ class Scenario:
     def unit(self):
         if self.load == "idle":
             return "KiB"
-        return {"bytes": "MB/s", "messages": "1/s", "connections": "1/s"}[self.counts]
+        return {"bytes": "MB/s", "messages": "1/s", "connections": "conn/s"}[self.counts]
 
 
 def stream(name, title, size, connections, direction="echo", **more):
