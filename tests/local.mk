@@ -556,7 +556,12 @@ tests_tools_tcp_load_SOURCES = tests/tools/tcp_load.c $(tool_arguments)
 tests_tools_tcp_load_CPPFLAGS = $(tool_cppflags)
 tests_tools_tcp_load_LDADD = libmmproxy.a libpure.a
 tests_bench_udp_bench_SOURCES = \
-	tests/bench/udp_bench.c tests/bench/udp_load.c tests/bench/udp_load.h \
+	tests/bench/udp_bench.c \
+	tests/bench/udp_echo.c tests/bench/udp_echo.h \
+	tests/bench/udp_flight.c tests/bench/udp_flight.h \
+	tests/bench/udp_load.c tests/bench/udp_load.h tests/bench/udp_load_parts.h \
+	tests/bench/udp_load_clients.c tests/bench/udp_load_receive.c tests/bench/udp_load_send.c \
+	tests/bench/latency.c tests/bench/latency.h \
 	$(tool_arguments) $(bench_batch) $(bench_framing)
 tests_bench_udp_bench_CPPFLAGS = $(tool_cppflags)
 tests_bench_udp_bench_LDADD = libpure.a
