@@ -565,10 +565,12 @@ include tests/bench/local.mk
 # Needs root, real balancers (tests/tools/install-packages) and network namespaces, which it makes.
 # What cannot run there fails.
 .PHONY: check-integration
-check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(EXEEXT) $(test_plugins)
+check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(EXEEXT) \
+		tests/bench/udp_bench$(EXEEXT) $(test_plugins)
 	MMPROXY=$(abs_top_builddir)/mmproxy \
 		PLUGINS=$(abs_top_builddir)/plugin:$(abs_top_builddir)/tests/plugins \
 		UDP_FORWARDER=$(abs_top_builddir)/tests/tools/udp_forwarder \
+		UDP_BENCH=$(abs_top_builddir)/tests/bench/udp_bench \
 		PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q $(top_srcdir)/tests/integration $(PYTEST_FLAGS)
 
 EXTRA_DIST += \
@@ -609,6 +611,7 @@ integration_files = \
 	tests/integration/tcp_load.py \
 	tests/integration/terminal.py \
 	tests/integration/test_balancers.py \
+	tests/integration/test_bench_tools.py \
 	tests/integration/test_control.py \
 	tests/integration/test_control_bounds.py \
 	tests/integration/test_control_rights.py \

@@ -11,8 +11,12 @@ tests_bench_tcp_bench_SOURCES = \
 tests_bench_tcp_bench_CPPFLAGS = $(tool_cppflags)
 tests_bench_tcp_bench_LDADD = libpure.a
 tests_bench_udp_bench_SOURCES = \
-	tests/bench/udp_bench.c tests/bench/udp_load.c tests/bench/udp_load.h \
-	$(tool_arguments) $(bench_batch) $(bench_framing)
+	tests/bench/udp_bench.c \
+	tests/bench/udp_echo.c tests/bench/udp_echo.h \
+	tests/bench/udp_flight.c tests/bench/udp_flight.h \
+	tests/bench/udp_load.c tests/bench/udp_load.h tests/bench/udp_load_parts.h \
+	tests/bench/udp_load_clients.c tests/bench/udp_load_receive.c tests/bench/udp_load_send.c \
+	$(tool_arguments) $(bench_latency) $(bench_batch) $(bench_framing)
 tests_bench_udp_bench_CPPFLAGS = $(tool_cppflags)
 tests_bench_udp_bench_LDADD = libpure.a
 tests_bench_udp_plain_SOURCES = tests/bench/udp_plain.c $(bench_batch)

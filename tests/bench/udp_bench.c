@@ -5,19 +5,18 @@
  *   udp_bench echo   sends back what it gets, as an upstream
  *   udp_bench load   is a balancer and its clients, and measures
  *
- * Neither is run by `make check`: what they say depends on the machine and on who else uses it.
+ * Neither is run by `make check`: how fast they are depends on the machine and on who else uses it.
+ * What they count is tested with the integration tests.
  */
 #include <err.h>
-#include <errno.h>
 #include <getopt.h>
-#include <signal.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "arguments.h"
-#include "udp_batch.h"
+#include "udp_echo.h"
 #include "udp_load.h"
 
 #define CLIENTS_MAX 1000
@@ -25,20 +24,35 @@
 
 static void usage(FILE *to)
 {
-	fputs("Usage: udp_bench echo --listen ADDRESS:PORT\n"
+	fputs("Usage: udp_bench echo --listen ADDRESS:PORT [--drop-every N] [--swap-every N]\n"
 	      "       udp_bench load --to ADDRESS:PORT --framing none|every|first|spp\n"
-	      "                 --clients N --size BYTES [--window W] [--seconds S] "
-	      "[--warm-up S]\n"
-	      "                 [--one-socket] [--client-net ADDRESS/BITS] [--client-port PORT]\n"
-	      "                 [--destination ADDRESS:PORT]\n"
-	      "Load: each client keeps W datagrams on their way to an echo server and back, and\n"
-	      "one line tells how many came back a second.\n"
+	      "                 --clients N --size BYTES [--window W | --rate N] [--seconds S]\n"
+	      "                 [--warm-up S] [--one-socket] [--client-net ADDRESS/BITS]\n"
+	      "                 [--client-port PORT] [--destination ADDRESS:PORT]\n"
+	      "Echo:\n"
+	      "  --drop-every   leaves the Nth, 2Nth, ... datagram without an answer\n"
+	      "  --swap-every   answers the Nth, 2Nth, ... datagram after the one behind it\n"
+	      "Load: each client keeps W datagrams on their way to an echo server and back, or N\n"
+	      "leave a second, whatever comes back; one line tells what came back and how soon.\n"
 	      "  --window       32 for one client, else 16\n"
+	      "  --rate         datagrams a second, of all clients in turn; 0: a window instead\n"
 	      "  --seconds      2, after a warm-up of 0.5\n"
 	      "  --one-socket   all clients behind one socket, instead of one each\n"
 	      "  --client-net, --client-port\n"
 	      "                 clients in the headers: 203.0.113.0/24 and 20000, counted up\n"
-	      "  --destination  what the clients asked for, in the headers: as --to\n",
+	      "  --destination  what the clients asked for, in the headers: as --to\n"
+	      "The line has, of the seconds after the warm-up:\n"
+	      "  echoed_per_second  replies that came meanwhile\n"
+	      "  sent               datagrams\n"
+	      "  lost               those that were not back after 0.2 s; with a rate, or at the\n"
+	      "                     end, 1 s\n"
+	      "  late               replies to those that are lost, or second ones\n"
+	      "  wrong, total       replies that are not what was sent, and those that are, from\n"
+	      "                     the start of the run to its end\n"
+	      "  reordered          replies that came after one to a later datagram of a client\n"
+	      "  behind             datagrams that left more than 1 ms after they were due\n"
+	      "  p50_us, ...        time until the reply, from when the datagram was due; with a\n"
+	      "                     window, from when it left\n",
 	      to);
 }
 
@@ -50,59 +64,35 @@ static void refuse_usage(void)
 
 /* Echo. */
 
-static void end(int signal)
-{
-	(void)signal;
-	_exit(EXIT_SUCCESS);
-}
-
-/* Sends a batch back; what the network refuses is lost, as datagrams are. */
-static void send_back(struct batch *batch, int fd, unsigned count)
-{
-	unsigned done = 0;
-
-	for (unsigned i = 0; i < count; i++) {
-		batch->pieces[i].iov_len = batch->messages[i].msg_len;
-		batch->messages[i].msg_hdr.msg_controllen = 0;
-	}
-	while (done < count) {
-		int sent = sendmmsg(fd, batch->messages + done, count - done, 0);
-
-		done += sent > 0 ? (unsigned)sent : 1;
-	}
-}
-
-static void echo(const struct address *address)
-{
-	static struct batch batch;
-	struct sigaction action = {.sa_handler = end};
-	int fd = udp_open(address);
-
-	if (fd < 0)
-		err(EXIT_FAILURE, "socket");
-	udp_bind(fd, address);
-	batch_init(&batch, DATAGRAM_MAX);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGINT, &action, NULL);
-	/* Sleeps until there is one, and takes with it what else is there. */
-	for (;;)
-		send_back(&batch, fd, batch_receive(&batch, fd, 0, MSG_WAITFORONE));
-}
-
 static void run_echo(int argc, char **argv)
 {
-	static const struct option options[] = {{"listen", required_argument, NULL, 'l'}, {0}};
-	struct address address = {.family = ADDRESS_NONE};
+	static const struct option options[] = {
+		{"listen", required_argument, NULL, 'l'},
+		{"drop-every", required_argument, NULL, 'd'},
+		{"swap-every", required_argument, NULL, 's'},
+		{0},
+	};
+	struct echo_options echo = {.listen = {.family = ADDRESS_NONE}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option != 'l')
+		switch (option) {
+		case 'l':
+			echo.listen = endpoint_argument("listen", optarg);
+			break;
+		case 'd':
+			echo.drop_every = number_argument("drop-every", optarg, 0, UINT_MAX);
+			break;
+		case 's':
+			echo.swap_every = number_argument("swap-every", optarg, 0, UINT_MAX);
+			break;
+		default:
 			refuse_usage();
-		address = endpoint_argument("listen", optarg);
+		}
 	}
-	if (optind != argc || address.family == ADDRESS_NONE)
+	if (optind != argc || echo.listen.family == ADDRESS_NONE)
 		refuse_usage();
-	echo(&address);
+	echo_run(&echo);
 }
 
 /* Load. */
@@ -143,6 +133,7 @@ static void read_load_options(struct load_options *load, int argc, char **argv)
 		{"clients", required_argument, NULL, 'c'},
 		{"size", required_argument, NULL, 's'},
 		{"window", required_argument, NULL, 'w'},
+		{"rate", required_argument, NULL, 'r'},
 		{"seconds", required_argument, NULL, 'S'},
 		{"warm-up", required_argument, NULL, 'W'},
 		{"one-socket", no_argument, NULL, 'o'},
@@ -171,6 +162,9 @@ static void read_load_options(struct load_options *load, int argc, char **argv)
 			break;
 		case 'w':
 			load->window = number_argument("window", optarg, 1, WINDOW_MAX);
+			break;
+		case 'r':
+			load->rate = number_argument("rate", optarg, 0, LOAD_RATE_MAX);
 			break;
 		case 'S':
 			load->seconds = seconds_argument("seconds", optarg);
@@ -203,7 +197,9 @@ static void read_load_options(struct load_options *load, int argc, char **argv)
 /* Fills in what was not given, and refuses what cannot work. */
 static void judge_load_options(struct load_options *load)
 {
-	if (load->window == 0)
+	if (load->window > 0 && load->rate > 0)
+		errx(EXIT_FAILURE, "--window and --rate: it is one or the other");
+	if (load->window == 0 && load->rate == 0)
 		load->window = load->clients == 1 ? 32 : 16;
 	if (load->destination.family == ADDRESS_NONE)
 		load->destination = load->target;
