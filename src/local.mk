@@ -47,6 +47,7 @@ libmmproxy_a_SOURCES = \
 	src/os/own_addresses.c src/os/own_addresses.h \
 	src/os/passed_sockets.c src/os/passed_sockets.h \
 	src/os/privileges.c src/os/privileges.h \
+	src/os/scheduling.c src/os/scheduling.h \
 	src/os/service_manager.c src/os/service_manager.h \
 	src/os/socket.c src/os/socket.h \
 	src/os/sys.c src/os/sys.h \

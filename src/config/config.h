@@ -15,6 +15,7 @@
 #include "host/plugin_entry.h"
 #include "os/listen.h"
 #include "os/log.h"
+#include "os/scheduling.h"
 #include "relay/settings.h"
 #include "routing/return_plan.h"
 
@@ -46,6 +47,7 @@ struct config_control {
 struct config {
 	unsigned workers;   /* never 0: "one a CPU" is resolved when loaded */
 	bool workers_given; /* a number was; the count of CPUs may change under way */
+	enum scheduling scheduling;
 	char *user;
 	char *group;            /* NULL: the user's own */
 	uint32_t drain_timeout; /* milliseconds */

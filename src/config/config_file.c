@@ -24,6 +24,15 @@ static void read_workers(struct config_loader *loader, config_setting_t *setting
 	}
 }
 
+static void read_scheduling(struct config_loader *loader, config_setting_t *setting,
+			    const struct setting *known, void *field)
+{
+	int choice = config_get_choice(loader, setting, known);
+
+	if (choice >= 0)
+		*(enum scheduling *)field = (enum scheduling)choice;
+}
+
 static void read_log_level(struct config_loader *loader, config_setting_t *setting,
 			   const struct setting *known, void *field)
 {
@@ -84,6 +93,7 @@ static void read_log(struct config_loader *loader, config_setting_t *setting,
 
 static const struct config_rule top_rules[SETTING_COUNT] = {
 	[SETTING_top_workers] = {read_workers, offsetof(struct config, workers)},
+	[SETTING_top_scheduling] = {read_scheduling, offsetof(struct config, scheduling)},
 	[SETTING_top_user] = {config_read_text, offsetof(struct config, user)},
 	[SETTING_top_group] = {config_read_text, offsetof(struct config, group)},
 	[SETTING_top_drain_timeout] = {config_read_seconds, offsetof(struct config, drain_timeout)},

@@ -84,6 +84,8 @@ int changes_admit(const struct config *old, const struct config *new, struct rep
 	if (old->workers_given != new->workers_given ||
 	    (new->workers_given && old->workers != new->workers))
 		demand_restart(&comparison, "configuration", "workers");
+	if (old->scheduling != new->scheduling)
+		demand_restart(&comparison, "configuration", "scheduling");
 	if (!text_equal(old->user, new->user))
 		demand_restart(&comparison, "configuration", "user");
 	if (!text_equal(old->group, new->group))

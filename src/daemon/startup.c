@@ -24,6 +24,7 @@
 #include "os/descriptors.h"
 #include "os/log.h"
 #include "os/privileges.h"
+#include "os/scheduling.h"
 #include "os/sys.h"
 
 static int out_of_memory(void)
@@ -118,6 +119,19 @@ static int stage_plugins(struct server *server)
 	return judge(&mistakes, error);
 }
 
+/* What a worker does is the same under any policy: no reason not to start. */
+static int stage_scheduling(struct server *server)
+{
+	int error = 0;
+
+	if (server->generation->config.scheduling == SCHEDULING_BATCH)
+		error = scheduling_use_batch();
+	if (error < 0)
+		log_info("daemon", "the scheduling policy stays what it was at the start",
+			 LOG_ERRNO("error", error));
+	return 0;
+}
+
 static int stage_verify(struct server *server)
 {
 	(void)server;
@@ -195,7 +209,8 @@ static const struct {
 	{"privileges", stage_privileges},
 	{"routing", routing_start}, /* it is changed later, too, so it must go without privileges */
 	{"plugins", stage_plugins}, /* loaded without privileges, before the file system closes */
-	{"landlock", NULL},         /* files only: any client port must stay bindable */
+	{"scheduling", stage_scheduling},
+	{"landlock", NULL}, /* files only: any client port must stay bindable */
 	{"seccomp",
 	 NULL}, /* before the workers, which inherit it; plugins' threads are there already */
 	{"verify", stage_verify},

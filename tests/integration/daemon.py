@@ -269,6 +269,10 @@ class Daemon:
     def tasks(self):
         return os.listdir(f"/proc/{self.pid}/task")
 
+    def scheduling_policies(self):
+        """Those of all threads: os.SCHED_*."""
+        return {os.sched_getscheduler(int(task)) for task in self.tasks()}
+
     def cpu_seconds(self):
         """User and system time used so far."""
         return sum(map(int, self._stat()[11:13])) / os.sysconf("SC_CLK_TCK")

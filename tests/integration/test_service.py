@@ -444,6 +444,7 @@ def test_a_session_that_named_no_client_ends_without_one_in_the_log(host, start_
             "metrics.listen",
         ),
         ("", {"log": {"target": "stderr"}}, "configuration", "log.target"),
+        ("", {"scheduling": "inherit"}, "configuration", "scheduling"),
     ],
     ids=lambda value: value if isinstance(value, str) and "." in value else "",
 )

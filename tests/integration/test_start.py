@@ -2,6 +2,7 @@
 """What starts it and what does not: the configuration file, --check, and the short form that users
 of mmproxy-rs and go-mmproxy know."""
 
+import os
 import re
 
 import pytest
@@ -227,6 +228,27 @@ def test_workers_is_the_number_of_threads_that_serve(workers, host, start_daemon
     assert mmproxy.wait_until_ready()["workers"] == str(workers)
     # The thread sanitizer has a thread of its own.
     assert workers + 1 <= len(mmproxy.tasks()) <= workers + 1 + mmproxy.built_with_sanitizer()
+
+
+@pytest.mark.parametrize(
+    "top, started_as, policy",
+    [
+        ({}, "--other", os.SCHED_BATCH),
+        ({"scheduling": "batch"}, "--other", os.SCHED_BATCH),
+        ({"scheduling": "inherit"}, "--other", os.SCHED_OTHER),
+        ({}, "--idle", os.SCHED_IDLE),  # somebody meant that
+    ],
+    ids=["default", "batch", "inherit", "idle"],
+)
+def test_scheduling_is_batch_unless_somebody_chose_otherwise(
+    top, started_as, policy, host, start_daemon
+):
+    mmproxy = start_daemon(host, top=top, launch={"prefix": ["chrt", started_as, "0"]})
+    policies = mmproxy.scheduling_policies()
+    if mmproxy.built_with_sanitizer():
+        # The thread sanitizer has a thread of its own, which is there before.
+        policies = policies - {os.SCHED_OTHER} or policies
+    assert policies == {policy}
 
 
 def test_freebind_listens_on_an_address_that_comes_later(host, start_daemon, upstream):

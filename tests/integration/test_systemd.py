@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The packaged units under a real systemd."""
 
+import os
 import time
 
 import plugins
@@ -184,6 +185,14 @@ def test_the_process_holds_net_admin_alone(systemd):
     assert seen["Seccomp"] == "2"
     uid = systemd.run("id", "-u", "mmproxy").stdout.strip()
     assert set(seen["Uid"].split()) == {uid} and uid != "0"
+
+
+def test_its_threads_are_scheduled_as_a_batch(systemd):
+    start(systemd)
+    pid = systemd.main_pid(SERVICE)
+    policies = {os.sched_getscheduler(int(task)) for task in os.listdir(f"/proc/{pid}/task")}
+    assert policies == {os.SCHED_BATCH}
+    assert "scheduling policy" not in systemd.log(SERVICE)
 
 
 def test_no_client_can_claim_this_hosts_addresses(systemd, host, upstream):
