@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "latency.h"
@@ -31,6 +32,7 @@ struct pings {
 	const struct tcp_load_options *options;
 	struct pinger *all;
 	int epoll;
+	int timer;        /* paced: when the next message is due */
 	int64_t interval; /* between two messages of a connection; 0: none */
 	int64_t now;
 	unsigned next_due; /* paced: connections take turns */
@@ -83,21 +85,40 @@ static void receive(struct pings *pings, struct pinger *pinger)
 		errx(EXIT_FAILURE, "more came back than was sent");
 }
 
-/* Sends what is due, and returns for how many milliseconds nothing will be: at most one. */
-static int send_due(struct pings *pings)
+static void wake_at(const struct pings *pings, int64_t when)
 {
-	if (pings->interval == 0)
-		return PATIENCE;
-	for (unsigned i = 0; i < pings->options->connections && !pings->stopping; i++) {
+	const struct itimerspec then = {
+		.it_value = {.tv_sec = when / (int64_t)SECOND, .tv_nsec = when % (int64_t)SECOND}};
+
+	if (timerfd_settime(pings->timer, TFD_TIMER_ABSTIME, &then, NULL) < 0)
+		err(EXIT_FAILURE, "timerfd_settime");
+}
+
+/* Sends what is due. A connection whose last message is still on its way is passed over: the next
+ * leaves when that one is back, and has been due since then. */
+static void send_due(struct pings *pings)
+{
+	for (unsigned i = 0; i < pings->options->connections; i++) {
 		struct pinger *pinger = &pings->all[pings->next_due];
 
-		if (!pinger->waiting && pinger->due > pings->now)
+		if (!pinger->waiting && pinger->due > pings->now) {
+			wake_at(pings, pinger->due);
 			break;
+		}
 		if (!pinger->waiting)
 			ping(pings, pinger);
 		pings->next_due = (pings->next_due + 1) % pings->options->connections;
 	}
-	return pings->stopping ? PATIENCE : 1;
+}
+
+static void serve(struct pings *pings, struct pinger *pinger)
+{
+	uint64_t count;
+
+	if (pinger != NULL)
+		receive(pings, pinger);
+	else if (read(pings->timer, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		err(EXIT_FAILURE, "read");
 }
 
 static void run_until(struct pings *pings, int64_t end)
@@ -105,15 +126,25 @@ static void run_until(struct pings *pings, int64_t end)
 	struct epoll_event events[EVENTS];
 
 	while (pings->stopping ? pings->underway > 0 : pings->now < end) {
-		int timeout = send_due(pings);
-		int count = epoll_wait(pings->epoll, events, EVENTS, timeout);
+		int count;
 
-		if (count == 0 && timeout == PATIENCE)
+		if (pings->interval > 0 && !pings->stopping)
+			send_due(pings);
+		count = epoll_wait(pings->epoll, events, EVENTS, PATIENCE);
+		if (count == 0)
 			errx(EXIT_FAILURE, "a message was lost");
 		pings->now = tcp_load_clock();
 		for (int i = 0; i < count; i++)
-			receive(pings, events[i].data.ptr);
+			serve(pings, events[i].data.ptr);
 	}
+}
+
+static void watch(const struct pings *pings, int fd, struct pinger *pinger)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = pinger};
+
+	if (epoll_ctl(pings->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+		err(EXIT_FAILURE, "epoll_ctl");
 }
 
 static void start(struct pings *pings)
@@ -123,19 +154,19 @@ static void start(struct pings *pings)
 
 	pings->all = calloc(options->connections, sizeof(*pings->all));
 	pings->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (pings->all == NULL || pings->epoll < 0)
+	pings->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (pings->all == NULL || pings->epoll < 0 || pings->timer < 0)
 		err(EXIT_FAILURE, "start");
+	watch(pings, pings->timer, NULL);
 	if (options->rate > 0)
 		pings->interval = (int64_t)(SECOND * options->connections / options->rate);
 	for (unsigned i = 0; i < options->connections; i++) {
 		struct pinger *pinger = &pings->all[i];
-		struct epoll_event event = {.events = EPOLLIN, .data.ptr = pinger};
 
 		tcp_connection_open(&pinger->connection, &target);
 		tcp_connection_exchange(&pinger->connection, &options->payload, options->size);
 		pinger->goal = pinger->connection.received;
-		if (epoll_ctl(pings->epoll, EPOLL_CTL_ADD, pinger->connection.fd, &event) < 0)
-			err(EXIT_FAILURE, "epoll_ctl");
+		watch(pings, pinger->connection.fd, pinger);
 	}
 	pings->now = tcp_load_clock();
 	for (unsigned i = 0; i < options->connections; i++) {
