@@ -20,7 +20,8 @@ def plan(scenarios, proxies, rounds):
     runs = []
     for number in range(rounds):
         for scenario in scenarios:
-            runs += [(number, scenario, name) for name in names_for(scenario, proxies)]
+            names = names_for(scenario, proxies)
+            runs += [(number, scenario, name) for name in names * scenario.repeats]
     return runs
 
 

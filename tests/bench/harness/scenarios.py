@@ -27,6 +27,7 @@ class Scenario:
     base: str | None = "direct"
     aim: float | None = None  # the ratio to the base, at least; of memory: KiB, at most
     seconds: float | None = None  # instead of what all take
+    repeats: int = 1  # in a round: what is sought is less than the noise of one run
     quick: bool = False  # part of --quick
 
     @property
@@ -130,5 +131,6 @@ ALL = (
         base="mmproxy",
         peers=("mmproxy-plugins",),
         aim=0.97,
+        repeats=4,
     ),
 )
