@@ -54,7 +54,7 @@ int udp_receiver_init(struct udp_receiver *receiver, bool routes)
 	for (unsigned i = 0; i < UDP_RECEIVER_SLOTS; i++) {
 		struct udp_receiver_slot *slot = &receiver->slots[i];
 
-		slot->part.iov_base = receiver->bytes + i * SLOT_STRIDE;
+		slot->part.iov_base = receiver->bytes + (size_t)i * SLOT_STRIDE;
 		slot->part.iov_len = SLOT_SIZE;
 		receiver->messages[i].msg_hdr = (struct msghdr){
 			.msg_name = routes ? &slot->name : NULL,

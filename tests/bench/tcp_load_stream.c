@@ -206,8 +206,8 @@ bool tcp_load_stream(const struct tcp_load_options *options)
 			shut(&streams, &streams.all[i]);
 	}
 	run_until(&streams, 0);
-	printf("bytes=%" PRIu64 " seconds=%.3f connections=%u wrong=%" PRIu64
-	       " total=%" PRIu64 "\n",
+	printf("bytes=%" PRIu64 " seconds=%.3f connections=%u wrong=%" PRIu64 " total=%" PRIu64
+	       "\n",
 	       before, (double)took / 1e9, options->connections, streams.wrong, streams.bytes);
 	return streams.wrong == 0;
 }

@@ -380,8 +380,8 @@ def test_what_did_not_go_well_is_noted():
     runs["mmproxy"][1].update(lost=1, messages=1000, reordered=2)
     text = markdown.render(bench_of(scenario(runs)))
     assert re.findall("^- (.*)", text, re.M) == [
-        "one, 5 connections: mmproxy lost 4, 1 in 500",
-        "one, 5 connections: mmproxy reordered 2, 1 in 1000",
+        "one, 5 connections: mmproxy lost 0.2 %",
+        "one, 5 connections: mmproxy reordered 0.1 %",
         "one, 5 connections: 1 round without nginx",
     ]
 

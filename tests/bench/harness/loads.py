@@ -167,16 +167,16 @@ _COUNTED = {
 def _result(scenario, fields, cpu_seconds):
     counted = fields[_COUNTED[scenario.load]]
     rate = counted if scenario.load == "udp" else counted / fields["seconds"]
+    total = fields["total"]
+    if scenario.counts == "messages" and scenario.load in ("stream", "iperf"):
+        # They tell bytes. Of datagrams, and of the shortest writes, it is the number that costs.
+        rate /= scenario.options["size"]
+        total /= scenario.options["size"]
     shares = ("p50", "p99", "p999", "max")
     latency = {share: fields[f"{share}_us"] for share in shares if f"{share}_us" in fields}
-    if scenario.load == "iperf":
-        # Of datagrams it is their number that costs.
-        counts = {"messages": fields["total"] / scenario.options["size"]}
-    else:
-        counts = {scenario.counts: fields["total"]}
     return {
         "rate": rate / 1e6 if scenario.counts == "bytes" else rate,
-        **counts,
+        scenario.counts: total,
         **{name: fields[name] for name in ("lost", "reordered") if name in fields},
         "seconds": fields["seconds"],
         "cpu_seconds": cpu_seconds,

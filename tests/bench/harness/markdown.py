@@ -153,10 +153,12 @@ def _notes(scenarios):
             for field in ("lost", "reordered"):
                 number_of = scenario.total(peer, field)
                 if number_of:
-                    every = scenario.total(peer, "messages") / number_of
-                    lines.append(
-                        f"- {scenario.title}: {label(peer)} {field} {number_of}, 1 in {every:.0f}"
+                    # Those that were lost are not among the messages that came.
+                    others = scenario.total(peer, "messages") + (
+                        number_of if field == "lost" else 0
                     )
+                    share = 100 * number_of / others
+                    lines.append(f"- {scenario.title}: {label(peer)} {field} {share:.2g} %")
     return ["\n".join(lines)] if lines else []
 
 

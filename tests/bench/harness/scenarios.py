@@ -41,7 +41,8 @@ def stream(name, title, size, connections, direction="echo", **more):
     upstream = {"echo": stage.ECHO, "up": stage.SINK, "down": stage.SOURCE}[direction]
     options = {"size": size, "connections": connections, "direction": direction}
     values = {"upstream": upstream, "peers": STREAM_PEERS, **more}
-    return Scenario(name, title, "stream", "bytes", options, **values)
+    counts = values.pop("counts", "bytes")
+    return Scenario(name, title, "stream", counts, options, **values)
 
 
 def ping(name, title, connections, rate=0, **more):
@@ -71,7 +72,7 @@ ALL = (
     stream("tcp-up-64k-50", "64 KiB one way, 50 connections", 65536, 50, "up"),
     stream("tcp-down-64k-50", "64 KiB the other way, 50 connections", 65536, 50, "down"),
     stream("tcp-echo-1k-50", "1 KiB writes, echo stream, 50 connections", 1024, 50),
-    stream("tcp-up-1-50", "1 byte writes, one way, 50 connections", 1, 50, "up"),
+    stream("tcp-up-1-50", "1 B writes, one way, 50 connections", 1, 50, "up", counts="messages"),
     stream(
         "seed-ping",
         "PING\\r\\n stream, v1, 50 connections, 10 s",
@@ -103,7 +104,7 @@ ALL = (
         "seed-iperf",
         "iperf, UDP in reverse, through the forwarder",
         "iperf",
-        "bytes",
+        "messages",
         {"size": 1200},
         group="udp",
         protocol="udp",

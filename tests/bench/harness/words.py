@@ -58,8 +58,8 @@ def machine_text(bench):
     lines = [
         f"{machine_line(bench)}, {bench.machine['memory_gib']:.0f} GiB.",
         f"{count(options['rounds'], 'round')} of {options['seconds']:g} s, "
-        f"{count(options['workers'], 'worker')}; began {bench.began}, "
-        f"took {bench.took_seconds / 60:.0f} minutes.",
+        f"{count(options['workers'], 'worker') if options['workers'] else 'a worker for each core'}; "
+        f"began {bench.began}, took {count(round(bench.took_seconds / 60), 'minute')}.",
         f"Before a run the machine was up to {bench.busiest:.0%} busy with other things.",
     ]
     if options["quick"]:
