@@ -545,10 +545,10 @@ include tests/plugins/local.mk
 
 # A balancer for UDP, and a load of TCP sessions.
 check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load
-tool_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools -I$(top_srcdir)/tests/bench
+tool_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools -I$(top_srcdir)/tests/bench/load
 tool_arguments = tests/tools/arguments.c tests/tools/arguments.h
-bench_batch = tests/bench/udp_batch.c tests/bench/udp_batch.h
-bench_framing = tests/bench/udp_framing.c tests/bench/udp_framing.h
+bench_batch = tests/bench/load/udp_batch.c tests/bench/load/udp_batch.h
+bench_framing = tests/bench/load/udp_framing.c tests/bench/load/udp_framing.h
 tests_tools_udp_forwarder_SOURCES = \
 	tests/tools/udp_forwarder.c tests/tools/udp_forwarder.h \
 	tests/tools/udp_forwarder_clients.c tests/tools/udp_forwarder_replies.c \
@@ -566,10 +566,11 @@ include tests/bench/local.mk
 # What cannot run there fails.
 .PHONY: check-integration
 check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(EXEEXT) \
-		tests/bench/udp_bench$(EXEEXT) $(test_plugins)
+		tests/bench/tcp_bench$(EXEEXT) tests/bench/udp_bench$(EXEEXT) $(test_plugins)
 	MMPROXY=$(abs_top_builddir)/mmproxy \
 		PLUGINS=$(abs_top_builddir)/plugin:$(abs_top_builddir)/tests/plugins \
 		UDP_FORWARDER=$(abs_top_builddir)/tests/tools/udp_forwarder \
+		TCP_BENCH=$(abs_top_builddir)/tests/bench/tcp_bench \
 		UDP_BENCH=$(abs_top_builddir)/tests/bench/udp_bench \
 		PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q $(top_srcdir)/tests/integration $(PYTEST_FLAGS)
 
@@ -584,6 +585,7 @@ integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
 	tests/integration/accesslog.py \
+	tests/integration/bench_tools.py \
 	tests/integration/breaks.py \
 	tests/integration/captures.py \
 	tests/integration/control.py \
@@ -611,7 +613,8 @@ integration_files = \
 	tests/integration/tcp_load.py \
 	tests/integration/terminal.py \
 	tests/integration/test_balancers.py \
-	tests/integration/test_bench_tools.py \
+	tests/integration/test_bench_tcp.py \
+	tests/integration/test_bench_udp.py \
 	tests/integration/test_control.py \
 	tests/integration/test_control_bounds.py \
 	tests/integration/test_control_rights.py \

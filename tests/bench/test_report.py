@@ -392,6 +392,25 @@ def test_a_quick_run_says_so(bench):
     assert "A quick run" in markdown.render(bench)
 
 
+def test_the_headline_is_what_has_an_aim():
+    aimed = scenario(rates(direct=[100], mmproxy=[80], nginx=[50]), title="a", aim=0.7)
+    other = scenario(rates(direct=[100], mmproxy=[80]), title="b")
+    table = cells(markdown.headline(bench_of(aimed, other)).split("\n\n")[0])
+    assert [row[0] for row in table[2:]] == ["a"]
+    assert table[0] == ["", "mmproxy", "nginx"]
+    assert table[2] == ["a", "**0.80**", "0.50"]
+
+
+def test_a_documents_tables_are_replaced_and_nothing_else(bench):
+    text = "before\n<!-- bench: headline -->\nold\n<!-- bench ends -->\nafter\n"
+    assert markdown.has_tables(text) and not markdown.has_tables("no table")
+    filled = markdown.with_tables(text, bench)
+    assert filled.startswith("before\n<!-- bench: headline -->\n\n|")
+    assert filled.endswith("\n<!-- bench ends -->\nafter\n")
+    assert "old" not in filled and markdown.headline(bench).strip() in filled
+    assert markdown.with_tables(filled, bench) == filled
+
+
 # Plots.
 
 

@@ -2,11 +2,13 @@
 """The tables of a bench, in Markdown that reads well as text."""
 
 import functools
+import re
 
 from harness.results import COST_UNITS, GROUPS, PERCENTILES, best, peers_of
 from harness.words import (
     count,
     label,
+    machine_line,
     machine_text,
     number,
     percentile,
@@ -16,6 +18,9 @@ from harness.words import (
 )
 
 _NOTHING = "–"
+
+# In a document.
+_PLACE = re.compile(r"(<!-- bench: (headline|all) -->\n).*?(<!-- bench ends -->)", re.S)
 
 # By group: a heading, and what the shares are of.
 _RATIOS = {
@@ -58,6 +63,33 @@ def render(bench):
         if table:
             parts += [f"## {heading}", text, table]
     return "\n\n".join(parts) + "\n"
+
+
+def has_tables(text):
+    """Does a document have a place for tables?"""
+    return bool(_PLACE.search(text))
+
+
+def with_tables(text, bench):
+    """The document with the tables of this bench in their places."""
+    tables = {"headline": headline, "all": render}
+
+    def place(match):
+        return f"{match[1]}\n{tables[match[2]](bench).strip()}\n\n{match[3]}"
+
+    return _PLACE.sub(place, text)
+
+
+def headline(bench):
+    """What a reader in a hurry wants to know: the medians of what has an aim."""
+    scenarios = [each for group in ("tcp", "memory") for each in bench.group(group) if each.aim]
+    peers = [peer for peer in peers_of(scenarios) if peer != "haproxy-splice"]
+    rows = []
+    for scenario in scenarios:
+        text = functools.partial(_median_of_figure, scenario)
+        cells = _cells(peers, scenario.figure, text, scenario.lower_is_better)
+        rows.append([scenario.title, *cells])
+    return _table(["", *map(label, peers)], rows) + "\n\n" + machine_line(bench) + ".\n"
 
 
 def ratios(scenarios):
@@ -173,6 +205,10 @@ def _figure_text(scenario, peer, figure):
         ratio_text(figure.median, scenario.aim if peer in scenario.judged() else None),
         f" ({ratio_text(figure.low)}–{ratio_text(figure.high)})",
     )
+
+
+def _median_of_figure(scenario, peer, figure):
+    return _figure_text(scenario, peer, figure)[0], ""
 
 
 def _cost_text(scenario, peer, cost):

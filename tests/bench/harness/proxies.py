@@ -89,6 +89,7 @@ class Proxy:
     """One that is a process; `running` is a context in which it listens, and yields its pid."""
 
     protocols = ("tcp",)
+    everywhere = False  # in each scenario of its protocols, not only where it is named
 
     def __init__(self, name):
         self.name = name
@@ -188,6 +189,8 @@ class Plain(Proxy):
 
 class ByPath(Proxy):
     """Another project's program, which the user has."""
+
+    everywhere = True
 
     def __init__(self, kind, path):
         super().__init__("cloudflare-mmproxy" if kind == "mmproxy" else kind)

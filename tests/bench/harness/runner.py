@@ -27,8 +27,9 @@ def plan(scenarios, proxies, rounds):
 
 def names_for(scenario, proxies):
     named = ("mmproxy", *scenario.peers)
-    by_path = [name for name, proxy in proxies.items() if hasattr(proxy, "path")]
-    others = by_path if scenario.group != "plugins" else []
+    others = [name for name, proxy in proxies.items() if proxy.everywhere]
+    if scenario.group == "plugins":
+        others = []
     wanted = [name for name in (*named, *others) if scenario.protocol in proxies[name].protocols]
     return ["direct", *wanted] if scenario.base == "direct" else wanted
 

@@ -4,38 +4,26 @@
 How fast anything is, is not tested here: of times there are lower bounds alone.
 """
 
-import os
 import pathlib
 import re
 import signal
-import subprocess
 import time
 
 import pytest
 
+import bench_tools
+from bench_tools import program, result_of
 from peers import Peer
 from upstreams import UPSTREAM4
 from waiting import wait_until
 
 PORT = 5300
-_TOP = pathlib.Path(__file__).resolve().parents[2]
 
 # Datagrams of one client, all of them measured.
 WINDOW = {"clients": 1, "window": 16, "seconds": 0.1, "warm_up": 0}
 RATE = {"clients": 1, "rate": 4000, "seconds": 0.1, "warm_up": 0}
 
 modes = pytest.mark.parametrize("mode", [WINDOW, RATE], ids=["window", "rate"])
-
-
-def program():
-    """$UDP_BENCH, or what the build left at its usual places."""
-    candidates = [_TOP / "tests/bench/udp_bench", _TOP / "build/tests/bench/udp_bench"]
-    if os.environ.get("UDP_BENCH"):
-        candidates = [pathlib.Path(os.environ["UDP_BENCH"]).resolve()]
-    for candidate in candidates:
-        if os.access(candidate, os.X_OK) and candidate.is_file():
-            return str(candidate)
-    raise AssertionError(f"no udp_bench at {' or '.join(map(str, candidates))}")
 
 
 class Echo(Peer):
@@ -46,7 +34,7 @@ class Echo(Peer):
         self._options = options
 
     def run(self):
-        command = [program(), "echo", "--listen", f"127.0.0.1:{PORT}", *self._options]
+        command = [program("udp_bench"), "echo", "--listen", f"127.0.0.1:{PORT}", *self._options]
         self.start(command, [PORT], ["udp"])
         return self
 
@@ -62,17 +50,8 @@ class Echo(Peer):
 
 
 def start_load(namespace, to=("127.0.0.1", PORT), **options):
-    values = {"to": "%s:%d" % to, "framing": "none", "size": 64, **options}
-    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
-    pipe = subprocess.PIPE
-    return namespace.popen([program(), "load", *arguments], stdout=pipe, stderr=pipe, text=True)
-
-
-def result_of(process, status=0):
-    """What a run says of itself, as {name: number}."""
-    said, complaint = process.communicate(timeout=30)
-    assert process.returncode == status, said + complaint
-    return {name: float(value) for name, value in re.findall(r"(\w+)=([\d.]+)", said)}
+    options = {"framing": "none", "size": 64, **options}
+    return bench_tools.start_load(namespace, "udp_bench", "load", to, **options)
 
 
 def load(namespace, **options):

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""The loads of tests/bench, as programs to be tested."""
+
+import os
+import pathlib
+import re
+import subprocess
+
+_TOP = pathlib.Path(__file__).resolve().parents[2]
+
+
+def program(name):
+    """$NAME, or what the build left at its usual places."""
+    candidates = [_TOP / "tests/bench" / name, _TOP / "build/tests/bench" / name]
+    if os.environ.get(name.upper()):
+        candidates = [pathlib.Path(os.environ[name.upper()]).resolve()]
+    for candidate in candidates:
+        if os.access(candidate, os.X_OK) and candidate.is_file():
+            return str(candidate)
+    raise AssertionError(f"no {name} at {' or '.join(map(str, candidates))}")
+
+
+def start_load(namespace, name, load, to, **options):
+    """A load of the program `name` toward (address, port)."""
+    values = {"to": "%s:%d" % to, **options}
+    arguments = [f"--{option.replace('_', '-')}={value}" for option, value in values.items()]
+    pipe = subprocess.PIPE
+    return namespace.popen(
+        [program(name), load, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, text=True
+    )
+
+
+def result_of(process, status=0):
+    """What a run says of itself, as {name: number}."""
+    said, complaint = process.communicate(timeout=30)
+    assert process.returncode == status, said + complaint
+    return {name: float(value) for name, value in re.findall(r"(\w+)=([\d.]+)", said)}
