@@ -82,6 +82,9 @@ class Stage:
         self.namespace.add_return_path()
         # Balancers come from many addresses, clients are nobody's: ports do not run out.
         self.namespace.sysctl("net.ipv4.ip_local_port_range", "10000 65000")
+        # A minute after the scenario of connections hundreds of thousands of them would leave
+        # TIME_WAIT, and hold up whatever is measured then for tens of milliseconds.
+        self.namespace.sysctl("net.ipv4.tcp_max_tw_buckets", 4096)
         tcp = [program("tcp_bench"), "serve"]
         udp = [program("udp_bench"), "echo"]
         self.upstreams = [
