@@ -106,19 +106,19 @@ libmmproxy_a_SOURCES = \
 	src/daemon/announce.c src/daemon/announce.h \
 	src/daemon/capacity.c \
 	src/daemon/changes.c src/daemon/changes.h \
-	src/daemon/control.h \
-	src/daemon/control_request.c src/daemon/control_request.h \
+	src/daemon/control/control.h \
+	src/daemon/control/request.c src/daemon/control/request.h \
 	src/daemon/counters.c \
 	src/daemon/dial_hint.c src/daemon/dial_hint.h \
 	src/daemon/drain.c \
-	src/daemon/exposition.c src/daemon/exposition.h \
+	src/daemon/metrics/exposition.c src/daemon/metrics/exposition.h \
 	src/daemon/generation.c src/daemon/generation.h \
 	src/daemon/heartbeat.c src/daemon/heartbeat.h \
 	src/daemon/listeners.c src/daemon/listeners.h \
 	src/daemon/listeners_passed.c src/daemon/listeners_passed.h src/daemon/listeners_update.c \
 	src/daemon/listening.c src/daemon/listening.h \
-	src/daemon/metrics.c src/daemon/metrics.h \
-	src/daemon/metrics_counters.c src/daemon/metrics_http.h src/daemon/metrics_process.c \
+	src/daemon/metrics/metrics.c src/daemon/metrics/metrics.h \
+	src/daemon/metrics/metrics_counters.c src/daemon/metrics/http.h src/daemon/metrics/process.c \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/plugins.c src/daemon/plugins.h \
 	src/daemon/reload.c \
@@ -156,14 +156,14 @@ endif
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \
 	src/os/log_json.c \
-	src/daemon/control.c src/daemon/control_commands.c src/daemon/control_connection.c \
-	src/daemon/control_gather.c src/daemon/control_gather.h \
-	src/daemon/control_sessions.c src/daemon/control_state.h
+	src/daemon/control/control.c src/daemon/control/commands.c src/daemon/control/connection.c \
+	src/daemon/control/gather.c src/daemon/control/gather.h \
+	src/daemon/control/sessions.c src/daemon/control/state.h
 endif
 if HAVE_LIBMICROHTTPD
-libmmproxy_a_SOURCES += src/daemon/metrics_http.c
+libmmproxy_a_SOURCES += src/daemon/metrics/http.c
 else
-libmmproxy_a_SOURCES += src/daemon/metrics_http_absent.c
+libmmproxy_a_SOURCES += src/daemon/metrics/http_absent.c
 endif
 
 # The doctor: what it looks with, and how it judges. The command is mmproxyctl's.

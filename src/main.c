@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "base/report.h"
-#include "daemon/metrics_http.h"
+#include "daemon/metrics/http.h"
 #include "daemon/options.h"
 #include "daemon/plugins.h"
 #include "daemon/server.h"

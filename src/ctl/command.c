@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "ctl/decode.h"
+#include "ctl/decode/decode.h"
 #include "ctl/doctor.h"
 #include "ctl/manage.h"
 #include "ctl/options.h"

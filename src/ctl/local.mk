@@ -6,16 +6,16 @@ libctl_a_SOURCES = \
 	src/ctl/clock.h \
 	src/ctl/command.c src/ctl/command.h \
 	src/ctl/connection.c src/ctl/connection.h \
-	src/ctl/decode.c src/ctl/decode.h \
-	src/ctl/decode_flows.c src/ctl/decode_flows.h \
-	src/ctl/decode_header.c src/ctl/decode_header.h \
-	src/ctl/decode_input.c src/ctl/decode_input.h \
-	src/ctl/decode_pcap.h \
-	src/ctl/decode_print.c src/ctl/decode_print.h \
-	src/ctl/decode_stream.c src/ctl/decode_stream.h \
-	src/ctl/decode_text.c src/ctl/decode_text.h \
-	src/ctl/decode_tlv.c src/ctl/decode_tlv.h \
-	src/ctl/decode_verdict.c src/ctl/decode_verdict.h \
+	src/ctl/decode/decode.c src/ctl/decode/decode.h \
+	src/ctl/decode/flows.c src/ctl/decode/flows.h \
+	src/ctl/decode/header.c src/ctl/decode/header.h \
+	src/ctl/decode/input.c src/ctl/decode/input.h \
+	src/ctl/decode/pcap.h \
+	src/ctl/decode/print.c src/ctl/decode/print.h \
+	src/ctl/decode/stream.c src/ctl/decode/stream.h \
+	src/ctl/decode/text.c src/ctl/decode/text.h \
+	src/ctl/decode/tlv.c src/ctl/decode/tlv.h \
+	src/ctl/decode/verdict.c src/ctl/decode/verdict.h \
 	src/ctl/format.c src/ctl/format.h \
 	src/ctl/lines.c src/ctl/lines.h \
 	src/ctl/manage.c src/ctl/manage.h \
@@ -43,9 +43,9 @@ if HAVE_NCURSES
 libctl_a_SOURCES += src/ctl/top_screen.c src/ctl/top_screen.h
 endif
 if HAVE_LIBPCAP
-libctl_a_SOURCES += src/ctl/decode_pcap.c
+libctl_a_SOURCES += src/ctl/decode/pcap.c
 else
-libctl_a_SOURCES += src/ctl/decode_pcap_absent.c
+libctl_a_SOURCES += src/ctl/decode/pcap_absent.c
 endif
 
 sbin_PROGRAMS += mmproxyctl

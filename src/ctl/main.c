@@ -10,7 +10,7 @@
 #include "base/report.h"
 #include "ctl/answer.h"
 #include "ctl/command.h"
-#include "ctl/decode.h"
+#include "ctl/decode/decode.h"
 #include "ctl/options.h"
 #include "ctl/top.h"
 

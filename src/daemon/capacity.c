@@ -10,9 +10,9 @@
 #include <sys/random.h>
 
 #include "base/report.h"
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 #include "daemon/listeners.h"
-#include "daemon/metrics_http.h"
+#include "daemon/metrics/http.h"
 #include "daemon/server_state.h"
 #include "os/descriptors.h"
 #include "os/log.h"

@@ -10,7 +10,7 @@
 
 #include "base/report.h"
 #include "daemon/changes.h"
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 #include "daemon/listeners.h"
 #include "daemon/plugins.h"
 #include "daemon/routing.h"

@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/control.h"
-#include "daemon/metrics_http.h"
+#include "daemon/control/control.h"
+#include "daemon/metrics/http.h"
 #include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "os/log.h"

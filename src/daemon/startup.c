@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "base/report.h"
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 #include "daemon/listeners.h"
-#include "daemon/metrics_http.h"
+#include "daemon/metrics/http.h"
 #include "daemon/plugins.h"
 #include "daemon/routing.h"
 #include "daemon/server_state.h"

@@ -12,7 +12,7 @@ LISTEN = ("127.0.0.1", 9464)
 LISTEN_TEXT = "127.0.0.1:9464"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-# HTTP connections at one time, src/daemon/metrics_http.c.
+# HTTP connections at one time, src/daemon/metrics/http.c.
 CONNECTIONS_MAX = 16
 
 _SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")

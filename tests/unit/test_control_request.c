@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/control_request.h"
+#include "daemon/control/request.h"
 
 static struct control_request request;
 static char why[CONTROL_WHY_SIZE];

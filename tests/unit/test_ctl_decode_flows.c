@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "ctl/decode_flows.h"
+#include "ctl/decode/flows.h"
 
 #define MAX_HEADER 4096
 #define TAKEN_MAX  8

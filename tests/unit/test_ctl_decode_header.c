@@ -14,8 +14,8 @@
 #include <jansson.h>
 
 #include "ctl/answer.h"
-#include "ctl/decode_header.h"
-#include "ctl/decode_print.h"
+#include "ctl/decode/header.h"
+#include "ctl/decode/print.h"
 #include "proxy_vector_words.h"
 
 /* The bytes end where their memory ends. */

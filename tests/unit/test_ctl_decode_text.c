@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/escape.h"
-#include "ctl/decode_text.h"
+#include "ctl/decode/text.h"
 
 typedef long reader(const char *, size_t, uint8_t *, char[static DECODE_TEXT_WRONG_SIZE]);
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/histogram.h"
-#include "daemon/exposition.h"
+#include "daemon/metrics/exposition.h"
 
 static struct exposition exposition;
 

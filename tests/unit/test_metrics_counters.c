@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "base/counter.h"
-#include "daemon/exposition.h"
-#include "daemon/metrics.h"
+#include "daemon/metrics/exposition.h"
+#include "daemon/metrics/metrics.h"
 
 /* Each counter has another value, by which its sample is known. */
 #define FIRST_VALUE 1000001

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* libpcap takes the file apart, wire/packet.c the packets. */
-#include "ctl/decode_pcap.h"
+#include "ctl/decode/pcap.h"
 
 #include <pcap/pcap.h>
 #include <stdbool.h>
 
-#include "ctl/decode.h"
+#include "ctl/decode/decode.h"
 
 bool decode_reads_captures(void)
 {

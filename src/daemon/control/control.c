@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The control socket's own life: from the start's privileges to the last client. */
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "base/control_path.h"
-#include "daemon/control_gather.h"
-#include "daemon/control_state.h"
+#include "daemon/control/gather.h"
+#include "daemon/control/state.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 #include "os/privileges.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* In place of metrics_http.c where there is no libmicrohttpd. */
-#include "daemon/metrics_http.h"
+/* In place of http.c where there is no libmicrohttpd. */
+#include "daemon/metrics/http.h"
 
 bool metrics_http_supported(void)
 {

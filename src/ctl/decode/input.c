@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The argument, a file or standard input, and what is in it. */
-#include "ctl/decode_input.h"
+#include "ctl/decode/input.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "ctl/answer.h"
-#include "ctl/decode_text.h"
+#include "ctl/decode/text.h"
 #include "ctl/memory.h"
 
 /* Bytes. A header has 65,551 at most: whoever has more has something else in mind. */

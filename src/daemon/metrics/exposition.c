@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Families, samples, labels. */
-#include "daemon/exposition.h"
+#include "daemon/metrics/exposition.h"
 
 #include <errno.h>
 #include <inttypes.h>

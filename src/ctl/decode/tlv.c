@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of TLV types, and how each one's value is to be read: specification section 2.2. */
-#include "ctl/decode_tlv.h"
+#include "ctl/decode/tlv.h"
 
 #include <inttypes.h>
 #include <stdbool.h>

@@ -10,9 +10,9 @@
 
 #include "base/escape.h"
 #include "base/report.h"
-#include "daemon/control_state.h"
-#include "daemon/exposition.h"
-#include "daemon/metrics.h"
+#include "daemon/control/state.h"
+#include "daemon/metrics/exposition.h"
+#include "daemon/metrics/metrics.h"
 #include "daemon/server_state.h"
 #include "host/instance.h"
 #include "host/plugin_host.h"

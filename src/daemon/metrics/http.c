@@ -3,7 +3,7 @@
  * The metrics over HTTP. libmicrohttpd has an epoll of its own, which the main thread's loop
  * watches; it gets the processor when that is ready or when a timeout of its is over.
  */
-#include "daemon/metrics_http.h"
+#include "daemon/metrics/http.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -12,8 +12,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "daemon/exposition.h"
-#include "daemon/metrics.h"
+#include "daemon/metrics/exposition.h"
+#include "daemon/metrics/metrics.h"
 #include "daemon/server_state.h"
 #include "os/listen.h"
 #include "os/log.h"

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "daemon/exposition.h"
-#include "daemon/metrics.h"
+#include "daemon/metrics/exposition.h"
+#include "daemon/metrics/metrics.h"
 
 enum family {
 	FAMILY_NONE, /* one of its own */

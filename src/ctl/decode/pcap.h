@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "ctl/decode_flows.h"
+#include "ctl/decode/flows.h"
 
 struct decode_capture {
 	uint64_t packets;

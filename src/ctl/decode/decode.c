@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* mmproxyctl decode: input in, headers out, one verdict for the exit status. */
-#include "ctl/decode.h"
+#include "ctl/decode/decode.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "ctl/answer.h"
-#include "ctl/decode_header.h"
-#include "ctl/decode_input.h"
-#include "ctl/decode_pcap.h"
-#include "ctl/decode_print.h"
+#include "ctl/decode/header.h"
+#include "ctl/decode/input.h"
+#include "ctl/decode/pcap.h"
+#include "ctl/decode/print.h"
 #include "ctl/memory.h"
 #include "ctl/options.h"
 

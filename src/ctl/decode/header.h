@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#include "ctl/decode_verdict.h"
+#include "ctl/decode/verdict.h"
 
 /*
  * mmproxyctl(8) has the fields. Of a header longer than `max_header` the TLVs are left out: there

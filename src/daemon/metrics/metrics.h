@@ -5,8 +5,8 @@
  *
  *   metrics.c          the text as a whole; sessions, listeners, workers, the configuration
  *   metrics_counters.c base/counter.def and the close reasons as families with labels
- *   metrics_process.c  what is told of any process
- *   metrics_http.c     the text over HTTP
+ *   process.c          what is told of any process
+ *   http.c             the text over HTTP
  */
 #ifndef MMPROXY_DAEMON_METRICS_H
 #define MMPROXY_DAEMON_METRICS_H

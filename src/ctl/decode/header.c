@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* What a header says, field by field, and what is said of it. */
-#include "ctl/decode_header.h"
+#include "ctl/decode/header.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/escape.h"
-#include "ctl/decode_tlv.h"
+#include "ctl/decode/tlv.h"
 #include "wire/proxy_fields.h"
 #include "wire/refusal_hint.h"
 #include "wire/spp.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A header for people. */
-#include "ctl/decode_print.h"
+#include "ctl/decode/print.h"
 
 #include <inttypes.h>
 #include <stdbool.h>

@@ -9,7 +9,7 @@
 #ifndef MMPROXY_CTL_DECODE_FLOWS_H
 #define MMPROXY_CTL_DECODE_FLOWS_H
 
-#include "ctl/decode_verdict.h"
+#include "ctl/decode/verdict.h"
 #include "wire/packet.h"
 
 struct decode_flows;

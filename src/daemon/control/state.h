@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the control socket's files share. All of it is the main thread's, but for what
- * control_gather.c does in the workers.
+ * gather.c does in the workers.
  *
- *   control.c             the socket: opened, watched, closed
- *   control_connection.c  one client: lines in, lines out, bounds
- *   control_request.c     what a line says
- *   control_commands.c    what is answered at once, and the table of all commands
- *   control_gather.c      asking the workers
- *   control_sessions.c    the commands that do
+ *   control.c     the socket: opened, watched, closed
+ *   connection.c  one client: lines in, lines out, bounds
+ *   request.c     what a line says
+ *   commands.c    what is answered at once, and the table of all commands
+ *   gather.c      asking the workers
+ *   sessions.c    the commands that do
  */
 #ifndef MMPROXY_DAEMON_CONTROL_STATE_H
 #define MMPROXY_DAEMON_CONTROL_STATE_H
@@ -22,7 +22,7 @@
 #include "base/list.h"
 #include "base/siphash.h"
 #include "base/timer_wheel.h"
-#include "daemon/control_request.h"
+#include "daemon/control/request.h"
 #include "os/loop.h"
 
 struct control_gather;
@@ -47,7 +47,7 @@ struct control {
 	size_t unsent;             /* bytes that wait for clients to take them */
 	struct siphash_key secret; /* for tables with clients' addresses */
 
-	/* control_gather.c */
+	/* gather.c */
 	struct list gathers; /* that somebody waits for */
 	struct list waiting; /* walks that are still to begin */
 	struct control_gather *walk;
@@ -83,7 +83,7 @@ struct control_connection {
 	size_t out_sent;
 };
 
-/* control_connection.c */
+/* connection.c */
 
 /* Takes the descriptor over. */
 void control_connection_open(struct control *control, int fd);
@@ -103,7 +103,7 @@ void control_refuse_with(struct control_connection *connection, const char *erro
 /* From now on there is a line a second about the drain, until the end. */
 void control_stream_progress(struct control_connection *connection);
 
-/* control_commands.c */
+/* commands.c */
 
 /* Answers at once, or later with connection->busy set. */
 void control_run(struct control_connection *connection, const struct control_request *request);
@@ -116,7 +116,7 @@ void control_set_number(json_t *object, const char *name, uint64_t number);
 json_t *control_lines(const struct report *lines);
 const char *control_log_level(void); /* the one in force */
 
-/* control_sessions.c */
+/* sessions.c */
 
 void control_run_status(struct control_connection *connection,
 			const struct control_request *request);

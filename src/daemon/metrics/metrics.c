@@ -4,15 +4,15 @@
 #include <config.h>
 #endif
 
-#include "daemon/metrics.h"
+#include "daemon/metrics/metrics.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/histogram.h"
-#include "daemon/exposition.h"
 #include "daemon/heartbeat.h"
+#include "daemon/metrics/exposition.h"
 #include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "host/plugin_host.h"

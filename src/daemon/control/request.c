@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests understood. What a line says of a word of the request is printable ASCII, like it. */
-#include "daemon/control_request.h"
+#include "daemon/control/request.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "base/report.h"
-#include "daemon/control_gather.h"
-#include "daemon/control_state.h"
+#include "daemon/control/gather.h"
+#include "daemon/control/state.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
 

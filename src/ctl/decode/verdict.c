@@ -3,7 +3,7 @@
  * The verdict is that of the daemon's own parsers and policy. They say why, not where: the place is
  * found by asking them again, about less.
  */
-#include "ctl/decode_verdict.h"
+#include "ctl/decode/verdict.h"
 
 #include <string.h>
 

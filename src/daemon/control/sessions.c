@@ -10,8 +10,8 @@
 
 #include "base/client_totals.h"
 #include "base/report.h"
-#include "daemon/control_gather.h"
-#include "daemon/control_state.h"
+#include "daemon/control/gather.h"
+#include "daemon/control/state.h"
 #include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "os/descriptors.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Hex and escaped text, as people paste them. */
-#include "ctl/decode_text.h"
+#include "ctl/decode/text.h"
 
 #include <ctype.h>
 #include <stdio.h>

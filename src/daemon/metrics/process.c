@@ -4,8 +4,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "daemon/exposition.h"
-#include "daemon/metrics.h"
+#include "daemon/metrics/exposition.h"
+#include "daemon/metrics/metrics.h"
 #include "os/descriptors.h"
 
 static uint64_t microseconds_of(const struct timeval *time)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* TCP's bytes, in order. Sequence numbers wrap; places in the stream, of 64 bits, do not. */
-#include "ctl/decode_stream.h"
+#include "ctl/decode/stream.h"
 
 #include <stdlib.h>
 #include <string.h>

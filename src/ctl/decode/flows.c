@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Connections and flows of a capture, by their two ends. */
-#include "ctl/decode_flows.h"
+#include "ctl/decode/flows.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base/flow_table.h"
-#include "ctl/decode_stream.h"
+#include "ctl/decode/stream.h"
 #include "ctl/memory.h"
 
 /*

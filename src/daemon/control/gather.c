@@ -3,11 +3,11 @@
  * Questions to the workers, on their way. What a gather holds is freed when its last call is back,
  * which may be long after the client has had its answer.
  */
-#include "daemon/control_gather.h"
+#include "daemon/control/gather.h"
 
 #include <stdlib.h>
 
-#include "daemon/control_state.h"
+#include "daemon/control/state.h"
 #include "daemon/server_state.h"
 #include "os/sys.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* In place of decode_pcap.c where libpcap is not. */
-#include "ctl/decode.h"
-#include "ctl/decode_pcap.h"
+/* In place of pcap.c where libpcap is not. */
+#include "ctl/decode/decode.h"
+#include "ctl/decode/pcap.h"
 
 bool decode_reads_captures(void)
 {
