@@ -104,11 +104,12 @@ class Proxy:
                     command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
                 )
             try:
-                stages.wait_for_port(namespace, listen, scenario.protocol, process)
+                try:
+                    stages.wait_for_port(namespace, listen, scenario.protocol, process)
+                except AssertionError as why:
+                    said = (folder / "output").read_text(errors="replace").strip()
+                    raise ValueError(f"{self.name} does not listen: {why}\n{said}") from None
                 yield process.pid
-            except BaseException:
-                print((folder / "output").read_text(errors="replace"), file=sys.stderr)
-                raise
             finally:
                 stages.end(process)
             stages.wait_for_port(namespace, listen, scenario.protocol)

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Names and numbers as the tables and the plots write them."""
 
-_LABELS = {"haproxy": "HAProxy", "haproxy-splice": "HAProxy, splice"}
+# Others are called what they are called.
+_LABELS = {
+    "haproxy": "HAProxy",
+    "haproxy-splice": "HAProxy, splice",
+    "mmproxy-plugins": "with three plugins",
+    "plain-two-threads": "plain, two threads",
+    "cloudflare-mmproxy": "Cloudflare's mmproxy",
+}
 _PERCENTILES = {"p999": "p99.9"}
 
 
 def label(peer):
-    return _LABELS.get(peer, peer if peer == "go-mmproxy" else peer.replace("-", " "))
+    return _LABELS.get(peer, peer)
 
 
 def percentile(name):
