@@ -164,13 +164,11 @@ void instance_count(struct mmproxy_instance *instance, enum instance_counter cou
 	plugin_counter_add(instance->own[counter], 1);
 }
 
-/* Read before and after each call of a hook. The coarse clock is a tick behind, some milliseconds,
- * and costs a fifth of the exact one. */
 static uint64_t clock_milliseconds(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
