@@ -4,6 +4,8 @@
 How fast anything is, is not tested here: of times there are lower bounds alone.
 """
 
+import pathlib
+import re
 import signal
 import struct
 import time
@@ -56,7 +58,7 @@ def test_a_stream_is_whole(direction, to, size, host, start):
     start(Upstream(host))
     result = load(host, "stream", to, direction=direction, size=size)
     assert result["wrong"] == 0
-    assert 0 < result["bytes"] <= result["total"]
+    assert result["bytes"] <= result["total"] > 0
 
 
 def test_pings_come_back(host, start):
@@ -69,7 +71,7 @@ def test_pings_come_back(host, start):
 
 def test_connections_follow_each_other(host, start):
     start(Upstream(host))
-    result = load(host, "connect", ECHO)
+    result = load(host, "connect", ECHO, seconds=0.5)
     assert result["failed"] == 0
     assert 0 < result["completed"] <= result["total"]
 
@@ -86,7 +88,7 @@ def test_each_connection_has_a_client_of_its_own(kind, header, host, serving, st
     serving(note)
     mmproxy = start_daemon(host)
     # Clients 39,998 and 39,999 are the last of an address.
-    result = load(host, kind, MMPROXY, header=header, client=39998, connections=3)
+    result = load(host, kind, MMPROXY, header=header, client=39998, connections=3, seconds=0.5)
     count = int(result["total"]) if kind == "connect" else 3
     assert len(set(clients)) == len(clients) == count
     assert {("10.0.0.1", 59998), ("10.0.0.1", 59999), ("10.0.0.2", 20000)} <= set(clients)
@@ -125,18 +127,25 @@ def test_a_byte_that_did_not_arrive_fails_the_load(missing, host, serving):
 
 
 def test_what_is_due_while_the_server_stalls_waits_from_then_on(host, start):
+    """No coordinated omission: what was due meanwhile counts, though it was not sent."""
     upstream = start(Upstream(host))
     options = {"rate": 1000, "connections": 2, "seconds": 1, "warm_up": 0}
     process = start_load(host, "tcp_bench", "ping", ECHO, **options)
-    table = f"/proc/{process.pid}/net/tcp"
-    wait_until(lambda: f":{ECHO[1]:04X} 01" in open(table).read(), 10, "it is connected")
+    status = pathlib.Path(f"/proc/{process.pid}/status")
+
+    def sleeps():
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status.read_text(), re.M)[1])
+
+    # It sleeps once a message, at the most, and a few times before the first.
+    wait_until(lambda: sleeps() > 30, 10, "messages are on their way")
     upstream.signal(signal.SIGSTOP)
     time.sleep(0.3)  # how long it stalls
     upstream.signal(signal.SIGCONT)
     result = result_of(process)
-    # Some 300 of at most 1,000 were due in that time, and waited for half of it on average.
+    assert result["messages"] == 1000
+    # Some 300 were due in that time, and waited for what was left of it.
     assert result["max_us"] >= 290_000
-    assert result["p99_us"] >= 100_000
+    assert result["p99_us"] >= 200_000
 
 
 def test_idle_connections_stay_and_are_still_of_use(host, start):

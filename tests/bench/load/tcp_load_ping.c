@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One message a connection on its way, there and back. Paced, a message has a time at which it is
- * due, whether or not the one before it has come back: its latency counts from there.
+ * due, whether or not the one before it has come back: its latency counts from there. What counts
+ * are the messages that are due in the measured time, whenever they come back.
  */
 #include <err.h>
 #include <errno.h>
@@ -35,8 +36,8 @@ struct pings {
 	int timer;        /* paced: when the next message is due */
 	int64_t interval; /* between two messages of a connection; 0: none */
 	int64_t now;
-	unsigned next_due; /* paced: connections take turns */
-	bool stopping, counting;
+	int64_t counted_from, counted_until; /* of what is due; nothing is sent that is due later */
+	int64_t last_back;                   /* the last of those that count */
 	unsigned underway;
 	uint64_t messages; /* counted */
 	uint64_t total;    /* from start to end */
@@ -61,12 +62,13 @@ static void came_back(struct pings *pings, struct pinger *pinger)
 	pinger->waiting = false;
 	pings->underway--;
 	pings->total++;
-	if (pings->counting) {
+	if (pinger->due >= pings->counted_from) {
 		pings->messages++;
+		pings->last_back = pings->now;
 		latency_record(&pings->latency, pings->now - pinger->due);
 	}
 	pinger->due = pings->interval > 0 ? pinger->due + pings->interval : pings->now;
-	if (!pings->stopping && pinger->due <= pings->now)
+	if (pinger->due <= pings->now && pinger->due < pings->counted_until)
 		ping(pings, pinger);
 }
 
@@ -94,21 +96,27 @@ static void wake_at(const struct pings *pings, int64_t when)
 		err(EXIT_FAILURE, "timerfd_settime");
 }
 
-/* Sends what is due. A connection whose last message is still on its way is passed over: the next
- * leaves when that one is back, and has been due since then. */
+/*
+ * Sends what is due, and sets the timer for what is next: of all connections, since one whose
+ * message came back late may be before those that were before it. A connection whose message is
+ * still on its way is passed over: its next leaves when that one is back, and has been due since
+ * then.
+ */
 static void send_due(struct pings *pings)
 {
-	for (unsigned i = 0; i < pings->options->connections; i++) {
-		struct pinger *pinger = &pings->all[pings->next_due];
+	int64_t next = pings->counted_until;
 
-		if (!pinger->waiting && pinger->due > pings->now) {
-			wake_at(pings, pinger->due);
-			break;
-		}
-		if (!pinger->waiting)
+	for (unsigned i = 0; i < pings->options->connections; i++) {
+		struct pinger *pinger = &pings->all[i];
+
+		if (pinger->waiting || pinger->due >= pings->counted_until)
+			continue;
+		if (pinger->due <= pings->now)
 			ping(pings, pinger);
-		pings->next_due = (pings->next_due + 1) % pings->options->connections;
+		else if (pinger->due < next)
+			next = pinger->due;
 	}
+	wake_at(pings, next);
 }
 
 static void serve(struct pings *pings, struct pinger *pinger)
@@ -121,15 +129,17 @@ static void serve(struct pings *pings, struct pinger *pinger)
 		err(EXIT_FAILURE, "read");
 }
 
-static void run_until(struct pings *pings, int64_t end)
+static void run(struct pings *pings)
 {
 	struct epoll_event events[EVENTS];
 
-	while (pings->stopping ? pings->underway > 0 : pings->now < end) {
+	for (;;) {
 		int count;
 
-		if (pings->interval > 0 && !pings->stopping)
+		if (pings->interval > 0)
 			send_due(pings);
+		if (pings->now >= pings->counted_until && pings->underway == 0)
+			return;
 		count = epoll_wait(pings->epoll, events, EVENTS, PATIENCE);
 		if (count == 0)
 			errx(EXIT_FAILURE, "a message was lost");
@@ -169,6 +179,8 @@ static void start(struct pings *pings)
 		watch(pings, pinger->connection.fd, pinger);
 	}
 	pings->now = tcp_load_clock();
+	pings->counted_from = pings->now + (int64_t)(options->warm_up * SECOND);
+	pings->counted_until = pings->counted_from + (int64_t)(options->seconds * SECOND);
 	for (unsigned i = 0; i < options->connections; i++) {
 		/* Paced, they are spread over the interval. */
 		pings->all[i].due = pings->now + pings->interval * i / options->connections;
@@ -180,20 +192,17 @@ static void start(struct pings *pings)
 bool tcp_load_ping(const struct tcp_load_options *options)
 {
 	static struct pings pings;
-	int64_t began, took;
+	int64_t end;
 
 	pings.options = options;
 	start(&pings);
-	run_until(&pings, pings.now + (int64_t)(options->warm_up * SECOND));
-	pings.counting = true;
-	began = pings.now;
-	run_until(&pings, began + (int64_t)(options->seconds * SECOND));
-	pings.counting = false;
-	took = pings.now - began;
-	pings.stopping = true;
-	run_until(&pings, 0);
+	run(&pings);
+	/* At a rate that is too high, what was due has taken longer. */
+	end = pings.interval > 0 && pings.last_back > pings.counted_until ? pings.last_back
+									  : pings.counted_until;
 	printf("messages=%" PRIu64 " seconds=%.3f connections=%u wrong=0 total=%" PRIu64,
-	       pings.messages, (double)took / SECOND, options->connections, pings.total);
+	       pings.messages, (double)(end - pings.counted_from) / SECOND, options->connections,
+	       pings.total);
 	latency_print(&pings.latency);
 	putchar('\n');
 	return pings.messages > 0;
