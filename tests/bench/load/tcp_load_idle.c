@@ -26,5 +26,6 @@ bool tcp_load_idle(const struct tcp_load_options *options)
 	/* Each is still of use. */
 	for (unsigned i = 0; i < options->connections; i++)
 		tcp_connection_exchange(&all[i], &options->payload, options->size);
+	free(all);
 	return true;
 }
