@@ -235,6 +235,8 @@ def test_no_datagram_is_lost_to_an_error_that_is_still_to_be_told(client, host, 
     address = UPSTREAM6 if client == CLIENT6 else UPSTREAM4
     mmproxy = start_udp(host, top={"workers": 1})
     balancer = Balancer(host)
+    balancer.send(client, b"lost")
+    mmproxy.wait_for_counter("upstream_icmp_errors")
     for number in range(200):
         for _ in range(number % 4):
             balancer.send(client, b"lost")
@@ -244,9 +246,7 @@ def test_no_datagram_is_lost_to_an_error_that_is_still_to_be_told(client, host, 
             lambda: upstream.receive() == (b"%d" % number, client), 10, "it is there", interval=0
         )
         upstream.close()
-    counters = mmproxy.counters()
-    assert counters["sessions_accepted"] == 1
-    assert counters["upstream_icmp_errors"] > 0
+    assert mmproxy.counters()["sessions_accepted"] == 1
 
 
 @framings
