@@ -199,8 +199,12 @@ static char *dump(json_t *object)
 	size_t size = object != NULL ? json_dumpb(object, NULL, 0, FORMAT) : 0;
 	char *line = size > 0 ? malloc(size + 2) : NULL;
 
+	/* It needs memory each time. */
+	if (line != NULL && json_dumpb(object, line, size, FORMAT) != size) {
+		free(line);
+		line = NULL;
+	}
 	if (line != NULL) {
-		json_dumpb(object, line, size, FORMAT);
 		line[size] = '\n';
 		line[size + 1] = '\0';
 	}
@@ -317,7 +321,8 @@ static void take_line(struct control_connection *connection)
 		control_refuse(connection, "the request is longer than %d bytes", CONTROL_LINE_MAX);
 	else if (!skipping)
 		run_line(connection, connection->in, length);
-	if (end == NULL)
+	/* Where memory was out for the answer, all that stood here has been dropped. */
+	if (end == NULL || connection->in_length == 0)
 		return;
 	connection->in_length -= length + 1;
 	memmove(connection->in, connection->in + length + 1, connection->in_length);
