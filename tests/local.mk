@@ -560,6 +560,18 @@ tests_tools_tcp_load_SOURCES = tests/tools/tcp_load.c $(tool_arguments)
 tests_tools_tcp_load_CPPFLAGS = $(tool_cppflags)
 tests_tools_tcp_load_LDADD = libmmproxy.a libpure.a
 
+# Loaded into mmproxy, it makes calls fail. No warning about what it defines, no sanitizer in it, and
+# no fortified declarations of what is its own.
+fail_call = tests/tools/fail_call.so
+check_PROGRAMS += $(fail_call)
+tests_tools_fail_call_so_SOURCES = \
+	tests/tools/fail_call.c tests/tools/fail_call.h tests/tools/fail_call.def \
+	tests/tools/fail_call_wrappers.c
+tests_tools_fail_call_so_CPPFLAGS = -D_GNU_SOURCE -U_FORTIFY_SOURCE
+tests_tools_fail_call_so_CFLAGS = \
+	-std=gnu17 -Wall -Wextra -Wno-builtin-declaration-mismatch -fPIC -fvisibility=hidden -fno-builtin -ftls-model=initial-exec
+tests_tools_fail_call_so_LDFLAGS = -shared -Wl,-z,now
+
 include tests/bench/local.mk
 
 # Needs root, real balancers (tests/tools/install-packages) and network namespaces, which it makes.

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""Making a function that mmproxy calls fail: tests/tools/fail_call.so between it and libc.
+
+    shim = FailCall()
+    mmproxy = start_daemon(host, launch={"environment": shim.environment})
+    shim.arm("accept4", "EMFILE", at=3)     the third one from now on fails
+    shim.disarm()                           says how many have failed
+
+The shim is in the process from its start, so it may be armed before. strace does without
+(faults.py), but counts each thread for itself, slows all calls down, and sees no allocation.
+"""
+
+import ctypes
+import errno
+import mmap
+import os
+import pathlib
+import subprocess
+import tempfile
+
+import daemon
+
+# fail_call.h
+_NAME, _MAX, _WANTED = 24, 96, 3
+
+
+class _Control(ctypes.Structure):
+    _fields_ = [
+        ("call", ctypes.c_char * _NAME),
+        ("armed", ctypes.c_uint32),
+        ("error", ctypes.c_uint32),
+        ("limit", ctypes.c_uint32),
+        ("at", ctypes.c_uint32),
+        ("times", ctypes.c_uint32),
+        ("wanted_mask", ctypes.c_uint32),
+        ("reached", ctypes.c_uint32),
+        ("hits", ctypes.c_uint32),
+        ("wanted", ctypes.c_int32 * (_WANTED + 1)),
+        ("seen", ctypes.c_uint64 * _MAX),
+        ("names", ctypes.c_char * _NAME * _MAX),
+    ]
+
+
+def _library():
+    path = pathlib.Path(daemon.binary()).parent / "tests" / "tools" / "fail_call.so"
+    assert path.is_file(), f"no {path}: make check builds it"
+    return str(path)
+
+
+def _with_address_sanitizer():
+    """Whether the program is linked with gcc's library of it, which must not come first then."""
+    listed = subprocess.run(["ldd", daemon.binary()], capture_output=True, text=True).stdout
+    return "libasan" in listed
+
+
+class FailCall:
+    def __init__(self):
+        with tempfile.TemporaryFile() as file:
+            file.truncate(ctypes.sizeof(_Control))
+            self._path = f"/proc/{os.getpid()}/fd/{os.dup(file.fileno())}"
+            self._map = mmap.mmap(file.fileno(), ctypes.sizeof(_Control))
+        self._control = _Control.from_buffer(self._map)
+        self.environment = {"LD_PRELOAD": _library(), "FAIL_CALL_FILE": self._path}
+        if _with_address_sanitizer():
+            options = filter(None, [os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0"])
+            self.environment["ASAN_OPTIONS"] = ":".join(options)
+
+    def close(self):
+        os.close(int(self._path.rpartition("/")[2]))
+
+    def arm(self, call, error=None, limit=1, at=1, times=1, wanted=()):
+        """The call fails with this error, by name; without one it is made, with a count of `limit`
+        at most. `wanted`: only calls with these first arguments (None: any)."""
+        control = self._control
+        control.armed = 0
+        control.call = call.encode()
+        control.error = getattr(errno, error) if error else 0
+        control.limit, control.at, control.times = limit, at, times
+        control.wanted_mask = 0
+        for number, value in enumerate(wanted):
+            if value is not None:
+                control.wanted_mask |= 1 << number
+                control.wanted[number] = value
+        control.reached = control.hits = 0
+        control.armed = 1
+
+    def disarm(self):
+        """Nothing fails from now on. Returns how many calls have."""
+        self._control.armed = 0
+        return self._control.hits
+
+    @property
+    def hits(self):
+        return self._control.hits
+
+    def seen(self):
+        """How often each function has been called since the start, those that were."""
+        names = [bytes(name).split(b"\0")[0].decode() for name in self._control.names]
+        return {name: count for name, count in zip(names, self._control.seen) if count}
