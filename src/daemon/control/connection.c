@@ -194,21 +194,44 @@ static void send_line(struct control_connection *connection, char *line)
 /* ASCII alone: whatever it quotes does nothing to a terminal. */
 #define FORMAT (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(12))
 
+/*
+ * Whether an allocation of jansson's has failed in this thread since the last answer. Whoever makes
+ * one need not look: what is not in it then must not be taken for what there is not.
+ */
+static _Thread_local bool memory_was_out;
+
+static void *allocate(size_t size)
+{
+	void *memory = malloc(size);
+
+	memory_was_out = memory_was_out || memory == NULL;
+	return memory;
+}
+
+void control_watch_memory(void)
+{
+	json_set_alloc_funcs(allocate, free);
+}
+
+/* NULL: memory was out. */
 static char *dump(json_t *object)
 {
 	size_t size = object != NULL ? json_dumpb(object, NULL, 0, FORMAT) : 0;
 	char *line = size > 0 ? malloc(size + 2) : NULL;
 
-	/* It needs memory each time. */
-	if (line != NULL && json_dumpb(object, line, size, FORMAT) != size) {
+	/* Dumping needs memory, too, each time. */
+	if (line != NULL && json_dumpb(object, line, size, FORMAT) == size) {
+		line[size] = '\n';
+		line[size + 1] = '\0';
+	} else {
+		memory_was_out = true;
+	}
+	json_decref(object);
+	if (memory_was_out) {
 		free(line);
 		line = NULL;
 	}
-	if (line != NULL) {
-		line[size] = '\n';
-		line[size + 1] = '\0';
-	}
-	json_decref(object);
+	memory_was_out = false;
 	return line;
 }
 
