@@ -12,16 +12,19 @@ The shim is in the process from its start, so it may be armed before. strace doe
 
 import ctypes
 import errno
+import itertools
 import mmap
 import os
 import pathlib
 import subprocess
 import tempfile
 
+import pytest
+
 import daemon
 
 # fail_call.h
-_NAME, _MAX, _WANTED = 24, 96, 3
+_NAME, _MAX, _WANTED = 32, 96, 3
 
 
 class _Control(ctypes.Structure):
@@ -97,3 +100,22 @@ class FailCall:
         """How often each function has been called since the start, those that were."""
         names = [bytes(name).split(b"\0")[0].decode() for name in self._control.names]
         return {name: count for name, count in zip(names, self._control.seen) if count}
+
+    def arm_fault(self, call, fault, at):
+        """A fault of each(): the name of an errno, or how small a count gets."""
+        if fault.isdigit():
+            self.arm(call, limit=int(fault), at=at)
+        else:
+            self.arm(call, fault, at=at)
+
+
+def each(faults):
+    """A test for each call and fault of {call: "FAULT FAULT ..."}."""
+    pairs = [(call, fault) for call, listed in faults.items() for fault in listed.split()]
+    return pytest.mark.parametrize("call,fault", pairs, ids=["-".join(pair) for pair in pairs])
+
+
+def numbers():
+    """The first call, the second, and so on; or the one that FAULT_AT names, and no other."""
+    at = os.environ.get("FAULT_AT")
+    return [int(at)] if at else itertools.count(1)

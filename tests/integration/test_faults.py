@@ -20,7 +20,7 @@ import pytest
 import control
 import settings
 from conversations import converse, exchange
-from fail_call import FailCall
+from fail_call import FailCall, each, numbers
 from headers import CLIENT4, CLIENT6
 from plugins import entry
 from sessions import assert_alive, close, open_session
@@ -78,11 +78,6 @@ COSTLY = {
 
 # Counters and fields of the log that say that something is missing, and why.
 TOLD = re.compile("dropped|no_memory|failed|error|reset|unresponsive|conflict")
-
-
-def each(faults):
-    pairs = [(call, fault) for call, listed in faults.items() for fault in listed.split()]
-    return pytest.mark.parametrize("call,fault", pairs, ids=["-".join(pair) for pair in pairs])
 
 
 class Rounds:
@@ -182,20 +177,12 @@ def rounds(host, start_daemon, upstream, upstream6, udp_upstream):
     shim.close()
 
 
-def numbers():
-    at = os.environ.get("FAULT_AT")
-    return [int(at)] if at else itertools.count(1)
-
-
 def fail_each(rounds, call, fault, judge):
     """A round for each call that there is to fail; `judge` gets what that one lost."""
     failed = 0
     for at in numbers():
         told = rounds.told()
-        if fault.isdigit():
-            rounds.shim.arm(call, limit=int(fault), at=at)
-        else:
-            rounds.shim.arm(call, fault, at=at)
+        rounds.shim.arm_fault(call, fault, at)
         try:
             lost = rounds.run()
             hits = rounds.shim.disarm()

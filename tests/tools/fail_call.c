@@ -57,22 +57,14 @@ static void owe_writable(int fd)
 	syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
 
-static const enum fail_call_owed owed[] = {
-#define CALL(name, failed, count, owes) FAIL_CALL_OWES_##owes,
-#define ENDS(name)
-#include "fail_call.def"
-#undef CALL
-#undef ENDS
-};
-
 /* Of splice() one end is a pipe, which takes no notice. */
 static void keep_promise(unsigned id, const long *arguments)
 {
-	if (owed[id] == FAIL_CALL_OWES_READABLE || strcmp(fail_call_names[id], "splice") == 0)
+	if (fail_call_kinds[id] == FAIL_CALL_READABLE || strcmp(fail_call_names[id], "splice") == 0)
 		owe_readable((int)arguments[0]);
 	if (strcmp(fail_call_names[id], "splice") == 0)
 		owe_writable((int)arguments[2]);
-	else if (owed[id] == FAIL_CALL_OWES_WRITABLE)
+	else if (fail_call_kinds[id] == FAIL_CALL_WRITABLE)
 		owe_writable((int)arguments[0]);
 }
 
@@ -92,7 +84,7 @@ int fail_call_judge(unsigned id, const long *arguments, long *count)
 {
 	uint32_t reached;
 
-	if (owed[id] == FAIL_CALL_OWES_MEMORY && fail_call_inside > 0)
+	if (fail_call_kinds[id] == FAIL_CALL_VITAL && fail_call_inside > 0)
 		return 0;
 	atomic_fetch_add_explicit(&control->seen[id], 1, memory_order_relaxed);
 	if (!atomic_load_explicit(&control->armed, memory_order_acquire) ||
@@ -140,7 +132,7 @@ static void arm_by_hand(const char *text)
 	int read;
 
 	own.at = own.times = 1;
-	read = sscanf(text, "%23s %23s %u %u", own.call, error, &own.at, &own.times);
+	read = sscanf(text, "%31s %31s %u %u", own.call, error, &own.at, &own.times);
 	if (read < 2) {
 		dprintf(STDERR_FILENO, "fail_call: FAIL_CALL is NAME ERROR [AT [TIMES]]\n");
 		_exit(70);

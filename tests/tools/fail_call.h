@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Bytes of a function's name with its end; room for functions. */
-#define FAIL_CALL_NAME 24
+#define FAIL_CALL_NAME 32
 #define FAIL_CALL_MAX  96
 
 /* Arguments that a call can be chosen by: the first ones. */
@@ -34,12 +34,13 @@ struct fail_call {
 	char names[FAIL_CALL_MAX][FAIL_CALL_NAME];
 };
 
-/* What a function that fails owes. */
-enum fail_call_owed {
-	FAIL_CALL_OWES_NOTHING,
-	FAIL_CALL_OWES_READABLE, /* after EAGAIN, of the descriptor in the first argument */
-	FAIL_CALL_OWES_WRITABLE, /* likewise; of splice() each end is what it can be */
-	FAIL_CALL_OWES_MEMORY,
+/* What a function owes to whoever is told that it has failed, or what it is to the others. */
+enum fail_call_kind {
+	FAIL_CALL_NOTHING,
+	FAIL_CALL_READABLE, /* after EAGAIN, of the descriptor in the first argument */
+	FAIL_CALL_WRITABLE, /* likewise; of splice() each end is what it can be */
+	FAIL_CALL_VITAL,
+	FAIL_CALL_ENDS,
 };
 
 /*
@@ -48,13 +49,14 @@ enum fail_call_owed {
  */
 int fail_call_judge(unsigned id, const long *arguments, long *count);
 
-/* How many functions that would end the process without memory this thread is inside of. */
+/* How many functions that ENDS this thread is inside of. */
 extern _Thread_local unsigned fail_call_inside;
 
 /* The next function of this name behind the shim's. Ends the process when there is none. */
 void *fail_call_next(const char *name);
 
 extern const char *const fail_call_names[];
+extern const enum fail_call_kind fail_call_kinds[];
 extern const unsigned fail_call_count;
 
 #endif

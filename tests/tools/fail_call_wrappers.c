@@ -15,10 +15,8 @@ _Static_assert(sizeof(long) == 8 && sizeof(void *) == 8, "arguments are words");
 #define NONE     (-1)
 #define ERRNO    (-2)
 
-#define ENDS(name)
-
 enum {
-#define CALL(name, failed, count, owes) CALL_##name,
+#define CALL(name, failed, count, kind) CALL_##name,
 #include "fail_call.def"
 #undef CALL
 	CALL_COUNT
@@ -27,7 +25,12 @@ enum {
 _Static_assert(CALL_COUNT <= FAIL_CALL_MAX, "fail_call.h has room for all");
 
 const char *const fail_call_names[] = {
-#define CALL(name, failed, count, owes) #name,
+#define CALL(name, failed, count, kind) #name,
+#include "fail_call.def"
+#undef CALL
+};
+const enum fail_call_kind fail_call_kinds[] = {
+#define CALL(name, failed, count, kind) FAIL_CALL_##kind,
 #include "fail_call.def"
 #undef CALL
 };
@@ -51,19 +54,24 @@ static long call(unsigned id, long failed, int count, long words[static 6])
 	/* Found first: looking for it might change errno. */
 	function *real = behind(id);
 	int error = fail_call_judge(id, words, count >= 0 ? &words[count] : NULL);
+	long result;
 
 	/* close() has closed, whatever it returns: a second try would close somebody else's. */
 	if (error != 0 && id == CALL_close)
 		real(words[0], 0, 0, 0, 0, 0);
-	if (error == 0)
-		return real(words[0], words[1], words[2], words[3], words[4], words[5]);
+	if (error == 0) {
+		fail_call_inside += fail_call_kinds[id] == FAIL_CALL_ENDS;
+		result = real(words[0], words[1], words[2], words[3], words[4], words[5]);
+		fail_call_inside -= fail_call_kinds[id] == FAIL_CALL_ENDS;
+		return result;
+	}
 	if (failed == ERRNO)
 		return error;
 	errno = error;
 	return failed;
 }
 
-#define CALL(name, failed, count, owes)                                                            \
+#define CALL(name, failed, count, kind)                                                            \
 	EXPORTED long name(long a, long b, long c, long d, long e, long f);                        \
 	long name(long a, long b, long c, long d, long e, long f)                                  \
 	{                                                                                          \
@@ -73,19 +81,3 @@ static long call(unsigned id, long failed, int count, long words[static 6])
 	}
 #include "fail_call.def"
 #undef CALL
-
-#undef ENDS
-#define CALL(name, failed, count, owes)
-#define ENDS(name)                                                                                 \
-	EXPORTED long name(long a, long b, long c, long d, long e, long f);                        \
-	long name(long a, long b, long c, long d, long e, long f)                                  \
-	{                                                                                          \
-		function *real = (function *)fail_call_next(#name);                                \
-		long result;                                                                       \
-                                                                                                   \
-		fail_call_inside++;                                                                \
-		result = real(a, b, c, d, e, f);                                                   \
-		fail_call_inside--;                                                                \
-		return result;                                                                     \
-	}
-#include "fail_call.def"
