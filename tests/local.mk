@@ -569,7 +569,7 @@ tests_tools_fail_call_so_SOURCES = \
 	tests/tools/fail_call_wrappers.c
 tests_tools_fail_call_so_CPPFLAGS = -D_GNU_SOURCE -U_FORTIFY_SOURCE
 tests_tools_fail_call_so_CFLAGS = \
-	-std=gnu17 -Wall -Wextra -Wno-builtin-declaration-mismatch -fPIC -fvisibility=hidden -fno-builtin -ftls-model=initial-exec
+	-std=gnu17 -Wall -Wextra -fPIC -fvisibility=hidden -fno-builtin -ftls-model=initial-exec
 tests_tools_fail_call_so_LDFLAGS = -shared -Wl,-z,now
 
 include tests/bench/local.mk
@@ -578,7 +578,7 @@ include tests/bench/local.mk
 # What cannot run there fails.
 .PHONY: check-integration
 check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(EXEEXT) \
-		tests/bench/tcp_bench$(EXEEXT) tests/bench/udp_bench$(EXEEXT) $(test_plugins)
+		tests/bench/tcp_bench$(EXEEXT) tests/bench/udp_bench$(EXEEXT) $(test_plugins) $(fail_call)
 	MMPROXY=$(abs_top_builddir)/mmproxy \
 		PLUGINS=$(abs_top_builddir)/plugin:$(abs_top_builddir)/tests/plugins \
 		UDP_FORWARDER=$(abs_top_builddir)/tests/tools/udp_forwarder \
@@ -601,9 +601,11 @@ integration_files = \
 	tests/integration/breaks.py \
 	tests/integration/captures.py \
 	tests/integration/control.py \
+	tests/integration/conversations.py \
 	tests/integration/ctl.py \
 	tests/integration/daemon.py \
 	tests/integration/doctor.py \
+	tests/integration/fail_call.py \
 	tests/integration/faults.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
@@ -642,6 +644,10 @@ integration_files = \
 	tests/integration/test_doctor_interrupted.py \
 	tests/integration/test_doctor_pairs.py \
 	tests/integration/test_doctor_sound.py \
+	tests/integration/test_faults.py \
+	tests/integration/test_faults_control.py \
+	tests/integration/test_faults_probes.py \
+	tests/integration/test_faults_start.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
@@ -700,6 +706,7 @@ integration_files = \
 	tests/integration/test_udp_service.py \
 	tests/integration/test_udp_sizes.py \
 	tests/integration/test_units.py \
+	tests/integration/test_valgrind.py \
 	tests/integration/traffic.py \
 	tests/integration/udp.py \
 	tests/integration/upstreams.py \

@@ -14,10 +14,12 @@ import contextlib
 import itertools
 import os
 import re
+import subprocess
 
 import pytest
 
 import control
+import daemon
 import settings
 from conversations import converse, exchange
 from fail_call import FailCall, each, numbers
@@ -217,3 +219,13 @@ def test_what_a_call_that_fails_costs_is_told(call, fault, rounds):
         assert not lost or rounds.told() != told, "something is missing, and nobody says why"
 
     fail_each(rounds, call, fault, judge)
+
+
+def test_no_call_of_the_program_goes_past_the_shim():
+    """Neither a fortified name of a function, nor a system call without one."""
+    listed = subprocess.run(["nm", "-D", "-u", daemon.binary()], capture_output=True, text=True)
+    names = {line.split()[-1].partition("@")[0] for line in listed.stdout.splitlines()}
+    assert {"recv", "send", "epoll_wait"} <= names
+    past = re.compile(r"syscall|__(recv|recvfrom|read|pread|poll|ppoll|realpath)_chk|__open(at)?(64)?_2")
+    if not daemon.is_sanitized():
+        assert not {name for name in names if past.fullmatch(name)}

@@ -7,9 +7,6 @@ A sanitizer's build does not run in valgrind: there this is the one test that is
 By hand: valgrind --leak-check=full --track-fds=yes mmproxy --config ...
 """
 
-import re
-import subprocess
-
 import pytest
 
 import daemon
@@ -34,14 +31,9 @@ OPTIONS = [
 ]
 
 
-def is_sanitized():
-    symbols = subprocess.run(["nm", "-D", daemon.binary()], capture_output=True, text=True).stdout
-    return re.search(r"__[at]san_init|__ubsan_", symbols) is not None
-
-
 @pytest.mark.deadline(180)
 def test_memcheck_has_nothing_to_say(bare, start_daemon):
-    if is_sanitized():
+    if daemon.is_sanitized():
         pytest.skip("a sanitizer's shadow memory has no room in valgrind")
     upstream, upstream6 = Listener(bare, UPSTREAM4), Listener(bare, UPSTREAM6)
     datagrams = Datagrams(bare, UPSTREAM4)
