@@ -20,6 +20,7 @@ from udp import Balancer
 # Levels and names of options as the kernel numbers them.
 SOCKET, IP, TCP, UDP, IPV6, NETLINK = 1, 0, 6, 17, 41, 270
 AF_INET6, AF_NETLINK = 10, 16
+NETFILTER = 12
 F_SETPIPE_SZ = 1031
 
 
@@ -41,6 +42,18 @@ def option(level, name, error="ENOPROTOOPT", **more):
 
 
 WILDCARD = {"listen": "*:8443"}
+ELSEWHERE = {"forward": {"ipv4": "198.51.100.9:443"}}
+MARKED = {"mode": "manage", "method": "mark"}
+
+# libnftables ends the process that has no such socket.
+NFTABLES = Missing(
+    "socket",
+    "EPROTONOSUPPORT",
+    (AF_NETLINK, None, NETFILTER),
+    tcp=ELSEWHERE,
+    udp=ELSEWHERE,
+    top={"routing": MARKED},
+)
 
 GONE_WITHOUT = {
     "splice": Missing("splice", "ENOSYS", said="relay: no splice"),
@@ -171,6 +184,7 @@ REFUSED_STARTS = {
     "eventfd": (Missing("eventfd", "ENOSYS"), "descriptors"),
     "signalfd": (Missing("signalfd", "ENOSYS"), "signalfd.*Function not implemented"),
     "threads": (Missing("pthread_create", "EAGAIN"), "cannot start a worker"),
+    "nftables": (NFTABLES, "nftables cannot be asked"),
     "no_new_privs": (Missing("prctl", "EINVAL", (38,)), "no_new_privs"),
 }
 
@@ -185,3 +199,16 @@ def test_a_start_that_is_impossible_without_says_what_it_lacks(case, host, shim,
     assert not mmproxy.control_socket.exists()
     with pytest.raises(ConnectionRefusedError):
         host.connect(MMPROXY)
+
+
+def test_a_reload_that_cannot_ask_nftables_changes_nothing(bare, shim, start_daemon):
+    text = configuration(NFTABLES)
+    mmproxy = start_daemon(bare, config=text, launch={"environment": shim.environment})
+    shim.arm("socket", "EMFILE", times=1 << 30, wanted=NFTABLES.wanted)
+    mmproxy.wait_until_idle()
+    mmproxy.write_config(text.replace('method = "mark"', 'method = "mark"; table = 124'))
+    said = mmproxy.reload()
+    assert said.event == "config: reload failed, nothing changed", mmproxy.log()
+    assert mmproxy.log_lines("nftables cannot be asked")
+    assert shim.disarm() > 0
+    assert mmproxy.reload().event == "config: reloaded"
