@@ -6,6 +6,11 @@
     shim.arm("accept4", "EMFILE", at=3)     the third one from now on fails
     shim.disarm()                           says how many have failed
 
+A daemon of any build can be had: what each cannot do is known here, and those tests are skipped.
+With gcc's address sanitizer all calls fail as they do without (but for realloc() at the start, which
+its threads need), with clang's thread sanitizer all but allocations and fstat(). memcheck runs in
+neither (test_valgrind.py).
+
 The shim is in the process from its start, so it may be armed before. strace does without
 (faults.py), but counts each thread for itself, slows all calls down, and sees no allocation.
 """
@@ -57,12 +62,13 @@ def _libraries():
     return subprocess.run(["ldd", daemon.binary()], capture_output=True, text=True).stdout
 
 
-# They come from the sanitizer where that is linked in (clang's): no libc is asked, nor the shim.
-_ALLOCATIONS = ("malloc", "calloc", "realloc", "aligned_alloc")
+# What a sanitizer that is linked in (clang's) does by itself: neither libc is asked nor the shim.
+_SANITIZERS_OWN = {"malloc", "calloc", "realloc", "aligned_alloc", "fstat"}
 
 
 @functools.cache
-def _allocates_by_itself():
+def _has_linked_in_sanitizer():
+    """It is where malloc() comes from."""
     symbols = subprocess.run(["nm", "-D", "--defined-only", daemon.binary()], capture_output=True)
     return re.search(rb" malloc$", symbols.stdout, re.MULTILINE) is not None
 
@@ -116,8 +122,8 @@ class FailCall:
     def arm_fault(self, call, fault, at):
         """A fault of each(): the name of an errno, or how small a count gets. Skips the test where
         the call is out of reach."""
-        if call in _ALLOCATIONS and _allocates_by_itself():
-            pytest.skip("allocations of a sanitizer that is linked in do not reach the shim")
+        if call in _SANITIZERS_OWN and _has_linked_in_sanitizer():
+            pytest.skip("what a linked-in sanitizer does by itself does not reach the shim")
         if fault.isdigit():
             self.arm(call, limit=int(fault), at=at)
         else:
