@@ -15,8 +15,8 @@ from sessions import MMPROXY
 from traffic import EOF, RESET, reset
 from udp import IPPROTO_UDP, UDP_SEGMENT
 
-# Bytes up and down. More than the buffers hold that shrink_buffers() leaves, and than is read before
-# a stream is spliced.
+# Bytes up and down. More than the buffers hold that shrink_buffers() leaves, and than is read
+# before a stream is spliced.
 UP, DOWN = 900_000, 700_000
 
 # Read at once: less than a buffer holds.

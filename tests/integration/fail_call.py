@@ -6,10 +6,9 @@
     shim.arm("accept4", "EMFILE", at=3)     the third one from now on fails
     shim.disarm()                           says how many have failed
 
-A daemon of any build can be had: what each cannot do is known here, and those tests are skipped.
-With gcc's address sanitizer all calls fail as they do without (but for realloc() at the start, which
-its threads need), with clang's thread sanitizer all but allocations and fstat(). memcheck runs in
-neither (test_valgrind.py).
+Any build will do. With gcc's address sanitizer all calls fail as they do without it, but for
+realloc() at the start, which its threads need; with clang's thread sanitizer all but allocations
+and fstat(). Those tests are skipped there, and so is memcheck with either (test_valgrind.py).
 
 The shim is in the process from its start, so it may be armed before. strace does without
 (faults.py), but counts each thread for itself, slows all calls down, and sees no allocation.

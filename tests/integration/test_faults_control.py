@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Every call that answering the control socket takes fails once. Whoever asks gets a whole answer or
-is hung up on, is never left waiting, and the next one is answered.
+"""Every call that answering the control socket takes fails once. Whoever asks gets a whole answer
+or is hung up on, is never left waiting, and the next one is answered.
 
-One failure again: FAULT_AT=17 pytest -k "control and malloc-sessions".
+One failure again: FAULT_AT=17 pytest -k "control and malloc-ENOMEM".
 """
 
 import json
@@ -11,7 +11,7 @@ import pytest
 
 import control
 import settings
-from fail_call import FailCall, numbers
+from fail_call import FailCall, each, numbers
 from headers import CLIENT4
 from plugins import entry
 from sessions import open_session
@@ -29,9 +29,18 @@ REQUESTS = [
     "log-level debug",
     "nonsense",
 ]
-FAULTS = ["malloc-ENOMEM", "calloc-ENOMEM", "realloc-ENOMEM", "send-ENOBUFS", "send-EINTR", "send-1"]
-FAULTS += ["recv-EINTR", "recv-EAGAIN", "recv-1", "recv-ENOMEM", "epoll_ctl-ENOMEM", "epoll_wait-EINTR"]
-FAULTS += ["accept4-EMFILE", "accept4-ECONNABORTED", "getsockopt-ENOBUFS", "eventfd_read-EAGAIN"]
+FAULTS = {
+    "malloc": "ENOMEM",
+    "calloc": "ENOMEM",
+    "realloc": "ENOMEM",
+    "send": "ENOBUFS EINTR 1",
+    "recv": "EINTR EAGAIN ENOMEM 1",
+    "epoll_ctl": "ENOMEM",
+    "epoll_wait": "EINTR",
+    "accept4": "EMFILE ECONNABORTED",
+    "getsockopt": "ENOBUFS",
+    "eventfd_read": "EAGAIN",
+}
 
 
 class Asked:
@@ -42,7 +51,8 @@ class Asked:
             workers=2,
             drain_timeout=0,
         )
-        self.mmproxy = start_daemon(host, config=config, launch={"environment": self.shim.environment})
+        launch = {"environment": self.shim.environment}
+        self.mmproxy = start_daemon(host, config=config, launch=launch)
         self.session = open_session(host, upstream, CLIENT4)
         self.ask("status")
         self.mmproxy.wait_until_idle()
@@ -74,13 +84,12 @@ def asked(host, start_daemon, upstream):
 
 
 @pytest.mark.deadline(300)
-@pytest.mark.parametrize("fault", FAULTS)
-def test_who_asks_is_answered_or_hung_up_on(fault, asked):
-    call, _, error = fault.partition("-")
+@each(FAULTS)
+def test_who_asks_is_answered_or_hung_up_on(call, fault, asked):
     failed = 0
     for request in REQUESTS:
         for at in numbers():
-            asked.shim.arm_fault(call, error, at)
+            asked.shim.arm_fault(call, fault, at)
             try:
                 answers = asked.ask(request, and_another=at % 2 == 0)
                 hits = asked.shim.disarm()
@@ -93,7 +102,7 @@ def test_who_asks_is_answered_or_hung_up_on(fault, asked):
             failed += hits
             if not hits:
                 break
-    print(f"{fault}: {failed} failures")
+    print(f"{call} {fault}: {failed} failures")
     assert failed > 0
     asked.mmproxy.wait_until_idle()
     assert asked.mmproxy.descriptors() == asked.descriptors

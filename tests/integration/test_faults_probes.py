@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Kernels, containers and filters of system calls that lack something: the call fails each time from
-the start on, as it would there. What can be gone without is, with one line where anybody would miss
-it; what cannot is named, by a start that is refused or by each session that fails.
+"""Kernels, containers and filters of system calls that lack something: the call fails each time
+from the start on, as it would there. What can be gone without is, with one line where anybody would
+miss it; what cannot is named, by a start that is refused or by each session that fails.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ F_SETPIPE_SZ = 1031
 
 @dataclasses.dataclass
 class Missing:
-    """What fails: a call, perhaps only with these first arguments. `said` is in one line of the log."""
+    """What fails: a call, perhaps only with these first arguments. One log line has `said`."""
 
     call: str
     error: str

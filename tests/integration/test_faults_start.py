@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Every call of the start fails, one after the other. Either mmproxy starts without, and serves, with
-no more rights than ever; or it says in one line why it does not, and leaves nothing behind.
+"""Every call of the start fails, one after the other. Either mmproxy starts without, and serves,
+with no more rights than ever; or it says in one line why it does not, and leaves nothing behind.
 
-One failure again: FAULT_AT=17 pytest -k "start and socket-EMFILE", or by hand, as
+One failure again: FAULT_AT=17 pytest -k "start_in_which and socket-EMFILE", or by hand, as
 tests/tools/fail_call.c says.
 """
 
