@@ -236,7 +236,8 @@ def test_no_call_of_the_program_goes_past_the_shim():
     """Neither a fortified name of a function, nor a system call without one."""
     listed = subprocess.run(["nm", "-D", "-u", daemon.binary()], capture_output=True, text=True)
     names = {line.split()[-1].partition("@")[0] for line in listed.stdout.splitlines()}
-    assert {"recv", "send", "epoll_wait"} <= names
     past = re.compile(r"syscall|__(recv|recvfrom|read|pread|poll|realpath)_chk|__open(at)?(64)?_2")
+    # A sanitizer's runtime has those for itself.
     if not daemon.is_sanitized():
+        assert {"recv", "send", "epoll_wait"} <= names
         assert not {name for name in names if past.fullmatch(name)}
