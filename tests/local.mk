@@ -560,13 +560,25 @@ tests_tools_tcp_load_SOURCES = tests/tools/tcp_load.c $(tool_arguments)
 tests_tools_tcp_load_CPPFLAGS = $(tool_cppflags)
 tests_tools_tcp_load_LDADD = libmmproxy.a libpure.a
 
+# Loaded into mmproxy, it makes calls fail. No warning about what it defines, no sanitizer in it, and
+# no fortified declarations of what is its own.
+fail_call = tests/tools/fail_call.so
+check_PROGRAMS += $(fail_call)
+tests_tools_fail_call_so_SOURCES = \
+	tests/tools/fail_call.c tests/tools/fail_call.h tests/tools/fail_call.def \
+	tests/tools/fail_call_wrappers.c
+tests_tools_fail_call_so_CPPFLAGS = -D_GNU_SOURCE -U_FORTIFY_SOURCE
+tests_tools_fail_call_so_CFLAGS = \
+	-std=gnu17 -Wall -Wextra -fPIC -fvisibility=hidden -fno-builtin -ftls-model=initial-exec
+tests_tools_fail_call_so_LDFLAGS = -shared -Wl,-z,now
+
 include tests/bench/local.mk
 
 # Needs root, real balancers (tests/tools/install-packages) and network namespaces, which it makes.
 # What cannot run there fails.
 .PHONY: check-integration
 check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(EXEEXT) \
-		tests/bench/tcp_bench$(EXEEXT) tests/bench/udp_bench$(EXEEXT) $(test_plugins)
+		tests/bench/tcp_bench$(EXEEXT) tests/bench/udp_bench$(EXEEXT) $(test_plugins) $(fail_call)
 	MMPROXY=$(abs_top_builddir)/mmproxy \
 		PLUGINS=$(abs_top_builddir)/plugin:$(abs_top_builddir)/tests/plugins \
 		UDP_FORWARDER=$(abs_top_builddir)/tests/tools/udp_forwarder \
@@ -589,9 +601,11 @@ integration_files = \
 	tests/integration/breaks.py \
 	tests/integration/captures.py \
 	tests/integration/control.py \
+	tests/integration/conversations.py \
 	tests/integration/ctl.py \
 	tests/integration/daemon.py \
 	tests/integration/doctor.py \
+	tests/integration/fail_call.py \
 	tests/integration/faults.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
@@ -630,6 +644,10 @@ integration_files = \
 	tests/integration/test_doctor_interrupted.py \
 	tests/integration/test_doctor_pairs.py \
 	tests/integration/test_doctor_sound.py \
+	tests/integration/test_faults.py \
+	tests/integration/test_faults_control.py \
+	tests/integration/test_faults_probes.py \
+	tests/integration/test_faults_start.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
@@ -688,6 +706,7 @@ integration_files = \
 	tests/integration/test_udp_service.py \
 	tests/integration/test_udp_sizes.py \
 	tests/integration/test_units.py \
+	tests/integration/test_valgrind.py \
 	tests/integration/traffic.py \
 	tests/integration/udp.py \
 	tests/integration/upstreams.py \

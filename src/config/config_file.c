@@ -144,6 +144,23 @@ static void report_parse_error(const struct config_scan *scan, const config_t *t
 			   length, name, text);
 }
 
+/*
+ * libconfig has no answer to a missing allocation: it ends the process, and with it all sessions of
+ * one that reloads. So what it may need is asked for first: a setting takes some 300 bytes and can
+ * be written in five; the rest is what its reader starts with.
+ */
+#define TREE_BYTES_A_BYTE 64
+#define TREE_BYTES_FIRST  65536
+
+static bool has_memory_for(const struct config_scan *scan)
+{
+	/* Volatile, or the compiler would take it for granted. */
+	void *volatile memory = malloc(strlen(scan->text) * TREE_BYTES_A_BYTE + TREE_BYTES_FIRST);
+
+	free(memory);
+	return memory != NULL;
+}
+
 static int load_text(const struct config_scan *scan, struct config *config, struct report *report)
 {
 	struct config_loader loader = {.scan = scan, .config = config, .report = report};
@@ -171,6 +188,10 @@ int config_load_file(const char *path, struct config *config, struct report *rep
 		return -EINVAL;
 	}
 	result = config_scan_file(path, &scan, report);
+	if (result == 0 && !has_memory_for(&scan)) {
+		report_add(report, "%s: out of memory", path);
+		result = -EINVAL;
+	}
 	if (result == 0)
 		result = load_text(&scan, config, report);
 	config_scan_finish(&scan);

@@ -84,11 +84,12 @@ static void end(struct worker *worker, struct worker_listener *listener)
 	loop_defer(&worker->relay.loop, &worker->sweep_task);
 }
 
-/* Takes the descriptor over. Returns 0 or -ENOMEM. */
+/* Takes the descriptor over. Returns 0 or -errno. */
 static int begin(struct worker *worker, const struct worker_socket *socket,
 		 const struct relay_settings *settings)
 {
 	struct worker_listener *listener = calloc(1, sizeof(*listener));
+	int error;
 
 	if (listener == NULL) {
 		worker->relay.sys->close(socket->fd);
@@ -115,8 +116,9 @@ static int begin(struct worker *worker, const struct worker_socket *socket,
 		listener->tcp = tcp_listener_create(&worker->relay, &start);
 	}
 	if (listener->tcp == NULL && listener->udp == NULL) {
+		error = -errno;
 		free(listener);
-		return -ENOMEM;
+		return error;
 	}
 	listener->id = socket->id;
 	listener->is_in_update = true;

@@ -161,7 +161,7 @@ static int entry_found(const struct nlmsghdr *message, void *context)
 int conntrack_find(struct netlink *netlink, bool udp, const struct address *from,
 		   const struct address *to, struct conntrack_entry *entry)
 {
-	union netlink_request request;
+	union netlink_request request = {0};
 	struct nlmsghdr *header = mnl_nlmsg_put_header(&request);
 	struct nfgenmsg *nfgen = mnl_nlmsg_put_extra_header(header, sizeof(*nfgen));
 	struct conntrack_fill fill;

@@ -26,7 +26,7 @@ static uint8_t bits_of(const struct address *address)
 static int ask_for_rule(struct netlink *netlink, uint16_t type, uint8_t family,
 			const struct detour *detour)
 {
-	union netlink_request request;
+	union netlink_request request = {0};
 	struct nlmsghdr *header = mnl_nlmsg_put_header(&request);
 	struct fib_rule_hdr *rule = mnl_nlmsg_put_extra_header(header, sizeof(*rule));
 
@@ -47,7 +47,7 @@ static int ask_for_rule(struct netlink *netlink, uint16_t type, uint8_t family,
 
 static int ask_for_route(struct netlink *netlink, uint16_t type, const struct address *probe)
 {
-	union netlink_request request;
+	union netlink_request request = {0};
 	struct nlmsghdr *header = mnl_nlmsg_put_header(&request);
 	struct rtmsg *route = mnl_nlmsg_put_extra_header(header, sizeof(*route));
 

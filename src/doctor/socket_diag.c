@@ -91,7 +91,7 @@ static int socket_listed(const struct nlmsghdr *message, void *context)
 int socket_diag_ask(struct netlink *netlink, const struct inet_diag_req_v2 *wanted,
 		    netlink_each *each, void *context)
 {
-	union netlink_request request;
+	union netlink_request request = {0};
 	struct nlmsghdr *header = mnl_nlmsg_put_header(&request);
 	struct inet_diag_req_v2 *question = mnl_nlmsg_put_extra_header(header, sizeof(*question));
 

@@ -38,13 +38,14 @@ static int fail(const char *step)
 	return -1;
 }
 
-static bool holds(cap_value_t capability)
+/* 1, 0, or -1 with errno: not to know is not the same as not to hold. */
+static int holds(cap_value_t capability)
 {
 	cap_t capabilities = cap_get_proc();
 	cap_flag_value_t value = CAP_CLEAR;
 
 	if (capabilities == NULL)
-		return false;
+		return -1;
 	cap_get_flag(capabilities, capability, CAP_PERMITTED, &value);
 	cap_free(capabilities);
 	return value == CAP_SET;
@@ -52,7 +53,7 @@ static bool holds(cap_value_t capability)
 
 bool privileges_hold_net_admin(void)
 {
-	return holds(CAP_NET_ADMIN);
+	return holds(CAP_NET_ADMIN) == 1;
 }
 
 static int drop_bounding_set(void)
@@ -150,12 +151,15 @@ int privileges_drop(const char *user, const char *group)
 {
 	struct privileges_identity identity;
 	int error = privileges_find_identity(user, group, &identity);
+	int may_drop_bounding_set = holds(CAP_SETPCAP);
 
 	if (error < 0)
 		return error;
+	if (may_drop_bounding_set < 0)
+		return fail("capabilities");
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return fail("ambient set");
-	if (!holds(CAP_SETPCAP))
+	if (!may_drop_bounding_set)
 		log_info("privileges",
 			 "bounding set left as it is: CAP_SETPCAP was not held at start");
 	else if (drop_bounding_set() < 0)

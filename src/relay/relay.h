@@ -52,6 +52,7 @@ struct relay {
 	unsigned worker_count;
 	uint64_t last_session; /* the newest session's id */
 	unsigned paused;       /* listeners that wait for a descriptor */
+	bool without_splice;   /* the kernel, or a filter, has refused it */
 };
 
 struct relay_options {

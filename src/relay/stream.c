@@ -6,9 +6,11 @@
 #include "relay/stream.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#include "os/log.h"
 #include "os/sys.h"
 #include "relay/chunk.h"
 #include "relay/relay.h"
@@ -205,7 +207,7 @@ static enum stream_state copy_once(struct relay *relay, struct stream *stream,
 		if (!source->probe)
 			source->readable = false;
 	} else if (++stream->full_reads >= SPLICE_AFTER_FULL_READS) {
-		stream->splicing = !source->no_splice;
+		stream->splicing = !source->no_splice && !relay->without_splice;
 		stream->full_reads = 0;
 		stream->small_moves = 0;
 	}
@@ -213,6 +215,30 @@ static enum stream_state copy_once(struct relay *relay, struct stream *stream,
 	if (error == -ENOMEM)
 		keep_error(sink, error);
 	return error < 0 ? STREAM_SINK_DEAD : STREAM_IDLE;
+}
+
+/*
+ * A splice() that failed without saying anything about the connection. Where there is none, or a
+ * filter of system calls forbids it, it is not tried again.
+ */
+static bool splice_refused(struct relay *relay, ssize_t error)
+{
+	static atomic_flag told = ATOMIC_FLAG_INIT;
+
+	switch (error) {
+	case -EINVAL:
+	case -ENOMEM:
+		return true;
+	case -ENOSYS:
+	case -EPERM:
+		relay->without_splice = true;
+		if (!atomic_flag_test_and_set(&told))
+			log_info("relay", "no splice() here: all bytes are copied",
+				 LOG_ERRNO("error", (int)error));
+		return true;
+	default:
+		return false;
+	}
 }
 
 static enum stream_state splice_once(struct relay *relay, struct stream *stream,
@@ -242,7 +268,7 @@ static enum stream_state splice_once(struct relay *relay, struct stream *stream,
 	if (length <= 0) {
 		/* Also what splice() says before urgent data: recv() knows whether it is the end.
 		 */
-		if (length < 0)
+		if (length < 0 && !splice_refused(relay, length))
 			keep_error(source, length);
 		stream->splicing = false;
 		return STREAM_IDLE;

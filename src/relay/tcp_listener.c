@@ -201,9 +201,11 @@ struct tcp_listener *tcp_listener_create(struct relay *relay,
 					 const struct tcp_listener_start *start)
 {
 	struct tcp_listener *listener = calloc(1, sizeof(*listener));
+	int error;
 
 	if (listener == NULL) {
 		relay->sys->close(start->fd);
+		errno = ENOMEM;
 		return NULL;
 	}
 	listener->source.ready = listener_ready;
@@ -216,11 +218,13 @@ struct tcp_listener *tcp_listener_create(struct relay *relay,
 	timer_init(&listener->retry, retry_expired);
 	use_settings(listener, start->settings);
 	list_append(&relay->listeners, &listener->link);
-	if (loop_watch(&relay->loop, start->fd, listener->events, &listener->source) < 0) {
+	error = loop_watch(&relay->loop, start->fd, listener->events, &listener->source);
+	if (error < 0) {
 		listener->paused = true; /* nothing to be taken */
 		relay->paused++;
 		listener->lives_on = true;
 		tcp_listener_destroy(listener);
+		errno = -error;
 		return NULL;
 	}
 	return listener;

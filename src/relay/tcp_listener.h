@@ -38,7 +38,7 @@ struct tcp_listener_start {
 	bool lives_on; /* the socket stays open elsewhere, with whoever waits in its queue */
 };
 
-/* Starts accepting. Holds settings->owner. Returns NULL on failure. */
+/* Starts accepting. Holds settings->owner. NULL with errno on failure. */
 struct tcp_listener *tcp_listener_create(struct relay *relay,
 					 const struct tcp_listener_start *start);
 

@@ -95,7 +95,7 @@ struct udp_listener_start {
 	struct flow_quota_member *member;
 };
 
-/* Starts receiving. Holds settings->owner. Returns NULL on failure. */
+/* Starts receiving. Holds settings->owner. NULL with errno on failure. */
 struct udp_listener *udp_listener_create(struct relay *relay,
 					 const struct udp_listener_start *start);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Receiving for a listener's flows, and ending those whose time has come. */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -116,9 +117,11 @@ struct udp_listener *udp_listener_create(struct relay *relay,
 					 const struct udp_listener_start *start)
 {
 	struct udp_listener *listener = listener_alloc(relay, start);
+	int error;
 
 	if (listener == NULL) {
 		relay->sys->close(start->fd);
+		errno = ENOMEM;
 		return NULL;
 	}
 	listener->source.ready = listener_ready;
@@ -131,8 +134,10 @@ struct udp_listener *udp_listener_create(struct relay *relay,
 	timer_init(&listener->idle, idle_expired);
 	list_append(&relay->udp_listeners, &listener->link);
 	refcount_take(start->settings->owner);
-	if (watch(listener) < 0) {
+	error = watch(listener);
+	if (error < 0) {
 		udp_listener_destroy(listener);
+		errno = -error;
 		return NULL;
 	}
 	return listener;

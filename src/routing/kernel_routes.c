@@ -28,7 +28,7 @@ static struct nlmsghdr *put_route(union netlink_request *request, uint16_t type,
 
 int kernel_route_add(struct netlink *netlink, const struct return_route *route)
 {
-	union netlink_request request;
+	union netlink_request request = {0};
 	struct nlmsghdr *header =
 		put_route(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route);
 	struct kernel_route_state state = {0};
@@ -42,7 +42,7 @@ int kernel_route_add(struct netlink *netlink, const struct return_route *route)
 
 int kernel_route_remove(struct netlink *netlink, const struct return_route *route)
 {
-	union netlink_request request;
+	union netlink_request request = {0};
 	int error =
 		netlink_ask(netlink, put_route(&request, RTM_DELROUTE, 0, route), NULL, NULL, NULL);
 
@@ -131,7 +131,7 @@ int kernel_route_read(struct netlink *netlink, const struct return_route *route,
 		      struct kernel_route_state *state)
 {
 	struct route_reading reading = {route, state};
-	union netlink_request request;
+	union netlink_request request = {0};
 	struct nlmsghdr *header = mnl_nlmsg_put_header(&request);
 	struct rtmsg *message = mnl_nlmsg_put_extra_header(header, sizeof(*message));
 	int error;
@@ -173,7 +173,7 @@ static void local_tables_anew(void *context)
 int kernel_local_tables_read(struct netlink *netlink, enum address_family family,
 			     struct kernel_tables *tables)
 {
-	union netlink_request request;
+	union netlink_request request = {0};
 	struct nlmsghdr *header = mnl_nlmsg_put_header(&request);
 	struct rtmsg *message = mnl_nlmsg_put_extra_header(header, sizeof(*message));
 	int error;
@@ -208,7 +208,7 @@ static int route_found(const struct nlmsghdr *message, void *context)
 int kernel_lookup(struct netlink *netlink, const struct address *to, const struct address *from,
 		  uint32_t mark, unsigned iif, struct kernel_lookup *result)
 {
-	union netlink_request request;
+	union netlink_request request = {0};
 	struct nlmsghdr *header = mnl_nlmsg_put_header(&request);
 	struct rtmsg *route = mnl_nlmsg_put_extra_header(header, sizeof(*route));
 	uint8_t bits = (uint8_t)(route_message_address_size(to->family) * 8);

@@ -109,7 +109,7 @@ static void rules_anew(void *context)
 int kernel_rules_read(struct netlink *netlink, enum address_family family,
 		      struct kernel_rules *rules)
 {
-	union netlink_request request;
+	union netlink_request request = {0};
 	struct nlmsghdr *header = mnl_nlmsg_put_header(&request);
 	struct fib_rule_hdr *rule = mnl_nlmsg_put_extra_header(header, sizeof(*rule));
 	int error;
@@ -192,7 +192,7 @@ static int rule_is_there(struct netlink *netlink, const struct return_rule *want
 
 int kernel_rule_add(struct netlink *netlink, const struct return_rule *rule)
 {
-	union netlink_request request;
+	union netlink_request request = {0};
 	int there = rule_is_there(netlink, rule);
 
 	if (there != 0)
@@ -204,7 +204,7 @@ int kernel_rule_add(struct netlink *netlink, const struct return_rule *rule)
 
 int kernel_rule_remove(struct netlink *netlink, const struct return_rule *rule)
 {
-	union netlink_request request;
+	union netlink_request request = {0};
 	int error, removed = 0;
 
 	/* Two processes that do not know of each other may have added it twice. */

@@ -14,10 +14,13 @@
 /* Bytes of a request; ours are rules, routes and lookups, which need some 200. */
 #define NETLINK_REQUEST_SIZE 1024
 
-/* A request with room for its attributes, aligned as libmnl wants it. */
+/*
+ * A request with room for its attributes, aligned as libmnl wants it. Zeroed before it is filled:
+ * what pads its attributes goes to the kernel as well.
+ */
 union netlink_request {
+	char bytes[NETLINK_REQUEST_SIZE]; /* the first member, which = {0} is about */
 	struct nlmsghdr header;
-	char bytes[NETLINK_REQUEST_SIZE];
 };
 
 struct netlink;

@@ -7,10 +7,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/netlink.h>
 #include <nftables/libnftables.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "routing/return_plan.h"
 
@@ -32,10 +35,21 @@ static void take_error(struct nft_ctx *context, char error[static NFT_ERROR_SIZE
 	snprintf(error, NFT_ERROR_SIZE, "%.*s", (int)strcspn(said, "\n"), said);
 }
 
+/* libnftables ends the process where it gets no socket, so one is asked for first. */
+static struct nft_ctx *create_context(void)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+
+	if (fd < 0)
+		return NULL;
+	close(fd);
+	return nft_ctx_new(NFT_CTX_DEFAULT);
+}
+
 /* `output`: what it printed, for free(); or NULL. */
 static int run(const char *commands, char **output, char error[static NFT_ERROR_SIZE])
 {
-	struct nft_ctx *context = nft_ctx_new(NFT_CTX_DEFAULT);
+	struct nft_ctx *context = create_context();
 	int status = -1;
 
 	if (context != NULL && nft_ctx_buffer_output(context) == 0 &&

@@ -100,6 +100,15 @@ def ask_as(mmproxy, text, uid, gid, groups=()):
     return json.loads(done.stdout)
 
 
+def is_answered(mmproxy):
+    """Whether anybody serves the control socket."""
+    try:
+        with Client(mmproxy) as client:
+            return client.ask("status") is not None
+    except (FileNotFoundError, ConnectionRefusedError, BrokenPipeError):
+        return False
+
+
 def wait_for_sessions(mmproxy, count, filters=""):
     """The sessions that match, as soon as there are so many of them."""
     seen = {}

@@ -43,6 +43,12 @@ def binary():
     raise AssertionError(f"no mmproxy to test at {' or '.join(map(str, candidates))}")
 
 
+def is_sanitized():
+    """Whether the program was built with a sanitizer: its runtime is linked in, or wanted."""
+    symbols = subprocess.run(["nm", "-D", binary()], capture_output=True, text=True).stdout
+    return re.search(r"__[at]san_init|__ubsan_", symbols) is not None
+
+
 def version_text():
     """What --version prints: the version, and what was built in (+name) or not (-name)."""
     return subprocess.run([binary(), "--version"], capture_output=True, text=True).stdout

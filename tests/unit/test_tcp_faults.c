@@ -183,6 +183,7 @@ static void what_can_be_gone_without_is(void **state)
 {
 	(void)state;
 	FAIL_EACH(FAKE_PIPE, true, -EMFILE, -ENFILE, -ENOMEM);
+	FAIL_EACH(FAKE_SPLICE_IN, true, -ENOSYS, -EPERM, -ENOMEM, -EINVAL);
 	FAIL_EACH(FAKE_ACCEPT, true, -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, -ECONNABORTED);
 	FAIL_EACH(FAKE_TCP_INFO, true, -ENOMEM);
 }
@@ -192,7 +193,7 @@ static void a_failed_read_or_write_loses_nothing_silently(void **state)
 	(void)state;
 	FAIL_EACH(FAKE_RECV, false, -ECONNRESET, -ETIMEDOUT, -ENOMEM);
 	FAIL_EACH(FAKE_SEND, false, -ECONNRESET, -EPIPE, -ETIMEDOUT, -ENOBUFS);
-	FAIL_EACH(FAKE_SPLICE_IN, false, -ECONNRESET, -ENOMEM, -EINVAL);
+	FAIL_EACH(FAKE_SPLICE_IN, false, -ECONNRESET, -ETIMEDOUT);
 	FAIL_EACH(FAKE_SPLICE_OUT, false, -ECONNRESET, -EPIPE, -ENOMEM);
 }
 

@@ -98,6 +98,16 @@ static void a_pipe_that_cannot_be_made_is_gone_without(void **state)
 	finish_both();
 }
 
+static void a_kernel_without_splice_is_asked_once(void **state)
+{
+	(void)state;
+	fake_fail(&fixture.fake, FAKE_SPLICE_IN, 1, -ENOSYS);
+	fixture_send(from, 3 * MIB);
+	fixture_settle(&fixture);
+	assert_int_equal(calls(FAKE_SPLICE_IN), 1);
+	finish_both();
+}
+
 static void a_pipe_that_the_kernel_cuts_short_is_gone_without(void **state)
 {
 	(void)state;
@@ -258,6 +268,7 @@ int main(void)
 		BOTH(an_empty_socket_ends_the_turn_of_a_spliced_stream),
 		BOTH(without_a_pipe_the_stream_is_copied),
 		BOTH(a_pipe_that_cannot_be_made_is_gone_without),
+		BOTH(a_kernel_without_splice_is_asked_once),
 		BOTH(a_pipe_that_the_kernel_cuts_short_is_gone_without),
 		BOTH(a_pipe_goes_back_to_the_pool_for_the_next_stream),
 		BOTH(a_stream_whose_pipe_is_stuck_does_not_starve_the_others),

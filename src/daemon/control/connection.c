@@ -194,17 +194,44 @@ static void send_line(struct control_connection *connection, char *line)
 /* ASCII alone: whatever it quotes does nothing to a terminal. */
 #define FORMAT (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(12))
 
+/*
+ * Whether an allocation of jansson's has failed in this thread since the last answer. Whoever makes
+ * one need not look: what is not in it then must not be taken for what there is not.
+ */
+static _Thread_local bool memory_was_out;
+
+static void *allocate(size_t size)
+{
+	void *memory = malloc(size);
+
+	memory_was_out = memory_was_out || memory == NULL;
+	return memory;
+}
+
+void control_watch_memory(void)
+{
+	json_set_alloc_funcs(allocate, free);
+}
+
+/* NULL: memory was out. */
 static char *dump(json_t *object)
 {
 	size_t size = object != NULL ? json_dumpb(object, NULL, 0, FORMAT) : 0;
 	char *line = size > 0 ? malloc(size + 2) : NULL;
 
-	if (line != NULL) {
-		json_dumpb(object, line, size, FORMAT);
+	/* Dumping needs memory, too, each time. */
+	if (line != NULL && json_dumpb(object, line, size, FORMAT) == size) {
 		line[size] = '\n';
 		line[size + 1] = '\0';
+	} else {
+		memory_was_out = true;
 	}
 	json_decref(object);
+	if (memory_was_out) {
+		free(line);
+		line = NULL;
+	}
+	memory_was_out = false;
 	return line;
 }
 
@@ -317,7 +344,8 @@ static void take_line(struct control_connection *connection)
 		control_refuse(connection, "the request is longer than %d bytes", CONTROL_LINE_MAX);
 	else if (!skipping)
 		run_line(connection, connection->in, length);
-	if (end == NULL)
+	/* Where memory was out for the answer, all that stood here has been dropped. */
+	if (end == NULL || connection->in_length == 0)
 		return;
 	connection->in_length -= length + 1;
 	memmove(connection->in, connection->in + length + 1, connection->in_length);

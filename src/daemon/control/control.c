@@ -158,8 +158,12 @@ static int publish(struct control *control, const struct sockaddr_un *address, m
 
 	if (bind_with_mode(control->fd, address, mode, failure) < 0)
 		return -1;
-	if (lstat(address->sun_path, &status) < 0)
-		return fail(failure, "lstat");
+	if (lstat(address->sun_path, &status) < 0) {
+		fail(failure, "lstat");
+		/* By name, while others keep away: nobody would know it later. */
+		unlink(address->sun_path);
+		return -1;
+	}
 	control->device = status.st_dev;
 	control->inode = status.st_ino;
 	if (hand_over(address->sun_path, &status, control->owner, group, failure) < 0)
@@ -251,14 +255,17 @@ static void control_free(struct control *control)
 static void listening_ready(struct loop_source *source, uint32_t events);
 static void retry_expired(struct timer *timer);
 
+/* NULL with errno. */
 static struct control *control_create(struct server *server)
 {
 	const struct config_control *config = &server->generation->config.control;
 	unsigned share = server->descriptor_limit / CONNECTIONS_MAX;
 	struct control *control = calloc(1, sizeof(*control));
+	int error;
 
 	if (control == NULL)
 		return NULL;
+	control_watch_memory();
 	control->server = server;
 	control->opened = server->loop.now;
 	control->fd = -1;
@@ -275,7 +282,9 @@ static struct control *control_create(struct server *server)
 	if (control->workers == NULL || (config->socket != NULL && control->path == NULL) ||
 	    getrandom(&control->secret, sizeof(control->secret), 0) !=
 		    (ssize_t)sizeof(control->secret)) {
+		error = errno;
 		control_free(control);
+		errno = error;
 		return NULL;
 	}
 	return control;
@@ -303,8 +312,9 @@ int control_open(struct server *server)
 	struct privileges_identity owner;
 	bool in_default_folder = false;
 	struct failure failure;
-	int result = privileges_find_identity(config->user, config->group, &owner);
+	int result, error = control == NULL ? errno : ENOMEM;
 
+	result = privileges_find_identity(config->user, config->group, &owner);
 	if (result < 0) {
 		if (control != NULL)
 			control_free(control);
@@ -313,7 +323,8 @@ int control_open(struct server *server)
 	if (control != NULL && control->path == NULL)
 		control->path = default_path(&in_default_folder);
 	if (control == NULL || control->path == NULL) {
-		log_error("daemon", "out of memory");
+		log_error("daemon", "cannot start", LOG_TEXT("step", "control"),
+			  LOG_ERRNO("error", -error));
 		if (control != NULL)
 			control_free(control);
 		return -1;

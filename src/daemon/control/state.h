@@ -85,6 +85,9 @@ struct control_connection {
 
 /* connection.c */
 
+/* Once, before there are threads: an answer that memory was out for is none. */
+void control_watch_memory(void);
+
 /* Takes the descriptor over. */
 void control_connection_open(struct control *control, int fd);
 void control_connection_close(struct control_connection *connection);
