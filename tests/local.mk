@@ -379,6 +379,8 @@ tests_unit_libfake_a_SOURCES = \
 	tests/unit/udp_places.h \
 	tests/unit/udp_post.c \
 	tests/unit/udp_post.h \
+	tests/unit/udp_schedule.c \
+	tests/unit/udp_schedule.h \
 	tests/unit/udp_sending.h \
 	tests/unit/udp_talk.h
 tests_unit_libfake_a_CPPFLAGS = $(unit_cppflags)
