@@ -3,25 +3,16 @@
  * Fuzz target: a captured packet, whose first byte chooses the link layer and how much of it is
  * said to be missing. What is handed out must lie inside, and be as long as a packet can be.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "fuzz.h"
 #include "wire/packet.h"
 
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
 static void judge(const struct packet *packet, const uint8_t *bytes, size_t captured, size_t sent)
 {
-	demand(packet->payload >= bytes);
-	demand(packet->payload + packet->length <= bytes + captured);
-	demand(packet->missing == 0 || packet->payload + packet->length == bytes + captured);
-	demand(packet->missing <= 65535 || packet->missing <= sent - captured);
-	demand(packet->source.family == packet->destination.family ||
+	DEMAND(packet->payload >= bytes);
+	DEMAND(packet->payload + packet->length <= bytes + captured);
+	DEMAND(packet->missing == 0 || packet->payload + packet->length == bytes + captured);
+	DEMAND(packet->missing <= 65535 || packet->missing <= sent - captured);
+	DEMAND(packet->source.family == packet->destination.family ||
 	       (packet->source.family != ADDRESS_NONE &&
 		packet->destination.family != ADDRESS_NONE));
 }
@@ -38,10 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	link = (enum packet_link)(bytes[0] % (PACKET_LINK_COOKED_2 + 1));
 	captured = size - 1;
 	sent = captured + bytes[0] / 16U;
-	/* An exact copy, so that a read past the end is seen by AddressSanitizer. */
-	copy = malloc(captured > 0 ? captured : 1);
-	demand(copy != NULL);
-	memcpy(copy, bytes + 1, captured);
+	copy = fuzz_copy(bytes + 1, captured);
 	switch (packet_read(link, copy, captured, sent, &packet)) {
 	case PACKET_TCP:
 	case PACKET_UDP:

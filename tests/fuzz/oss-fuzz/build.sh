@@ -1,0 +1,5 @@
+#!/bin/sh -eu
+# OSS-Fuzz runs this in the source tree, with its own compilers, flags and engine. The machine that runs
+# the targets has none of their libraries, so these are linked in.
+export LIBCONFIG_LIBS=-l:libconfig.a LIBCAP_LIBS=-l:libcap.a JANSSON_LIBS=-l:libjansson.a
+exec tests/fuzz/build "$OUT"
