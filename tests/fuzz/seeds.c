@@ -75,7 +75,7 @@ static void write_tlvs(const char *name, const struct proxy_vector *vector)
 
 static void write_vector(size_t number, const struct proxy_vector *vector)
 {
-	uint8_t options[2] = {header_options(vector), (uint8_t)(number % 4)};
+	uint8_t options[2] = {header_options(vector), (uint8_t)(number % 16)};
 	char name[32];
 
 	snprintf(name, sizeof(name), "vector-%03zu", number);
