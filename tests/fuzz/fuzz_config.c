@@ -14,6 +14,16 @@
 #include "fuzz_files.h"
 #include "host/plugin_config.h"
 
+static const uint8_t *input;
+static size_t input_size;
+
+/* Somewhere in the files, as it is or written as bytes. */
+static bool somebody_wrote_any(void)
+{
+	return memmem(input, input_size, "\"any\"", 5) != NULL ||
+	       memmem(input, input_size, "\\x", 2) != NULL;
+}
+
 static bool in_range(enum setting_id id, double value)
 {
 	return setting_in_range(&setting_table[id], value);
@@ -113,7 +123,8 @@ static void check_listener(const struct config *config, size_t number)
 	DEMAND(listener->socket.device == listener->device);
 	DEMAND(listener->device == NULL || strlen(listener->device) < 16);
 	/* Anybody may connect where somebody has said so, and nowhere else. */
-	DEMAND(listener->subnets == NULL || prefix_set_count(listener->subnets) > 0);
+	DEMAND(listener->subnets == NULL ? somebody_wrote_any()
+					 : prefix_set_count(listener->subnets) > 0);
 	DEMAND(relay->forward_ipv4.family != ADDRESS_NONE ||
 	       relay->forward_ipv6.family != ADDRESS_NONE);
 	check_upstream(config, relay, &relay->forward_ipv4, ADDRESS_IPV4);
@@ -152,6 +163,30 @@ static void check_endpoints(const struct config *config)
 				for (size_t j = 0; j < (a == b ? i : other->listen_count); j++)
 					DEMAND(!clash(one, i, other, j));
 			}
+		}
+	}
+}
+
+/* The metrics share no port with a listener that would take theirs. */
+static void check_metrics(const struct config *config)
+{
+	const struct address *metrics = &config->metrics_listen;
+
+	if (metrics->family == ADDRESS_NONE)
+		return;
+	check_place(config->metrics_where);
+	DEMAND(metrics->port != 0 && return_path_is_loopback(metrics));
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+
+		for (size_t j = 0; j < listener->listen_count; j++) {
+			const struct address *other = &listener->listen[j].address;
+
+			DEMAND(listener->relay.protocol == RELAY_PROTOCOL_UDP ||
+			       other->port != metrics->port ||
+			       !(address_equal_ip(other, metrics) ||
+				 listener->listen[j].both_families ||
+				 (address_is_wildcard(other) && other->family == metrics->family)));
 		}
 	}
 }
@@ -199,15 +234,12 @@ static void check_good(const struct config *config)
 	DEMAND(config->control.socket == NULL || config->control.socket[0] == '/');
 	DEMAND(config->routing.table > 0 &&
 	       (config->routing.table < 253 || config->routing.table > 255));
-	if (config->metrics_listen.family != ADDRESS_NONE) {
-		DEMAND(config->metrics_listen.port != 0);
-		check_place(config->metrics_where);
-	}
 	check_plugins(&config->plugins);
 	DEMAND(config->listener_count >= 1);
 	for (size_t i = 0; i < config->listener_count; i++)
 		check_listener(config, i);
 	check_endpoints(config);
+	check_metrics(config);
 	check_returns(config);
 }
 
@@ -232,6 +264,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct config config;
 	int error;
 
+	input = bytes;
+	input_size = size;
 	fuzz_files_set(bytes, size);
 	error = config_load_file("main", &config, &mistakes);
 	DEMAND(fuzz_files_main_read() >= 1);
