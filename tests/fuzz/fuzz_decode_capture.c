@@ -8,7 +8,7 @@
 #include "ctl/decode/flows.h"
 #include "fuzz.h"
 
-#define MAX_HEADER 600
+#define MAX_HEADER 128
 /* Bytes that a sample may have behind its header: flows.c keeps them to be shown. */
 #define BYTES_KEPT 64
 
