@@ -8,6 +8,8 @@
 
 /* Pieces of one byte each, before they grow: it is the beginning of a header that is decided on. */
 #define FUZZ_CUTS_SINGLE 256
+/* Of `how`: all in one piece. */
+#define FUZZ_CUTS_NONE 255
 
 struct fuzz_cuts {
 	uint8_t how; /* 0: one byte each, as long as there are few; else the seed of their lengths
@@ -25,6 +27,8 @@ static inline size_t fuzz_cut(struct fuzz_cuts *cuts, size_t left)
 	if (cuts->how == 0) {
 		if (cuts->count > FUZZ_CUTS_SINGLE)
 			length = cuts->count;
+	} else if (cuts->how == FUZZ_CUTS_NONE) {
+		length = left;
 	} else {
 		cuts->random = cuts->random * 1664525u + 1013904223u + cuts->how;
 		/* Short ones mostly; now and then all that there is. */

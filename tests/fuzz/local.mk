@@ -91,7 +91,7 @@ tests_fuzz_fuzz_udp_schedule_SOURCES = tests/fuzz/fuzz_udp_schedule.c tests/fuzz
 tests_fuzz_fuzz_udp_schedule_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_udp_schedule_LDADD = $(fuzz_relay_ldadd)
 
-tests_fuzz_seeds_SOURCES = tests/fuzz/seeds.c $(proxy_vectors)
+tests_fuzz_seeds_SOURCES = tests/fuzz/seeds.c tests/fuzz/fuzz_cuts.h $(proxy_vectors)
 tests_fuzz_seeds_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_seeds_LDADD = libpure.a
 

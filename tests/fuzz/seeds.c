@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fuzz_cuts.h"
 #include "proxy_vectors.h"
 #include "wire/proxy_header.h"
 
@@ -79,7 +80,9 @@ static void write_tlvs(const char *name, const struct proxy_vector *vector)
 
 static void write_vector(size_t number, const struct proxy_vector *vector)
 {
-	uint8_t options[2] = {header_options(vector), (uint8_t)(number % 16)};
+	/* A quarter in one piece, the others cut in one of many ways. */
+	uint8_t cuts = number % 4 == 3 ? FUZZ_CUTS_NONE : (uint8_t)(number % 16);
+	uint8_t options[2] = {header_options(vector), cuts};
 	char name[32];
 
 	snprintf(name, sizeof(name), "vector-%03zu", number);
