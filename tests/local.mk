@@ -76,7 +76,6 @@ endif
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
-check_LIBRARIES += tests/unit/libfake.a
 TESTS += $(unit_tests)
 else
 TESTS += tests/unit/cmocka-is-missing
@@ -353,7 +352,8 @@ tests_unit_test_udp_receiver_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_udp_receiver_CFLAGS = $(unit_cflags)
 tests_unit_test_udp_receiver_LDADD = $(system_ldadd)
 
-# The relay, over a fake operating system.
+# The relay, over a fake operating system; no test framework, fuzz targets have it too.
+check_LIBRARIES += tests/unit/libfake.a
 tests_unit_libfake_a_SOURCES = \
 	tests/unit/fake_control.c \
 	tests/unit/fake_loop.c \
@@ -379,6 +379,8 @@ tests_unit_libfake_a_SOURCES = \
 	tests/unit/udp_places.h \
 	tests/unit/udp_post.c \
 	tests/unit/udp_post.h \
+	tests/unit/udp_schedule.c \
+	tests/unit/udp_schedule.h \
 	tests/unit/udp_sending.h \
 	tests/unit/udp_talk.h
 tests_unit_libfake_a_CPPFLAGS = $(unit_cppflags)
@@ -520,27 +522,7 @@ tests_unit_test_udp_sharing_LDADD = $(relay_ldadd)
 include tests/unit/local-host.mk
 include tests/unit/local-ctl.mk
 
-# Fuzz targets, built here with a plain main that replays the kept corpus.
-check_PROGRAMS += tests/fuzz/replay_proxy_header
-tests_fuzz_replay_proxy_header_SOURCES = \
-	tests/fuzz/fuzz.h tests/fuzz/fuzz_proxy_header.c tests/fuzz/replay.c
-tests_fuzz_replay_proxy_header_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz
-tests_fuzz_replay_proxy_header_LDADD = libpure.a
-
-check_PROGRAMS += tests/fuzz/replay_datagram_header
-tests_fuzz_replay_datagram_header_SOURCES = \
-	tests/fuzz/fuzz.h tests/fuzz/fuzz_datagram_header.c tests/fuzz/replay.c
-tests_fuzz_replay_datagram_header_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz
-tests_fuzz_replay_datagram_header_LDADD = libpure.a
-
-check_PROGRAMS += tests/fuzz/replay_packet
-tests_fuzz_replay_packet_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_packet.c tests/fuzz/replay.c
-tests_fuzz_replay_packet_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz
-tests_fuzz_replay_packet_LDADD = libpure.a
-
-TESTS += tests/fuzz/replay-corpus
-EXTRA_DIST += tests/fuzz/replay-corpus tests/fuzz/corpus
-
+include tests/fuzz/local.mk
 include tests/plugins/local.mk
 
 # A balancer for UDP, and a load of TCP sessions.

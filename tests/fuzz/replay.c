@@ -14,14 +14,25 @@
 #define INPUT_SIZE_MAX (1U << 20)
 
 static unsigned replayed;
+static bool done;
 
-static int replay_file(const char *path)
+/* A target that ends the process ends all of those that were to come, and must not look well. */
+static void judge_exit(void)
+{
+	if (done)
+		return;
+	fprintf(stderr, "input %u ended the process\n", replayed + 1);
+	abort();
+}
+
+static void replay_file(const char *path)
 {
 	FILE *file = fopen(path, "rbe");
 	uint8_t *bytes = malloc(INPUT_SIZE_MAX);
 	size_t size;
 
 	if (file == NULL || bytes == NULL) {
+		done = true;
 		perror(path);
 		exit(EXIT_FAILURE);
 	}
@@ -30,7 +41,6 @@ static int replay_file(const char *path)
 	LLVMFuzzerTestOneInput(bytes, size);
 	free(bytes);
 	replayed++;
-	return 0;
 }
 
 static void replay(const char *path)
@@ -45,6 +55,7 @@ static void replay(const char *path)
 	}
 	count = scandir(path, &entries, NULL, alphasort);
 	if (count < 0) {
+		done = true;
 		perror(path);
 		exit(EXIT_FAILURE);
 	}
@@ -62,8 +73,10 @@ static void replay(const char *path)
 
 int main(int argc, char **argv)
 {
+	atexit(judge_exit);
 	for (int i = 1; i < argc; i++)
 		replay(argv[i]);
+	done = true;
 	printf("%u inputs replayed\n", replayed);
 	/* A corpus that is not found would pass in silence. */
 	return replayed > 0 ? EXIT_SUCCESS : EXIT_FAILURE;

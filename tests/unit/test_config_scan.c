@@ -341,6 +341,14 @@ static void a_main_file_that_cannot_be_read_is_named(void **state)
 		       ".: cannot read the configuration: it is a directory; name a file");
 }
 
+/* Nobody has page 0 of a process. */
+static void a_file_that_opens_and_cannot_be_read_is_refused(void **state)
+{
+	(void)state;
+	expect_refusal("/proc/self/mem",
+		       "/proc/self/mem: cannot read the configuration: Input/output error");
+}
+
 static void an_empty_file_is_a_mistake(void **state)
 {
 	(void)state;
@@ -453,6 +461,7 @@ int main(void)
 		TEST(includes_do_not_multiply_without_end),
 		TEST(an_include_elsewhere_than_at_the_beginning_of_a_line_is_a_mistake),
 		TEST(a_main_file_that_cannot_be_read_is_named),
+		TEST(a_file_that_opens_and_cannot_be_read_is_refused),
 		TEST(an_empty_file_is_a_mistake),
 		TEST(a_nul_byte_is_a_mistake_on_its_line),
 		TEST(a_line_without_end_is_a_mistake),

@@ -145,6 +145,9 @@ static void what_the_log_shows_is_read_back(void **state)
 		       "first_bytes=\"GET /\\x0d\" hint=\"looks \\x41\"",
 		       "GET /\r", 6);
 	expect_escaped("\\0\\t", "\0\t", 2);
+	/* Blanks in front of a quote are the paste's, without one they are bytes. */
+	expect_escaped(" \"PROXY UNKNOWN\\r\\n\"", "PROXY UNKNOWN\r\n", 15);
+	expect_escaped(" PROXY UNKNOWN\\r\\n", " PROXY UNKNOWN\r\n", 16);
 }
 
 static void every_byte_survives_being_escaped(void **state)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hint in a refusal's log line: does it name what the sender speaks? The exact words may
- * change; the name of the protocol in them may not.
+ * The hint in a refusal's log line: does it name what the sender speaks, or what to do? The exact
+ * words may change; the name of the protocol, or of the setting, in them may not.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "wire/header_guess.h"
+#include "wire/refusal_hint.h"
 
 #define SIGNATURE "\r\n\r\n\x00\r\nQUIT\n"
 
@@ -173,6 +174,43 @@ static void no_prefix_of_anything_is_read_past_its_end(void **state)
 		guess((const uint8_t[]){(uint8_t)first}, 1);
 }
 
+static void expect_hint(enum close_reason reason, const char *word)
+{
+	const char *hint = refusal_hint(reason, (const uint8_t *)"SSH-2.0", 7);
+
+	if (strstr(hint, word) == NULL)
+		fail_msg("%s: \"%s\" is not in: %s", close_reason_name(reason), word, hint);
+}
+
+static void a_refusal_that_a_setting_may_mend_names_it(void **state)
+{
+	(void)state;
+	expect_hint(CLOSE_HEADER_TOO_LONG, "max_header");
+	expect_hint(CLOSE_SOURCE_LOOPBACK, "permit_sources");
+	expect_hint(CLOSE_SOURCE_OWN, "permit_sources");
+	expect_hint(CLOSE_SOURCE_MULTICAST, "no socket");
+	expect_hint(CLOSE_SOURCE_BROADCAST, "no socket");
+	expect_hint(CLOSE_SOURCE_UNSPECIFIED, "no socket");
+	expect_hint(CLOSE_HEADER_TIMEOUT_EMPTY, "NLB");
+	expect_hint(CLOSE_NO_FLOW, "header");
+}
+
+static void only_a_missing_header_is_guessed_at(void **state)
+{
+	(void)state;
+	expect_hint(CLOSE_HEADER_MISSING, "SSH");
+	for (unsigned i = 0; i < CLOSE_REASON_COUNT; i++) {
+		const char *hint =
+			refusal_hint((enum close_reason)i, (const uint8_t *)"SSH-2.0", 7);
+
+		assert_true(strlen(hint) > 0);
+		if (i != CLOSE_HEADER_MISSING)
+			assert_null(strstr(hint, "SSH"));
+	}
+	assert_string_equal(refusal_hint(CLOSE_HEADER_MISSING, NULL, 0),
+			    close_reason_sentence(CLOSE_HEADER_MISSING));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +228,8 @@ int main(void)
 		cmocka_unit_test(a_word_that_only_begins_like_a_method_is_not_called_http),
 		cmocka_unit_test(a_first_byte_that_a_method_shares_is_not_enough),
 		cmocka_unit_test(no_prefix_of_anything_is_read_past_its_end),
+		cmocka_unit_test(a_refusal_that_a_setting_may_mend_names_it),
+		cmocka_unit_test(only_a_missing_header_is_guessed_at),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -238,14 +238,16 @@ static bool skip_to_quoted(struct scan *scan)
 {
 	const char *found = memmem(scan->next, (size_t)(scan->end - scan->next), FIRST_BYTES,
 				   strlen(FIRST_BYTES));
+	size_t blanks = 0;
 
 	if (found != NULL)
 		scan->next = found + strlen(FIRST_BYTES);
-	while (isspace((unsigned char)peek(scan, 0)))
-		scan->next++;
-	if (peek(scan, 0) != '"')
+	while (isspace((unsigned char)peek(scan, blanks)))
+		blanks++;
+	/* Without a quote they are bytes as well: a blank before PROXY is why it was refused. */
+	if (peek(scan, blanks) != '"')
 		return false;
-	scan->next++;
+	scan->next += blanks + 1;
 	return true;
 }
 
