@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Kinds of version 2 headers, good and bad: a function each, which makes one with its dice."""
 
-import socket
 import struct
 
 import headers
