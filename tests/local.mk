@@ -578,7 +578,7 @@ check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(
 		PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q $(top_srcdir)/tests/integration $(PYTEST_FLAGS)
 
 EXTRA_DIST += \
-	tests/check-settings.py tests/demo.py tests/lint tests/run-all tests/run-demo \
+	tests/analyze tests/analyze-exceptions tests/check-settings.py tests/demo.py tests/lint tests/run-all tests/run-demo \
 	tests/tools/build tests/tools/install-packages \
 	tests/tools/terminal-picture tests/tools/top-picture \
 	tests/unit/cmocka-is-missing \
