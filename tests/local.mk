@@ -526,7 +526,7 @@ include tests/fuzz/local.mk
 include tests/plugins/local.mk
 
 # A balancer for UDP, and a load of TCP sessions.
-check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load
+check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load tests/tools/header_verdicts
 tool_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools -I$(top_srcdir)/tests/bench/load
 tool_arguments = tests/tools/arguments.c tests/tools/arguments.h
 bench_batch = tests/bench/load/udp_batch.c tests/bench/load/udp_batch.h
@@ -541,6 +541,8 @@ tests_tools_udp_forwarder_LDADD = libmmproxy.a libpure.a
 tests_tools_tcp_load_SOURCES = tests/tools/tcp_load.c $(tool_arguments)
 tests_tools_tcp_load_CPPFLAGS = $(tool_cppflags)
 tests_tools_tcp_load_LDADD = libmmproxy.a libpure.a
+tests_tools_header_verdicts_SOURCES = tests/tools/header_verdicts.c
+tests_tools_header_verdicts_LDADD = libpure.a
 
 # Loaded into mmproxy, it makes calls fail. No warning about what it defines, no sanitizer in it, and
 # no fortified declarations of what is its own.
@@ -560,7 +562,8 @@ include tests/bench/local.mk
 # What cannot run there fails.
 .PHONY: check-integration
 check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(EXEEXT) \
-		tests/bench/tcp_bench$(EXEEXT) tests/bench/udp_bench$(EXEEXT) $(test_plugins) $(fail_call)
+		tests/tools/header_verdicts$(EXEEXT) $(fail_call) \
+		tests/bench/tcp_bench$(EXEEXT) tests/bench/udp_bench$(EXEEXT) $(test_plugins)
 	MMPROXY=$(abs_top_builddir)/mmproxy \
 		PLUGINS=$(abs_top_builddir)/plugin:$(abs_top_builddir)/tests/plugins \
 		UDP_FORWARDER=$(abs_top_builddir)/tests/tools/udp_forwarder \
@@ -569,7 +572,7 @@ check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(
 		PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q $(top_srcdir)/tests/integration $(PYTEST_FLAGS)
 
 EXTRA_DIST += \
-	tests/check-settings.py tests/demo.py tests/lint tests/run-all tests/run-demo \
+	tests/analyze tests/analyze-exceptions tests/check-settings.py tests/demo.py tests/lint tests/run-all tests/run-demo \
 	tests/tools/build tests/tools/install-packages \
 	tests/tools/terminal-picture tests/tools/top-picture \
 	tests/unit/cmocka-is-missing \
@@ -589,6 +592,9 @@ integration_files = \
 	tests/integration/doctor.py \
 	tests/integration/fail_call.py \
 	tests/integration/faults.py \
+	tests/integration/header_blocks.py \
+	tests/integration/header_cases.py \
+	tests/integration/header_lines.py \
 	tests/integration/headers.py \
 	tests/integration/hooks.py \
 	tests/integration/journal.py \
@@ -599,6 +605,7 @@ integration_files = \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
 	tests/integration/raised.py \
+	tests/integration/receivers.py \
 	tests/integration/rules.py \
 	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
@@ -689,7 +696,9 @@ integration_files = \
 	tests/integration/test_udp_sizes.py \
 	tests/integration/test_units.py \
 	tests/integration/test_valgrind.py \
+	tests/integration/test_verdicts.py \
 	tests/integration/traffic.py \
 	tests/integration/udp.py \
 	tests/integration/upstreams.py \
+	tests/integration/verdict_classes.py \
 	tests/integration/waiting.py

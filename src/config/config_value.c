@@ -198,7 +198,10 @@ static bool get_integer(struct config_loader *loader, const config_setting_t *se
 	char text[32];
 
 	*value = config_setting_get_int64(setting);
-	snprintf(text, sizeof(text), hex ? "0x%llX" : "%lld", *value);
+	if (hex)
+		snprintf(text, sizeof(text), "0x%llX", (unsigned long long)*value);
+	else
+		snprintf(text, sizeof(text), "%lld", *value);
 	if (width == CONFIG_INTEGER_TOO_BIG)
 		mistake_range(loader, setting, known, "this number");
 	else if (!setting_in_range(known, (double)*value))

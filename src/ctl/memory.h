@@ -8,12 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Like reallocarray(), but ends the program, with a line, where there is no memory. */
-static inline void *memory_resize(void *block, size_t count, size_t size)
+/*
+ * Like reallocarray(), but ends the program, with a line, where there is no memory. Neither count
+ * nor size may be 0.
+ */
+__attribute__((returns_nonnull)) static inline void *memory_resize(void *block, size_t count,
+								   size_t size)
 {
 	void *resized = reallocarray(block, count, size);
 
-	if (resized == NULL && count > 0 && size > 0) {
+	if (resized == NULL) {
 		fprintf(stderr, "mmproxyctl: out of memory\n");
 		exit(EXIT_FAILURE);
 	}

@@ -30,9 +30,9 @@ struct forwarder_watch {
 };
 
 void forwarder_watch_begin(struct forwarder_watch *watch, struct netlink *sockets);
-/* Both are given the watch as `watch`, so that they can be called back. */
-void forwarder_watch_connected(const struct probe *probe, void *watch);
-void forwarder_watch_ended(void *watch);
+/* Both are given the watch as `context`, so that they can be called back. */
+void forwarder_watch_connected(const struct probe *probe, void *context);
+void forwarder_watch_ended(void *context);
 void forwarder_watch_finish(struct forwarder_watch *watch);
 
 /* By name alone: the process that listens for this upstream. False: it is none, or not known. */

@@ -260,7 +260,7 @@ static int judge_descriptor(const struct mmproxy_plugin *plugin, struct mmproxy_
 	if (plugin->abi_major != MMPROXY_ABI_MAJOR)
 		return fail(why, -EPROTO,
 			    "it was built for version %u.%u of the plugin interface, and this is "
-			    "%u.%u; build it again with this mmproxy's header",
+			    "%d.%d; build it again with this mmproxy's header",
 			    plugin->abi_major, plugin->abi_minor, MMPROXY_ABI_MAJOR,
 			    MMPROXY_ABI_MINOR);
 	if (plugin->size < SIZE_OF_1_0)
@@ -272,7 +272,7 @@ static int judge_descriptor(const struct mmproxy_plugin *plugin, struct mmproxy_
 	    !all_zero((const uint8_t *)plugin + known, plugin->size - known))
 		return fail(why, -EPROTO,
 			    "it uses hooks of version %u.%u of the plugin interface, and this is "
-			    "%u.%u; update mmproxy, or build the plugin with this one's header",
+			    "%d.%d; update mmproxy, or build the plugin with this one's header",
 			    plugin->abi_major, plugin->abi_minor, MMPROXY_ABI_MAJOR,
 			    MMPROXY_ABI_MINOR);
 	*hooks = (struct mmproxy_plugin){0};

@@ -73,4 +73,7 @@ bool proxy_v2_begins(const uint8_t *bytes, size_t length);
  */
 uint32_t proxy_v2_crc32c(const uint8_t *bytes, size_t length, size_t offset);
 
+/* Do the four bytes at `offset` of such a header hold that checksum? */
+bool proxy_v2_crc32c_holds(const uint8_t *bytes, size_t length, size_t offset);
+
 #endif

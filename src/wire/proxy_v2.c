@@ -83,10 +83,29 @@ uint32_t proxy_v2_crc32c(const uint8_t *bytes, size_t length, size_t offset)
 	return crc32c(crc, bytes + behind, length - behind);
 }
 
+bool proxy_v2_crc32c_holds(const uint8_t *bytes, size_t length, size_t offset)
+{
+	return read_u32(bytes + offset) == proxy_v2_crc32c(bytes, length, offset);
+}
+
+/* Each on its own: a second one takes the first as it stands, so hardly ever do both hold. */
+static bool checksums_hold(const uint8_t *bytes, const struct proxy_header *header)
+{
+	struct proxy_tlv tlv;
+	size_t offset = 0;
+
+	while (proxy_tlv_next(header->tlvs, header->tlvs_length, &offset, &tlv)) {
+		if (tlv.type == PROXY_TLV_CRC32C &&
+		    !proxy_v2_crc32c_holds(bytes, header->length, (size_t)(tlv.value - bytes)))
+			return false;
+	}
+	return true;
+}
+
 static enum proxy_parse judge_tlvs(const uint8_t *bytes, const struct proxy_header *header,
 				   enum close_reason *reason)
 {
-	const uint8_t *checksum = NULL;
+	bool has_checksum = false;
 	struct proxy_tlv tlv;
 	size_t offset = 0;
 
@@ -94,14 +113,11 @@ static enum proxy_parse judge_tlvs(const uint8_t *bytes, const struct proxy_head
 		if ((tlv.type == PROXY_TLV_CRC32C && tlv.length != PROXY_TLV_CRC32C_LENGTH) ||
 		    (tlv.type == PROXY_TLV_UNIQUE_ID && tlv.length > PROXY_TLV_UNIQUE_ID_MAX))
 			return proxy_bad(reason, CLOSE_V2_TLV);
-		if (tlv.type != PROXY_TLV_CRC32C)
-			continue;
-		checksum = tlv.value;
+		has_checksum |= tlv.type == PROXY_TLV_CRC32C;
 	}
 	if (offset != header->tlvs_length)
 		return proxy_bad(reason, CLOSE_V2_TLV);
-	if (checksum != NULL && read_u32(checksum) != proxy_v2_crc32c(bytes, header->length,
-								      (size_t)(checksum - bytes)))
+	if (has_checksum && !checksums_hold(bytes, header))
 		return proxy_bad(reason, CLOSE_V2_CRC32C);
 	return PROXY_PARSE_OK;
 }

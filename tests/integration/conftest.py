@@ -45,6 +45,8 @@ class DeadlineExceeded(Exception):
 
 
 def pytest_addoption(parser):
+    parser.addoption("--headers", type=int, default=20000, help="how many test_verdicts compares")
+    parser.addoption("--headers-seed", type=int, default=1, help="of what they are made")
     parser.addoption("--raised-by", metavar="FILE", help="write which test raised which counter")
 
 

@@ -44,7 +44,7 @@ NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
 def missing():
     """The Debian packages that these tests need and do not find."""
-    packages = {package for program, package in PROGRAMS.items() if not _find(program)}
+    packages = {package for program, package in PROGRAMS.items() if not find(program)}
     if not os.path.exists(NGINX_STREAM):
         packages.add("libnginx-mod-stream")
     return sorted(packages)
@@ -119,7 +119,7 @@ backend back
         self.config = self.write("haproxy.cfg", config)
 
     def run(self):
-        self.start([_find("haproxy"), "-db", "-f", self.config], [self.port])
+        self.start([find("haproxy"), "-db", "-f", self.config], [self.port])
         return self
 
 
@@ -151,7 +151,7 @@ stream {{
         )
 
     def run(self):
-        command = [_find("nginx"), "-p", str(self.directory), "-c", self.config]
+        command = [find("nginx"), "-p", str(self.directory), "-c", self.config]
         # Until it has read its configuration it would complain about its compiled-in log file.
         self.start([*command, "-e", str(self.directory / "error.log")], [self.port])
         return self
@@ -168,7 +168,7 @@ class Dnsdist(Peer):
         self.config = self.write("dnsdist.conf", "\n".join(lines) + "\n")
 
     def run(self):
-        command = [_find("dnsdist"), "--supervised", "--disable-syslog", "-C", self.config]
+        command = [find("dnsdist"), "--supervised", "--disable-syslog", "-C", self.config]
         self.start(command, [53], ["tcp", "udp"])
         wait_until(lambda: "as 'up'" in self.output(), 15, lambda: f"up:\n{self.output()}")
         return self
@@ -184,7 +184,7 @@ class Dnsmasq(Peer):
         self.port = port
 
     def run(self):
-        command = [_find("dnsmasq"), "--conf-file=/dev/null", "--keep-in-foreground", "--pid-file"]
+        command = [find("dnsmasq"), "--conf-file=/dev/null", "--keep-in-foreground", "--pid-file"]
         command += ["--user=root", "--no-resolv", "--no-hosts", "--log-facility=-"]
         command += ["--log-queries=extra", "--bind-interfaces", f"--port={self.port}"]
         command += ["--listen-address=127.0.0.1,::1"]
@@ -202,7 +202,7 @@ class Iperf(Peer):
         self.port = port
 
     def run(self):
-        command = [_find("iperf"), "-s", "-u", "-B", self.address, "-p", str(self.port), "-f", "k"]
+        command = [find("iperf"), "-s", "-u", "-B", self.address, "-p", str(self.port), "-f", "k"]
         if ":" in self.address:
             command.append("-V")
         self.start(command, [self.port], ["udp"])
@@ -254,7 +254,7 @@ AuthorizedKeysFile none
         # Compiled into Debian's sshd; its service makes it, and where that never ran it is missing.
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
         log = str(self.directory / "auth.log")
-        self.start([_find("sshd"), "-D", "-f", self.config, "-E", log], [self.port])
+        self.start([find("sshd"), "-D", "-f", self.config, "-E", log], [self.port])
         return self
 
     def wait_for_log(self, pattern, timeout=10):
@@ -290,5 +290,5 @@ def listening_ports(pid, protocol="tcp"):
     return ports
 
 
-def _find(program):
+def find(program):
     return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")

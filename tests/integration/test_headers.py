@@ -288,7 +288,7 @@ def test_tlvs_up_to_64_kib_pass_where_max_header_allows_them(size, host, start_d
     mmproxy = start_daemon(host, max_header=65551)
     header = headers.padded(CLIENT4, size)
     assert len(header) == size
-    whole = send(host, header + PAYLOAD)
+    send(host, header + PAYLOAD)
     session, peer = upstream.accept()
     assert peer == CLIENT4
     assert read_exactly(session, len(PAYLOAD)) == PAYLOAD

@@ -260,7 +260,7 @@ def test_a_second_session_of_a_live_client_tuple_gets_another_port(
 ):
     listener = upstream6 if ":" in client[0] else upstream
     first, first_accepted = open_session(host, listener, client)
-    second = send(host, v2(client) + b"second")
+    send(host, v2(client) + b"second")
     second_accepted, (address, port) = listener.accept()
     assert address == client[0]
     assert port != client[1]

@@ -15,8 +15,7 @@
 static void add_control(struct msghdr *message, int level, int type, const void *data,
 			size_t length)
 {
-	struct cmsghdr *part =
-		(struct cmsghdr *)((char *)message->msg_control + message->msg_controllen);
+	struct cmsghdr *part = (void *)((char *)message->msg_control + message->msg_controllen);
 
 	part->cmsg_level = level;
 	part->cmsg_type = type;

@@ -231,6 +231,25 @@ static const struct proxy_vector vectors[] = {
 	 CUT(V2("\x21", "\x12", "\x00\x13") BLOCK4 "\x03\x00\x04\x73\x7e\xe9\x19", "payload"),
 	 ON_UDP,
 	 REFUSED(V2_CRC32C)},
+	/* Two of them: each is to hold over the header in which the other stands as it is. */
+	{.name = "CRC32C twice, the second right",
+	 CUT(V2_TCP4("\x00\x1a") "\x03\x00\x04\x00\x00\x00\x00"
+				 "\x03\x00\x04\xe4\xc9\x4e\x77",
+	     "payload"),
+	 ON_TCP,
+	 REFUSED(V2_CRC32C)},
+	{.name = "CRC32C twice, the first right",
+	 CUT(V2_TCP4("\x00\x1a") "\x03\x00\x04\xe4\xc9\x4e\x77"
+				 "\x03\x00\x04\x00\x00\x00\x00",
+	     "payload"),
+	 ON_TCP,
+	 REFUSED(V2_CRC32C)},
+	{.name = "CRC32C twice, the second right where the first is zero",
+	 CUT(V2_TCP4("\x00\x1a") "\x03\x00\x04\xce\x04\xc2\x9e"
+				 "\x03\x00\x04\xe4\xc9\x4e\x77",
+	     "payload"),
+	 ON_TCP,
+	 REFUSED(V2_CRC32C)},
 	{.name = "CRC32C of no bytes",
 	 CUT(V2_TCP4("\x00\x0f") "\x03\x00\x00", "\x73\x7e\xe9\x19"),
 	 ON_TCP,

@@ -138,6 +138,13 @@ static void a_refusal_points_at_the_byte(void **state)
 		CASE(V2("\x21", "\x11", "\x10\0") BLOCK4, "header-too-long", 14),
 		CASE(V2_TCP4("\0\x14") "\4\0\0\x02\0\x03zz", "v2-tlv", 31),
 		CASE(V2_TCP4("\0\x13") "\3\0\4\0\0\0\0", "v2-crc32c", 31),
+		/* Of two, the one that is wrong: the second, then the first. */
+		CASE(V2_TCP4("\0\x1a") "\3\0\4\xe4\xc9\x4e\x77"
+				       "\3\0\4\0\0\0\0",
+		     "v2-crc32c", 38),
+		CASE(V2_TCP4("\0\x1a") "\3\0\4\0\0\0\0"
+				       "\3\0\4\xe4\xc9\x4e\x77",
+		     "v2-crc32c", 31),
 		CASE("PROXY UDP4 192.0.2.1 198.51.100.1 1 2\r\n", "v1-protocol", 6),
 		CASE("PROXY TCP4 192.0.2.x 198.51.100.1 1 2\r\n", "v1-address", 11),
 		CASE("PROXY TCP4 192.0.2.1 198.51.100.x 1 2\r\n", "v1-address", 21),

@@ -70,7 +70,7 @@ static void expect_fair_come(unsigned member)
 	const unsigned fresh = most_left(fresh_left), count = most_left(count_left);
 	const enum flow_room due = due_room(member);
 	const bool overdrawn = due == FLOW_ROOM_TAKEN && used_before >= limit_of();
-	unsigned before[SIDES];
+	unsigned before[SIDES] = {0};
 
 	for (unsigned i = 0; i < quota.member_count; i++)
 		before[i] = debt_of(i);

@@ -2,6 +2,7 @@
 /* The relay under test: start, clock, rounds, and the checks. */
 #include "udp_fixture.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,7 @@ struct udp_listener *udp_fixture_listen(struct udp_fixture *fixture,
 
 	while (place < UDP_LISTENERS_MAX - 1 && fixture->others[place] != NULL)
 		place++;
+	assert(place < UDP_LISTENERS_MAX - 1);
 	fixture->others[place] = listen_at(fixture, place + 1, listening);
 	return fixture->others[place];
 }

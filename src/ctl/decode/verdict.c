@@ -95,7 +95,7 @@ static size_t find_in_line(const uint8_t *bytes, size_t length, enum close_reaso
 	}
 }
 
-/* The TLV that has no room, or a wrong length; or the checksum's value. */
+/* The TLV that has no room, or a wrong length; or the value of the first checksum that is wrong. */
 static size_t find_tlv(const struct decode_sample *sample, enum close_reason reason)
 {
 	size_t offset = 0, at = 0, checksum = 0;
@@ -110,7 +110,9 @@ static size_t find_tlv(const struct decode_sample *sample, enum close_reason rea
 			break;
 		if (tlv.type == PROXY_TLV_UNIQUE_ID && tlv.length > PROXY_TLV_UNIQUE_ID_MAX)
 			break;
-		if (tlv.type == PROXY_TLV_CRC32C)
+		if (tlv.type == PROXY_TLV_CRC32C && checksum == 0 &&
+		    !proxy_v2_crc32c_holds(sample->bytes, fields.length,
+					   (size_t)(tlv.value - sample->bytes)))
 			checksum = (size_t)(tlv.value - sample->bytes);
 		at = offset;
 	}
