@@ -543,8 +543,8 @@ EXTRA_DIST += tests/fuzz/replay-corpus tests/fuzz/corpus
 
 include tests/plugins/local.mk
 
-# A balancer for UDP, and a load of TCP sessions.
-check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load
+# A balancer for UDP, a load of TCP sessions, a bad link, and connections with all that can happen to them.
+check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load tests/tools/impair
 tool_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools -I$(top_srcdir)/tests/bench/load
 tool_arguments = tests/tools/arguments.c tests/tools/arguments.h
 bench_batch = tests/bench/load/udp_batch.c tests/bench/load/udp_batch.h
@@ -559,6 +559,10 @@ tests_tools_udp_forwarder_LDADD = libmmproxy.a libpure.a
 tests_tools_tcp_load_SOURCES = tests/tools/tcp_load.c $(tool_arguments)
 tests_tools_tcp_load_CPPFLAGS = $(tool_cppflags)
 tests_tools_tcp_load_LDADD = libmmproxy.a libpure.a
+tests_tools_impair_SOURCES = tests/tools/impair.c tests/tools/impair.h \
+	tests/tools/impair_fate.c tests/tools/impair_queue.c $(tool_arguments)
+tests_tools_impair_CPPFLAGS = $(tool_cppflags)
+tests_tools_impair_LDADD = libpure.a
 
 include tests/bench/local.mk
 
@@ -566,6 +570,7 @@ include tests/bench/local.mk
 # What cannot run there fails.
 .PHONY: check-integration
 check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(EXEEXT) \
+		tests/tools/impair$(EXEEXT) \
 		tests/bench/tcp_bench$(EXEEXT) tests/bench/udp_bench$(EXEEXT) $(test_plugins)
 	MMPROXY=$(abs_top_builddir)/mmproxy \
 		PLUGINS=$(abs_top_builddir)/plugin:$(abs_top_builddir)/tests/plugins \
@@ -585,6 +590,7 @@ integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
 	tests/integration/accesslog.py \
+	tests/integration/bad_link.py \
 	tests/integration/bench_tools.py \
 	tests/integration/breaks.py \
 	tests/integration/captures.py \
@@ -612,6 +618,9 @@ integration_files = \
 	tests/integration/systemd.py \
 	tests/integration/tcp_load.py \
 	tests/integration/terminal.py \
+	tests/integration/test_bad_links.py \
+	tests/integration/test_bad_links_udp.py \
+	tests/integration/test_bad_paths.py \
 	tests/integration/test_balancers.py \
 	tests/integration/test_bench_tcp.py \
 	tests/integration/test_bench_udp.py \
