@@ -544,7 +544,8 @@ EXTRA_DIST += tests/fuzz/replay-corpus tests/fuzz/corpus
 include tests/plugins/local.mk
 
 # A balancer for UDP, a load of TCP sessions, a bad link, and connections with all that can happen to them.
-check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load tests/tools/impair
+check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load tests/tools/impair \
+	tests/tools/tcp_churn
 tool_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools -I$(top_srcdir)/tests/bench/load
 tool_arguments = tests/tools/arguments.c tests/tools/arguments.h
 bench_batch = tests/bench/load/udp_batch.c tests/bench/load/udp_batch.h
@@ -559,6 +560,11 @@ tests_tools_udp_forwarder_LDADD = libmmproxy.a libpure.a
 tests_tools_tcp_load_SOURCES = tests/tools/tcp_load.c $(tool_arguments)
 tests_tools_tcp_load_CPPFLAGS = $(tool_cppflags)
 tests_tools_tcp_load_LDADD = libmmproxy.a libpure.a
+tests_tools_tcp_churn_SOURCES = tests/tools/tcp_churn.c tests/tools/tcp_churn.h \
+	tests/tools/churn_end.c tests/tools/churn_judge.c tests/tools/churn_plan.c \
+	tests/tools/churn_stream.c $(tool_arguments)
+tests_tools_tcp_churn_CPPFLAGS = $(tool_cppflags)
+tests_tools_tcp_churn_LDADD = libmmproxy.a libpure.a
 tests_tools_impair_SOURCES = tests/tools/impair.c tests/tools/impair.h \
 	tests/tools/impair_fate.c tests/tools/impair_queue.c $(tool_arguments)
 tests_tools_impair_CPPFLAGS = $(tool_cppflags)
@@ -570,7 +576,7 @@ include tests/bench/local.mk
 # What cannot run there fails.
 .PHONY: check-integration
 check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(EXEEXT) \
-		tests/tools/impair$(EXEEXT) \
+		tests/tools/impair$(EXEEXT) tests/tools/tcp_churn$(EXEEXT) \
 		tests/bench/tcp_bench$(EXEEXT) tests/bench/udp_bench$(EXEEXT) $(test_plugins)
 	MMPROXY=$(abs_top_builddir)/mmproxy \
 		PLUGINS=$(abs_top_builddir)/plugin:$(abs_top_builddir)/tests/plugins \
@@ -594,6 +600,7 @@ integration_files = \
 	tests/integration/bench_tools.py \
 	tests/integration/breaks.py \
 	tests/integration/captures.py \
+	tests/integration/churn.py \
 	tests/integration/control.py \
 	tests/integration/ctl.py \
 	tests/integration/daemon.py \
@@ -624,6 +631,7 @@ integration_files = \
 	tests/integration/test_balancers.py \
 	tests/integration/test_bench_tcp.py \
 	tests/integration/test_bench_udp.py \
+	tests/integration/test_churn.py \
 	tests/integration/test_control.py \
 	tests/integration/test_control_bounds.py \
 	tests/integration/test_control_rights.py \
