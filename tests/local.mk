@@ -562,6 +562,7 @@ tests_tools_tcp_load_CPPFLAGS = $(tool_cppflags)
 tests_tools_tcp_load_LDADD = libmmproxy.a libpure.a
 tests_tools_tcp_churn_SOURCES = tests/tools/tcp_churn.c tests/tools/tcp_churn.h \
 	tests/tools/churn_end.c tests/tools/churn_judge.c tests/tools/churn_plan.c \
+	tests/tools/churn_run.c tests/tools/churn_run.h \
 	tests/tools/churn_stream.c $(tool_arguments)
 tests_tools_tcp_churn_CPPFLAGS = $(tool_cppflags)
 tests_tools_tcp_churn_LDADD = libmmproxy.a libpure.a
@@ -587,6 +588,8 @@ check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(
 
 EXTRA_DIST += \
 	tests/check-settings.py tests/demo.py tests/lint tests/run-all tests/run-demo \
+	tests/soak/churn tests/soak/run tests/soak/files.py tests/soak/loads.py tests/soak/long_run.py \
+	tests/soak/million.py tests/soak/soak.py \
 	tests/tools/build tests/tools/install-packages \
 	tests/tools/terminal-picture tests/tools/top-picture \
 	tests/unit/cmocka-is-missing \

@@ -3,7 +3,7 @@
 any moment, and headers that are cut, broken off or bad: none loses, doubles or mixes up a byte, and
 none sees an end that was not sent.
 
-tests/churn does the same a million times.
+tests/soak/churn does the same a million times.
 """
 
 import pytest

@@ -74,6 +74,7 @@ class Files:
             framing,
             framing=framing,
             idle_timeout=2.0 + 0.1 * (number % 3),
+            max_flows=1000,
             listen=f"127.0.0.1:{port}",
             forward={"ipv4": f"127.0.0.1:{UDP_UPSTREAM}"},
         )

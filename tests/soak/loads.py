@@ -15,6 +15,7 @@ import metrics
 from control import Client
 from files import FRAMINGS, GUARDED, METRICS, REFUSED, STEADY, STREAMS, UDP_UPSTREAM
 from headers import v1, v2
+from peers import Peer
 from traffic import read_exactly, wait_until_ended
 from upstreams import Server, echo
 
@@ -34,7 +35,7 @@ class Load:
         self.done = collections.Counter()
         self._host, self._mmproxy, self._errors = host, mmproxy, errors
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = None
 
     def start(self):
         self._stopping.clear()
@@ -103,14 +104,17 @@ class Streams(Load):
 
     name = "streams"
 
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._client = 0
+
     def begin(self):
         ports = {"echo": "echo", "sink": "up", "source": "down"}
         command = [bench_tools.program("tcp_bench"), "serve"]
         for option, stream in ports.items():
             command += [f"--{option}", f"127.0.0.1:{STREAMS[stream][1]}"]
-        self._server = self._host.popen(command)
-        self._client = getattr(self, "_client", 0)
-        time.sleep(0.2)
+        self._server = Peer(self._host)
+        self._server.start(command, [upstream for _, upstream in STREAMS.values()])
 
     def turn(self):
         for direction, to in TARGET.items():
@@ -124,8 +128,7 @@ class Streams(Load):
             self.done["runs"] += 1
 
     def end(self):
-        self._server.terminate()
-        self._server.wait()
+        self._server.stop()
 
 
 class Datagrams(Load):
@@ -133,18 +136,27 @@ class Datagrams(Load):
 
     name = "datagrams"
 
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._round = 0
+
     def begin(self):
         command = [bench_tools.program("udp_bench"), "echo", "--listen", f"127.0.0.1:{UDP_UPSTREAM}"]
-        self._server = self._host.popen(command)
-        self._round = getattr(self, "_round", 0)
-        time.sleep(0.2)
+        self._server = Peer(self._host)
+        self._server.start(command, [UDP_UPSTREAM], ["udp"])
 
     def turn(self):
+        # The very first ones fill mmproxy's receive slots, all of them, as far as they are ever filled.
+        if self._round == 0:
+            self._send({"window": 64, "clients": 20, "size": 65400, "seconds": 2}, flood=True)
+        self._send({"rate": 500, "clients": 20, "size": 64 + self._round % 1200, "seconds": 0.8})
+
+    def _send(self, options, flood=False):
         started = [
             bench_tools.start_load(
-                self._host, "udp_bench", "load", ("127.0.0.1", port), framing=framing, clients=20,
-                size=64 + self._round % 1200, rate=500, seconds=0.8, warm_up=0.2,
+                self._host, "udp_bench", "load", ("127.0.0.1", port), framing=framing, warm_up=0.2,
                 client_net="198.19.0.0/16", client_port=20000 + 100 * (self._round % 400) + 20 * i,
+                **options,
             )
             for i, (framing, port) in enumerate(FRAMINGS.items())
         ]
@@ -154,11 +166,10 @@ class Datagrams(Load):
             self.expect(result["wrong"] == 0, f"{result}")
             self.done["sent"] += result["sent"]
             # Those that only a busy machine has delayed are not lost.
-            self.done["lost"] += result["lost"] - result["late"]
+            self.done["lost"] += 0 if flood else max(0, result["lost"] - result["late"])
 
     def end(self):
-        self._server.terminate()
-        self._server.wait()
+        self._server.stop()
 
 
 class Steady(Load):
@@ -221,7 +232,6 @@ class Questions(Load):
                 self.done["requests"] += 1
         metrics.scrape(self._host, METRICS)
         self.done["scrapes"] += 1
-        self._host.close_sockets_of(threading.get_ident()) if False else None
         self._stopping.wait(0.2)
 
 
@@ -256,7 +266,9 @@ class Rotation(Load):
         self._log, self._rotated = access_log, []
 
     def turn(self):
-        self._stopping.wait(self.SECONDS)
+        # Not in the last moment: somebody has to open the next one.
+        if self._stopping.wait(self.SECONDS):
+            return
         path = self._log.folder / f"access.log.{self.done['files']}"
         self._log.path.rename(path)
         self._rotated.append(path)

@@ -17,6 +17,17 @@ from network import Namespace, remove_leftovers  # noqa: E402
 from waiting import steady, wait_until  # noqa: E402
 
 
+def _use_what_is_built_with(program):
+    """Plugins and tools, where nobody has said otherwise."""
+    build = pathlib.Path(program).parent
+    os.environ.setdefault("PLUGINS", f"{build}/plugin")
+    for bench in "tcp_bench", "udp_bench":
+        os.environ.setdefault(bench.upper(), f"{build}/tests/bench/{bench}")
+
+
+_use_what_is_built_with(binary())
+
+
 class Checks:
     def __init__(self):
         self.failed = self.passed = 0
@@ -47,10 +58,15 @@ def host():
         made.destroy()
 
 
+# What is freed goes back to the system, so that what has grown is what is held. Without that, how much
+# the allocator has kept at a moment says more about the last reload than about the hours before.
+FRUGAL = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+
+
 @contextlib.contextmanager
 def mmproxy(namespace, config):
     """With a configuration that logs warnings alone: `ready` would not be seen. Must end in order."""
-    made = Daemon(namespace, config)
+    made = Daemon(namespace, config, environment=FRUGAL)
     try:
         wait_until(lambda: answers(made), 15, lambda: f"mmproxy is ready: {made.log()}")
         yield made
@@ -96,13 +112,6 @@ def _kinds(made):
 
 def text_of(kinds):
     return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-
-
-def built(*path):
-    """A program or plugin beside the mmproxy under test."""
-    made = pathlib.Path(binary()).parent.joinpath(*path)
-    assert made.exists(), f"no {made}: make check builds it"
-    return str(made)
 
 
 def mib(size):

@@ -2,7 +2,7 @@
 /*
  * The parts of tcp_churn: what happens to a connection (churn_plan.c), the bytes of its streams
  * (churn_stream.c), how its two ends carry that out (churn_end.c) and what has to come of it
- * (churn_judge.c). tcp_churn.c opens, accepts, and goes round.
+ * (churn_judge.c). churn_run.c opens, accepts and gives turns, tcp_churn.c goes round.
  */
 #ifndef MMPROXY_TOOLS_TCP_CHURN_H
 #define MMPROXY_TOOLS_TCP_CHURN_H
