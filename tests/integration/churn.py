@@ -40,9 +40,12 @@ def churn_configuration(**top):
 
 
 def prepare(namespace):
-    """So that a million closed connections do not fill the machine's memory, and that writes are
-    often taken in part."""
+    """So that a million closed connections do not fill the machine's memory."""
     namespace.sysctl("net.ipv4.tcp_max_tw_buckets", 20000)
+
+
+def shrink_buffers(namespace):
+    """So that writes are often taken in part; then nothing is large enough to be spliced."""
     namespace.sysctl("net.ipv4.tcp_rmem", "4096 16384 32768")
     namespace.sysctl("net.ipv4.tcp_wmem", "4096 8192 16384")
 

@@ -31,6 +31,7 @@ def start_churn(host):
 @pytest.mark.deadline(180)
 def test_twenty_thousand_connections(host, start_daemon, start_churn, capsys):
     churn.prepare(host)
+    churn.shrink_buffers(host)
     mmproxy = start_daemon(host, config=churn.churn_configuration(workers=2))
     count = SLOW_COUNT if mmproxy.built_with_sanitizer() else COUNT
     descriptors = mmproxy.descriptors()

@@ -21,6 +21,7 @@ def main(count=COUNT, seed=1):
     # Each connection would be a line or two.
     config = churn.churn_configuration(log={"level": "warning"})
     with long_run.host() as host, long_run.mmproxy(host, config) as mmproxy:
+        churn.shrink_buffers(host)
         before, memory = counters(mmproxy), mmproxy.memory()
         kinds = descriptors(mmproxy)
         load = churn.Churn(host, count=int(count), seed=int(seed))
