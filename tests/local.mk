@@ -525,8 +525,9 @@ include tests/unit/local-ctl.mk
 include tests/fuzz/local.mk
 include tests/plugins/local.mk
 
-# A balancer for UDP, and a load of TCP sessions.
-check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load tests/tools/header_verdicts
+# A balancer for UDP, a load of TCP sessions, a bad link, and connections with all that can happen to them.
+check_PROGRAMS += tests/tools/udp_forwarder tests/tools/tcp_load tests/tools/impair \
+	tests/tools/tcp_churn tests/tools/header_verdicts
 tool_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools -I$(top_srcdir)/tests/bench/load
 tool_arguments = tests/tools/arguments.c tests/tools/arguments.h
 bench_batch = tests/bench/load/udp_batch.c tests/bench/load/udp_batch.h
@@ -555,6 +556,16 @@ tests_tools_fail_call_so_CPPFLAGS = -D_GNU_SOURCE -U_FORTIFY_SOURCE
 tests_tools_fail_call_so_CFLAGS = \
 	-std=gnu17 -Wall -Wextra -fPIC -fvisibility=hidden -fno-builtin -ftls-model=initial-exec
 tests_tools_fail_call_so_LDFLAGS = -shared -Wl,-z,now
+tests_tools_tcp_churn_SOURCES = tests/tools/tcp_churn.c tests/tools/tcp_churn.h \
+	tests/tools/churn_end.c tests/tools/churn_judge.c tests/tools/churn_plan.c \
+	tests/tools/churn_run.c tests/tools/churn_run.h \
+	tests/tools/churn_stream.c $(tool_arguments)
+tests_tools_tcp_churn_CPPFLAGS = $(tool_cppflags)
+tests_tools_tcp_churn_LDADD = libmmproxy.a libpure.a
+tests_tools_impair_SOURCES = tests/tools/impair.c tests/tools/impair.h \
+	tests/tools/impair_fate.c tests/tools/impair_queue.c $(tool_arguments)
+tests_tools_impair_CPPFLAGS = $(tool_cppflags)
+tests_tools_impair_LDADD = libpure.a
 
 include tests/bench/local.mk
 
@@ -563,6 +574,7 @@ include tests/bench/local.mk
 .PHONY: check-integration
 check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(EXEEXT) \
 		tests/tools/header_verdicts$(EXEEXT) $(fail_call) \
+		tests/tools/impair$(EXEEXT) tests/tools/tcp_churn$(EXEEXT) \
 		tests/bench/tcp_bench$(EXEEXT) tests/bench/udp_bench$(EXEEXT) $(test_plugins)
 	MMPROXY=$(abs_top_builddir)/mmproxy \
 		PLUGINS=$(abs_top_builddir)/plugin:$(abs_top_builddir)/tests/plugins \
@@ -573,6 +585,8 @@ check-integration: all tests/tools/udp_forwarder$(EXEEXT) tests/tools/tcp_load$(
 
 EXTRA_DIST += \
 	tests/analyze tests/analyze-exceptions tests/check-settings.py tests/demo.py tests/lint tests/run-all tests/run-demo \
+	tests/soak/churn tests/soak/run tests/soak/files.py tests/soak/loads.py tests/soak/long_run.py \
+	tests/soak/million.py tests/soak/soak.py \
 	tests/tools/build tests/tools/install-packages \
 	tests/tools/terminal-picture tests/tools/top-picture \
 	tests/unit/cmocka-is-missing \
@@ -582,9 +596,11 @@ integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
 	tests/integration/accesslog.py \
+	tests/integration/bad_link.py \
 	tests/integration/bench_tools.py \
 	tests/integration/breaks.py \
 	tests/integration/captures.py \
+	tests/integration/churn.py \
 	tests/integration/control.py \
 	tests/integration/conversations.py \
 	tests/integration/ctl.py \
@@ -615,9 +631,13 @@ integration_files = \
 	tests/integration/systemd.py \
 	tests/integration/tcp_load.py \
 	tests/integration/terminal.py \
+	tests/integration/test_bad_links.py \
+	tests/integration/test_bad_links_udp.py \
+	tests/integration/test_bad_paths.py \
 	tests/integration/test_balancers.py \
 	tests/integration/test_bench_tcp.py \
 	tests/integration/test_bench_udp.py \
+	tests/integration/test_churn.py \
 	tests/integration/test_control.py \
 	tests/integration/test_control_bounds.py \
 	tests/integration/test_control_rights.py \

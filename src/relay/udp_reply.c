@@ -3,6 +3,8 @@
  * From the upstreams to the balancer. What the flows of a listener have to say within a round of
  * events leaves its socket together.
  */
+#include <errno.h>
+
 #include "os/sys.h"
 #include "relay/relay.h"
 #include "relay/settings.h"
@@ -110,8 +112,11 @@ void udp_reply_ready(struct loop_source *source, uint32_t events)
 				  workspace->answers_used,
 				  UDP_RECEIVER_SLOTS - workspace->answers_used);
 	if (count <= 0) {
-		/* The upstream is away, perhaps to come back. Having been told clears the error. */
-		if (udp_is_path_error(count))
+		/*
+		 * The upstream is away, perhaps to come back; or a router has dropped a datagram
+		 * that was too large for it. Having been told clears the error.
+		 */
+		if (udp_is_path_error(count) || count == -EMSGSIZE)
 			counter_add(&relay->counters, COUNTER_UPSTREAM_ICMP_ERRORS, 1);
 		return;
 	}

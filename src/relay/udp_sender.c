@@ -220,17 +220,21 @@ static bool refuses_runs(int error)
 
 /*
  * A message was not taken. An error of the path is heard, counted, and does not cost the datagram,
- * which gets another try. Returns 0 or what is final.
+ * which gets another try. That a datagram is too large may be a router's word about an earlier one,
+ * or the truth about this one: the truth is told again. Returns 0 or what is final.
  */
 static int settle(const struct udp_sender *sender, struct relay *relay, int fd,
 		  struct mmsghdr *message, int error)
 {
-	if (sender->connected && udp_is_path_error(error))
-		counter_add(&relay->counters, COUNTER_UPSTREAM_ICMP_ERRORS, 1);
-	else if (error != -EINTR)
+	bool of_the_path = sender->connected && (udp_is_path_error(error) || error == -EMSGSIZE);
+	int again;
+
+	if (!of_the_path && error != -EINTR)
 		return error;
-	error = relay->sys->sendmmsg(fd, message, 1);
-	return error < 0 ? error : 0;
+	again = relay->sys->sendmmsg(fd, message, 1);
+	if (of_the_path && (error != -EMSGSIZE || again != error))
+		counter_add(&relay->counters, COUNTER_UPSTREAM_ICMP_ERRORS, 1);
+	return again < 0 ? again : 0;
 }
 
 /* Cuts the next `length` bytes out of a run's parts. Returns how many pieces they are in. */

@@ -167,6 +167,9 @@ static void expect_dropped(int error, enum counter counter)
 	uint64_t before = count(counter);
 
 	fake_udp_fail(&fixture.fake, FAKE_UDP_SENDMMSG, 1, error);
+	/* Once, it might be about an earlier one. */
+	if (error == -EMSGSIZE)
+		fake_udp_fail(&fixture.fake, FAKE_UDP_SENDMMSG, 2, error);
 	send_as(UDP_CLIENT, "x");
 	send_as(UDP_CLIENT, "two");
 	settle();

@@ -390,6 +390,11 @@ static void an_icmp_error_is_counted_and_the_flow_lives_on(void **state)
 	settle();
 	EXPECT_REPLIES(UDP_BALANCER, "back again|");
 	assert_int_equal(count(COUNTER_DATAGRAMS_FROM_CLIENT), 3);
+	/* A router's word that one was too large. */
+	socket_for(UDP_CLIENT)->error = -EMSGSIZE;
+	settle();
+	assert_int_equal(count(COUNTER_UPSTREAM_ICMP_ERRORS), 3);
+	assert_int_equal(flows(), 1);
 }
 
 int main(void)

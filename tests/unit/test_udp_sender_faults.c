@@ -238,6 +238,32 @@ static void an_error_of_the_path_is_counted_and_costs_no_datagram(void **state)
 	}
 }
 
+/* What a router has found too large was sent before, and is no datagram of these. */
+static void that_an_earlier_one_was_too_large_costs_no_datagram(void **state)
+{
+	(void)state;
+	fail_call(1, 0, -EMSGSIZE);
+	add_many(0, 100, 3);
+	add(0, 200);
+	sending_flush();
+	EXPECT_MESSAGES(3, 1);
+	expect_errors(0, 2);
+	assert_false(sending.reports[0].run.refused);
+	assert_int_equal(icmp_errors(), 1);
+}
+
+static void one_that_is_too_large_itself_is_no_error_of_the_path(void **state)
+{
+	(void)state;
+	sending.post.mtu = 100;
+	add(0, 200);
+	add(0, 100);
+	sending_flush();
+	EXPECT_MESSAGES(1);
+	assert_int_equal(sending.reports[0].error, -EMSGSIZE);
+	assert_int_equal(icmp_errors(), 0);
+}
+
 static void an_error_of_the_path_that_persists_is_reported(void **state)
 {
 	(void)state;
@@ -414,6 +440,8 @@ int main(void)
 		TEST(a_full_kernel_is_asked_once_a_run_and_no_more),
 		TEST(when_there_is_room_again_the_rest_goes),
 		TEST(an_error_of_the_path_is_counted_and_costs_no_datagram),
+		TEST(that_an_earlier_one_was_too_large_costs_no_datagram),
+		TEST(one_that_is_too_large_itself_is_no_error_of_the_path),
 		TEST(an_error_of_the_path_that_persists_is_reported),
 		TEST(an_error_of_the_path_may_hide_that_runs_are_refused),
 		TEST(one_by_one_an_error_of_the_path_costs_no_datagram),
