@@ -20,6 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/landlock.h"
+
 #ifndef PLUGINDIR
 #define PLUGINDIR "/usr/lib/mmproxy/plugins"
 #endif
@@ -43,14 +45,19 @@ static int fail(char why[static PLUGIN_MODULE_WHY_SIZE], int error, const char *
 	return error;
 }
 
+void plugin_module_find(const char *path, char *whole, size_t size)
+{
+	snprintf(whole, size, "%s%s%s", path[0] == '/' ? "" : PLUGINDIR, path[0] == '/' ? "" : "/",
+		 path);
+}
+
 /* Opens the file, a relative path from the plugin folder. Its descriptor, or fail(). */
 static int open_file(const char *path, char **found, char why[static PLUGIN_MODULE_WHY_SIZE])
 {
 	char whole[PATH_MAX];
 	int fd, error;
 
-	snprintf(whole, sizeof(whole), "%s%s%s", path[0] == '/' ? "" : PLUGINDIR,
-		 path[0] == '/' ? "" : "/", path);
+	plugin_module_find(path, whole, sizeof(whole));
 	/* Non-blocking, lest a fifo holds the start up. */
 	fd = open(whole, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	error = -errno;
@@ -65,6 +72,8 @@ static int open_file(const char *path, char **found, char why[static PLUGIN_MODU
 		return fail(why, error,
 			    "there is no %s; install the plugin there, or write an absolute path",
 			    whole);
+	if (error == -EACCES && landlock_is_outside(whole))
+		return fail(why, error, "%s: %s", whole, LANDLOCK_OUTSIDE);
 	if (error == -EACCES)
 		return fail(why, error,
 			    "user %u may not read %s, or not enter a folder above it; chmod a+r "

@@ -3,6 +3,7 @@
 test_plugins = \
 	tests/plugins/counting.so \
 	tests/plugins/crowd.so \
+	tests/plugins/intruder.so \
 	tests/plugins/puppet.so \
 	tests/plugins/reader.so \
 	tests/plugins/recorder.so \
@@ -33,6 +34,11 @@ tests_plugins_crowd_so_SOURCES = tests/plugins/crowd.c
 tests_plugins_crowd_so_CPPFLAGS = $(module_cppflags)
 tests_plugins_crowd_so_CFLAGS = $(module_cflags)
 tests_plugins_crowd_so_LDFLAGS = $(module_ldflags)
+
+tests_plugins_intruder_so_SOURCES = tests/plugins/intruder.c
+tests_plugins_intruder_so_CPPFLAGS = $(module_cppflags)
+tests_plugins_intruder_so_CFLAGS = $(module_cflags)
+tests_plugins_intruder_so_LDFLAGS = $(module_ldflags)
 
 tests_plugins_puppet_so_SOURCES = tests/plugins/puppet.c tests/plugins/record.c tests/plugins/record.h
 tests_plugins_puppet_so_CPPFLAGS = $(module_cppflags)
