@@ -20,6 +20,7 @@ libpure_a_SOURCES = \
 	src/base/prefix_set.c src/base/prefix_set.h \
 	src/base/refcount.h \
 	src/base/report.c src/base/report.h \
+	src/base/sanitizer.h \
 	src/base/siphash.c src/base/siphash.h \
 	src/base/source_policy.c src/base/source_policy.h \
 	src/base/suggest.c src/base/suggest.h \

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/sanitizer.h"
 #include "daemon/control/control.h"
 #include "daemon/server_state.h"
 #include "host/module.h"
@@ -199,6 +200,18 @@ static void allow_configured(struct landlock *landlock, const struct config *con
 	}
 }
 
+/* A report names functions, and has another program look them up. */
+static void allow_sanitizer(struct landlock *landlock)
+{
+#ifdef WITH_SANITIZER
+	allow_file(landlock, "/proc/self/exe", LANDLOCK_ACCESS_READ);
+	allow(landlock, "/usr/bin", LANDLOCK_ACCESS_EXECUTE);
+	allow(landlock, "/usr/lib", LANDLOCK_ACCESS_EXECUTE);
+#else
+	(void)landlock;
+#endif
+}
+
 static void allow_all(struct landlock *landlock, const struct server *server)
 {
 	char path[PATH_MAX];
@@ -212,6 +225,7 @@ static void allow_all(struct landlock *landlock, const struct server *server)
 	allow_service_folders(landlock);
 	if (control_file(server) != NULL)
 		allow_folder_of(landlock, control_file(server), LANDLOCK_ACCESS_REMOVE);
+	allow_sanitizer(landlock);
 	allow_configured(landlock, &server->generation->config);
 }
 

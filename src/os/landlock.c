@@ -31,9 +31,10 @@
 
 /* Of a file itself. The rest is about what a folder holds, and the kernel refuses it for files. */
 #define OF_FILES                                                                                   \
-	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE)
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE |                               \
+	 LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE)
 
-/* Neither devices nor symbolic links are anything that a plugin keeps. Nothing may be executed. */
+/* Neither devices nor symbolic links are anything that a plugin keeps. */
 #define WRITING                                                                                    \
 	(READING | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE |                   \
 	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |                               \
@@ -119,6 +120,9 @@ static int allow_open(struct landlock *landlock, int fd, enum landlock_access ac
 		break;
 	case LANDLOCK_ACCESS_REMOVE:
 		rule.allowed_access = LANDLOCK_ACCESS_FS_REMOVE_FILE;
+		break;
+	case LANDLOCK_ACCESS_EXECUTE:
+		rule.allowed_access = READING | LANDLOCK_ACCESS_FS_EXECUTE;
 		break;
 	}
 	if (fstat(fd, &status) < 0)

@@ -14,9 +14,10 @@
 #include <sys/types.h>
 
 enum landlock_access {
-	LANDLOCK_ACCESS_READ,   /* files and folders */
-	LANDLOCK_ACCESS_WRITE,  /* these, and make, change, rename and remove them */
-	LANDLOCK_ACCESS_REMOVE, /* remove files, and nothing else */
+	LANDLOCK_ACCESS_READ,    /* files and folders */
+	LANDLOCK_ACCESS_WRITE,   /* these, and make, change, rename and remove them */
+	LANDLOCK_ACCESS_REMOVE,  /* remove files, and nothing else */
+	LANDLOCK_ACCESS_EXECUTE, /* read, and start programs */
 };
 
 /* Rules that are being gathered. */

@@ -25,13 +25,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef __has_feature
-#define __has_feature(feature) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
-	__has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define WITH_SANITIZER
-#endif
+#include "base/sanitizer.h"
 
 /* What the kernel takes of an int in a register, so that nothing depends on the rest of it. */
 #define INT_MASK UINT64_C(0xffffffff)
@@ -166,11 +160,13 @@ static const struct rule allowed_rules[] = {
 #endif
 #else
 	/*
-	 * AddressSanitizer and ThreadSanitizer keep shadow memory, and look for leaks at the end
-	 * from a process of their own, which traces this one.
+	 * AddressSanitizer and ThreadSanitizer keep shadow memory, look for leaks at the end from a
+	 * process of their own, which traces this one, and start another to give addresses names.
 	 */
 	{"arch_prctl", {{0}}},
 	{"clone", {{0}}},
+	{"execve", {{0}}},
+	{"fork", {{0}}},
 	{"kill", {{0}}},
 	{"mmap", {{0}}},
 	{"mprotect", {{0}}},

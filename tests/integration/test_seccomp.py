@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The filter of system calls: what somebody who has got in may try (tests/plugins/intruder.c), and
-hosts that have no such filters."""
+"""The filter of system calls: what somebody who has got in may try (tests/plugins/intruder.c).
+test_lockdown_absent.py is about hosts and builds that have none."""
 
 import signal
 
 import pytest
 
 import plugins
-from daemon import version_text
+from faults import assert_does_not_start, tampered
 from headers import CLIENT4, v2
 from sessions import assert_alive, open_session, send
 from settings import configuration, listener
-
-pytestmark = pytest.mark.skipif(
-    "-libseccomp" in version_text(), reason="this build has no filter; test_lockdown_absent.py"
-)
 
 # Nothing that mmproxy or a plugin does in good faith.
 FATAL = [
@@ -33,7 +29,8 @@ FATAL = [
 ]
 # What a sanitizer does itself.
 OF_SANITIZERS = {
-    *["clone_process", "clone_new_user", "ptrace", "kill_another", "personality", "prctl_dumpable"],
+    *["execve", "clone_process", "clone_new_user", "ptrace", "kill_another"],
+    *["personality", "prctl_dumpable"],
     *["mmap_written_code", "mmap_anonymous_code", "mprotect_code"],
 }
 # What a library asks for in vain, and what each of them may do.
@@ -81,7 +78,7 @@ def test_a_call_that_is_not_mmproxys_ends_it(attempt, host, start_daemon, upstre
 
 def test_a_plugins_own_thread_is_under_the_filter(host, start_daemon, upstream):
     """It has been there before the filter was."""
-    mmproxy = start_daemon(host, plugins=[intruder("execve", when="thread")], ready=False)
+    mmproxy = start_daemon(host, plugins=[intruder("mount", when="thread")], ready=False)
     mmproxy.wait_until_ready()
     modes = {mmproxy.status("Seccomp", task) for task in mmproxy.tasks()}
     assert modes == {"2"}
@@ -90,13 +87,21 @@ def test_a_plugins_own_thread_is_under_the_filter(host, start_daemon, upstream):
 
 
 def test_so_is_the_main_thread_that_opens_plugins(host, start_daemon):
-    entry = intruder("execve", when="open")
+    entry = intruder("mount", when="open")
     top = {"landlock": {"paths": [str(plugins.folder())]}}
     mmproxy = start_daemon(host, top=top, ready=False)
     mmproxy.wait_until_ready()
     mmproxy.write_config(configuration(listener(plugins=[entry]), **top))
     mmproxy.process.send_signal(signal.SIGHUP)
     assert_killed(mmproxy)
+
+
+def test_an_abort_is_still_an_abort(host, start_daemon, upstream):
+    """A crash must not look like a forbidden call."""
+    mmproxy = start_daemon(host, plugins=[intruder("abort")], ready=False)
+    mmproxy.wait_until_ready()
+    invade(host, mmproxy)
+    assert mmproxy.wait_until_ended() == -signal.SIGABRT
 
 
 def test_what_libraries_ask_for_in_vain_is_refused_and_what_they_need_is_not(
@@ -130,3 +135,23 @@ def test_a_change_of_the_filter_needs_a_restart(host, start_daemon):
     assert mmproxy.reload().event == "config: reload failed, nothing changed"
     (line,) = mmproxy.log_lines("config: mistake")
     assert "seccomp: changed, and this change needs a restart" in line.text
+
+
+# What the kernel can do is asked first, once by mmproxy and nine times by libseccomp 2.5; the next
+# call is for the filter.
+THE_FILTER = "when=11+"
+
+
+def test_a_filter_that_fails_is_not_gone_without(host, start_daemon):
+    launch = tampered(f"seccomp:error=ENOMEM:{THE_FILTER}")
+    mmproxy = start_daemon(host, launch=launch, ready=False)
+    words = 'seccomp: cannot filter system calls; seccomp = "off" goes without'
+    assert_does_not_start(mmproxy, words)
+
+
+def test_a_filter_that_is_not_there_though_the_kernel_says_so_is_found(host, start_daemon):
+    """strace has the call return 0, and the kernel never hears of it."""
+    launch = tampered(f"seccomp:retval=0:{THE_FILTER}")
+    mmproxy = start_daemon(host, launch=launch, ready=False)
+    words = "seccomp: refusing to run: /proc/self/task shows a thread without a filter"
+    assert_does_not_start(mmproxy, words)
