@@ -4,8 +4,11 @@ says so in a line each, and goes on; and what must not be gone without."""
 
 import subprocess
 
+import re
+
 import pytest
 
+import plugins
 from daemon import version_text
 from faults import assert_does_not_start, tampered
 from sessions import assert_alive, open_session
@@ -28,6 +31,21 @@ def test_without_landlock_it_says_so_once_and_goes_on(error, host, start_daemon,
     assert line.event.startswith("landlock: files are not restricted")
     assert line["error"]
     assert_alive(*open_session(host, upstream))
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
+def test_an_older_landlock_does_what_it_can(version, host, start_daemon, upstream):
+    """What later versions added is left out, and what they all have is in force."""
+    launch = tampered(f"landlock_create_ruleset:retval={version}:when=1")
+    entry = plugins.entry("intruder", {"attempts": ["list /", "read mmproxy.conf"]})
+    top = {"landlock": {"paths": ["."]}}
+    mmproxy = start_daemon(host, launch=launch, top=top, plugins=[entry])
+    (line,) = mmproxy.log_lines("landlock: files are restricted")
+    assert line["abi"] == str(version)
+    assert_alive(*open_session(host, upstream))
+    assert mmproxy.log_lines(re.escape("tried list /: 13"))
+    assert mmproxy.log_lines(re.escape("tried read mmproxy.conf: 0"))
+    assert mmproxy.reload().event == "config: reloaded"
 
 
 @pytest.mark.parametrize("error", ["ENOSYS", "EINVAL", "EPERM"])
