@@ -111,11 +111,12 @@ def test_a_path_that_is_not_there_is_remarked_upon(host, start_daemon):
     assert line["where"].startswith(f"{mmproxy.config_file}:")
 
 
-def test_the_control_socket_is_removed_at_the_end(host, start_daemon):
-    mmproxy = start_daemon(host)
-    assert mmproxy.control_socket.exists()
+def test_the_control_socket_is_removed_at_the_end_wherever_it_is(host, start_daemon, elsewhere):
+    socket = pathlib.Path(elsewhere, "control.sock")
+    mmproxy = start_daemon(host, top={"control": {"socket": str(socket)}})
+    assert socket.exists()
     mmproxy.stop()
-    assert not mmproxy.control_socket.exists()
+    assert os.listdir(elsewhere) == ["file"]
 
 
 # Reloads.
@@ -179,6 +180,19 @@ def test_a_list_may_move_within_what_is_open(host, start_daemon, upstream, elsew
     os.rename(mmproxy.directory / "next.conf", mmproxy.config_file)
     assert mmproxy.reload().event == "config: reloaded"
     assert_alive(*open_session(host, upstream))
+
+
+def test_a_link_is_followed_to_where_it_led_at_the_start(host, start_daemon, upstream, elsewhere):
+    """As configurations are put in place by some: the folder is elsewhere."""
+    with open(os.path.join(elsewhere, "file"), "w") as file:
+        file.write("127.0.0.0/8\n")
+    with tempfile.TemporaryDirectory(prefix="mmp-links-", dir="/var/tmp") as links:
+        os.chmod(links, 0o755)
+        link = os.path.join(links, "balancers")
+        os.symlink(file.name, link)
+        mmproxy = start_daemon(host, subnets_files=[link], subnets=None)
+        assert mmproxy.reload().event == "config: reloaded"
+        assert_alive(*open_session(host, upstream))
 
 
 def test_named_folders_are_open_for_what_a_reload_brings(

@@ -37,14 +37,14 @@ def test_without_landlock_it_says_so_once_and_goes_on(error, host, start_daemon,
 def test_an_older_landlock_does_what_it_can(version, host, start_daemon, upstream):
     """What later versions added is left out, and what they all have is in force."""
     launch = tampered(f"landlock_create_ruleset:retval={version}:when=1")
-    entry = plugins.entry("intruder", {"attempts": ["list /", "read mmproxy.conf"]})
+    entry = plugins.entry("intruder", {"attempts": ["list /", "create run/made"]})
     top = {"landlock": {"paths": ["."]}}
     mmproxy = start_daemon(host, launch=launch, top=top, plugins=[entry])
     (line,) = mmproxy.log_lines("landlock: files are restricted")
     assert line["abi"] == str(version)
     assert_alive(*open_session(host, upstream))
     assert mmproxy.log_lines(re.escape("tried list /: 13"))
-    assert mmproxy.log_lines(re.escape("tried read mmproxy.conf: 0"))
+    assert mmproxy.log_lines(re.escape("tried create run/made: 0"))
     assert mmproxy.reload().event == "config: reloaded"
 
 

@@ -14,8 +14,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/netlink.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -39,8 +39,6 @@
 
 /* No process has this number, and no descriptor. */
 #define NOBODY 0x7fffffff
-
-#define IPPROTO_SCTP_ 132
 
 struct intruder {
 	const struct mmproxy_host *host;
@@ -109,10 +107,10 @@ static const struct {
 	{"mmap_file_code", SYS_mmap, {0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, -1, 0}},
 	{"mprotect_code", SYS_mprotect, {0, 0, PROT_READ | PROT_EXEC}},
 	{"socket_packet", SYS_socket, {AF_PACKET, SOCK_DGRAM, 0}},
-	{"socket_raw", SYS_socket, {AF_INET, SOCK_RAW, 1}},
-	{"socket_raw_flags", SYS_socket, {AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 58}},
-	{"socket_ping", SYS_socket, {AF_INET, SOCK_DGRAM, 1}},
-	{"socket_sctp", SYS_socket, {AF_INET, SOCK_STREAM, IPPROTO_SCTP_}},
+	{"socket_raw", SYS_socket, {AF_INET, SOCK_RAW, IPPROTO_UDP}},
+	{"socket_raw_flags", SYS_socket, {AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0}},
+	{"socket_ping", SYS_socket, {AF_INET, SOCK_DGRAM, IPPROTO_ICMP}},
+	{"socket_sctp", SYS_socket, {AF_INET, SOCK_STREAM, IPPROTO_SCTP}},
 	{"socket_alg", SYS_socket, {AF_ALG, SOCK_SEQPACKET, 0}},
 	{"socket_vsock", SYS_socket, {AF_VSOCK, SOCK_STREAM, 0}},
 	{"socket_audit", SYS_socket, {AF_NETLINK, SOCK_RAW, NETLINK_AUDIT}},
