@@ -113,10 +113,11 @@ static int judge_folder(const char *path, char why[static PLUGIN_MODULE_WHY_SIZE
 
 /*
  * Is all of it there? The loader maps what the headers speak of, and where the file ends earlier
- * the process dies of it; a copy that is under way must not end a daemon that reloads. What is no
- * shared object at all is left to the loader's own words.
+ * the process dies of it; a copy that is under way must not end a daemon that reloads. Nor must a
+ * file that would have all stacks made executable, which the filter of system calls punishes with
+ * death. What is no shared object at all is left to the loader's own words.
  */
-static int judge_extent(int fd, const char *path, const struct stat *status,
+static int judge_segments(int fd, const char *path, const struct stat *status,
 			char why[static PLUGIN_MODULE_WHY_SIZE])
 {
 	ElfW(Ehdr) file;
@@ -135,6 +136,11 @@ static int judge_extent(int fd, const char *path, const struct stat *status,
 			return fail(why, -ENOEXEC,
 				    "%s is cut short; copy it beside its place, then rename it",
 				    path);
+		if (segment.p_type == PT_GNU_STACK && (segment.p_flags & PF_X) != 0)
+			return fail(why, -ENOEXEC,
+				    "%s wants executable stacks, which a plugin cannot have; link "
+				    "it with -z noexecstack",
+				    path);
 	}
 	return 0;
 }
@@ -151,7 +157,7 @@ static int judge_file(int fd, const char *path, char why[static PLUGIN_MODULE_WH
 	error = judge_owner(path, &status, false, why);
 	if (error == 0)
 		error = judge_folder(path, why);
-	return error < 0 ? error : judge_extent(fd, path, &status, why);
+	return error < 0 ? error : judge_segments(fd, path, &status, why);
 }
 
 /*

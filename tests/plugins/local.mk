@@ -12,6 +12,7 @@ test_plugins = \
 	tests/plugins/reader_1_0.so \
 	tests/plugins/recorder_1_0.so \
 	tests/plugins/shape_empty.so \
+	tests/plugins/shape_executable_stack.so \
 	tests/plugins/shape_filterless.so \
 	tests/plugins/shape_hookless.so \
 	tests/plugins/shape_later.so \
@@ -84,6 +85,11 @@ tests_plugins_shape_empty_so_SOURCES = tests/plugins/shapes.c
 tests_plugins_shape_empty_so_CPPFLAGS = $(module_cppflags) -DSHAPE_EMPTY
 tests_plugins_shape_empty_so_CFLAGS = $(module_cflags)
 tests_plugins_shape_empty_so_LDFLAGS = $(module_ldflags)
+
+tests_plugins_shape_executable_stack_so_SOURCES = tests/plugins/shapes.c
+tests_plugins_shape_executable_stack_so_CPPFLAGS = $(module_cppflags)
+tests_plugins_shape_executable_stack_so_CFLAGS = $(module_cflags)
+tests_plugins_shape_executable_stack_so_LDFLAGS = $(module_ldflags) -Wl,-z,execstack
 
 tests_plugins_shape_filterless_so_SOURCES = tests/plugins/shapes.c
 tests_plugins_shape_filterless_so_CPPFLAGS = $(module_cppflags) -DSHAPE_FILTERLESS
