@@ -87,7 +87,7 @@ tests_plugins_shape_empty_so_CFLAGS = $(module_cflags)
 tests_plugins_shape_empty_so_LDFLAGS = $(module_ldflags)
 
 tests_plugins_shape_executable_stack_so_SOURCES = tests/plugins/shapes.c
-tests_plugins_shape_executable_stack_so_CPPFLAGS = $(module_cppflags)
+tests_plugins_shape_executable_stack_so_CPPFLAGS = $(module_cppflags) -DSHAPE_EXECUTABLE_STACK
 tests_plugins_shape_executable_stack_so_CFLAGS = $(module_cflags)
 tests_plugins_shape_executable_stack_so_LDFLAGS = $(module_ldflags) -Wl,-z,execstack
 
