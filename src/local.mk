@@ -20,10 +20,12 @@ libpure_a_SOURCES = \
 	src/base/prefix_set.c src/base/prefix_set.h \
 	src/base/refcount.h \
 	src/base/report.c src/base/report.h \
+	src/base/sanitizer.h \
 	src/base/siphash.c src/base/siphash.h \
 	src/base/source_policy.c src/base/source_policy.h \
 	src/base/suggest.c src/base/suggest.h \
 	src/base/text.h \
+	src/base/text_list.c src/base/text_list.h \
 	src/base/timer_wheel.c src/base/timer_wheel.h \
 	src/base/utf8.h \
 	src/wire/crc32c.c src/wire/crc32c.h \
@@ -39,6 +41,7 @@ libpure_a_SOURCES = \
 libmmproxy_a_SOURCES = \
 	src/os/descriptors.c src/os/descriptors.h \
 	src/os/dial.c src/os/dial.h \
+	src/os/landlock.c src/os/landlock.h \
 	src/os/listen.c src/os/listen.h \
 	src/os/log.c src/os/log.h \
 	src/os/log_journal.c src/os/log_journal.h \
@@ -48,6 +51,7 @@ libmmproxy_a_SOURCES = \
 	src/os/passed_sockets.c src/os/passed_sockets.h \
 	src/os/privileges.c src/os/privileges.h \
 	src/os/scheduling.c src/os/scheduling.h \
+	src/os/seccomp.h src/os/seccomp_calls.def \
 	src/os/service_manager.c src/os/service_manager.h \
 	src/os/socket.c src/os/socket.h \
 	src/os/sys.c src/os/sys.h \
@@ -93,6 +97,7 @@ libmmproxy_a_SOURCES = \
 	src/config/config_file.c \
 	src/config/config_grammar.c src/config/config_grammar.h \
 	src/config/config_listener.c src/config/config_loader.h \
+	src/config/config_lockdown.c \
 	src/config/config_plugins.c \
 	src/config/config_routing.c \
 	src/config/config_scan.c src/config/config_scan.h \
@@ -117,6 +122,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/listeners.c src/daemon/listeners.h \
 	src/daemon/listeners_passed.c src/daemon/listeners_passed.h src/daemon/listeners_update.c \
 	src/daemon/listening.c src/daemon/listening.h \
+	src/daemon/lockdown.c src/daemon/lockdown.h \
 	src/daemon/metrics/metrics.c src/daemon/metrics/metrics.h \
 	src/daemon/metrics/metrics_counters.c src/daemon/metrics/http.h src/daemon/metrics/process.c \
 	src/daemon/options.c src/daemon/options.h \
@@ -129,7 +135,8 @@ libmmproxy_a_SOURCES = \
 	src/daemon/worker_listeners.c
 libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
 libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) \
-	$(LIBSYSTEMD_CFLAGS) $(LIBMICROHTTPD_CFLAGS) $(LIBMNL_CFLAGS) $(LIBNFTABLES_CFLAGS)
+	$(LIBSYSTEMD_CFLAGS) $(LIBMICROHTTPD_CFLAGS) $(LIBMNL_CFLAGS) $(LIBNFTABLES_CFLAGS) \
+	$(LIBSECCOMP_CFLAGS)
 if HAVE_LIBMNL
 libmmproxy_a_SOURCES += \
 	src/routing/kernel_routes.c src/routing/kernel_routes.h \
@@ -152,6 +159,11 @@ if HAVE_LIBNFTABLES
 libmmproxy_a_SOURCES += src/routing/nft.c src/routing/nft.h
 else
 libmmproxy_a_SOURCES += src/routing/nft_absent.c src/routing/nft.h
+endif
+if HAVE_LIBSECCOMP
+libmmproxy_a_SOURCES += src/os/seccomp.c
+else
+libmmproxy_a_SOURCES += src/os/seccomp_absent.c
 endif
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \
@@ -209,6 +221,6 @@ endif
 sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
 mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \
-	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS)
+	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(LIBSECCOMP_LIBS)
 
 include src/ctl/local.mk

@@ -15,6 +15,7 @@
 #include "daemon/server.h"
 #include "os/descriptors.h"
 #include "os/log.h"
+#include "os/seccomp.h"
 #include "os/service_manager.h"
 #include "routing/nft.h"
 #include "routing/return_check.h"
@@ -94,6 +95,7 @@ static void print_version(void)
 		{metrics_http_supported(), "libmicrohttpd"},
 		{return_check_supported(), "libmnl"},
 		{nft_supported(), "libnftables"},
+		{seccomp_supported(), "libseccomp"},
 	};
 
 	printf("mmproxy %s\n", PACKAGE_VERSION);

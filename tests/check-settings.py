@@ -22,6 +22,7 @@ EXAMPLE = "etc/mmproxy.conf"
 # Headings of the manual, and what opens a group in the example.
 SCOPE_OF_HEADING = {
     "Settings at the top": "top",
+    "Settings in landlock": "landlock",
     "Settings in log": "log",
     "Settings in control": "control",
     "Settings in metrics": "metrics",
@@ -32,6 +33,7 @@ SCOPE_OF_HEADING = {
     "Settings of a plugin": "plugin",
 }
 SCOPE_OF_GROUP = {
+    "landlock": "landlock",
     "log": "log",
     "control": "control",
     "metrics": "metrics",

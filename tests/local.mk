@@ -5,6 +5,7 @@ unit_tests = \
 	tests/unit/test_changes \
 	tests/unit/test_client_totals \
 	tests/unit/test_config \
+	tests/unit/test_config_lockdown \
 	tests/unit/test_config_mistakes \
 	tests/unit/test_config_remarks \
 	tests/unit/test_config_routing \
@@ -22,6 +23,7 @@ unit_tests = \
 	tests/unit/test_flow_table \
 	tests/unit/test_header_guess \
 	tests/unit/test_histogram \
+	tests/unit/test_landlock \
 	tests/unit/test_tcp_listener \
 	tests/unit/test_log_journal \
 	tests/unit/test_log_limiter \
@@ -218,6 +220,17 @@ tests_unit_test_config_mistakes_SOURCES = $(config_fixture) tests/unit/test_conf
 tests_unit_test_config_mistakes_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_mistakes_CFLAGS = $(unit_cflags)
 tests_unit_test_config_mistakes_LDADD = $(config_ldadd)
+
+tests_unit_test_config_lockdown_SOURCES = $(config_fixture) tests/unit/test_config_lockdown.c
+tests_unit_test_config_lockdown_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_lockdown_CFLAGS = $(unit_cflags)
+tests_unit_test_config_lockdown_LDADD = $(config_ldadd)
+
+tests_unit_test_landlock_SOURCES = \
+	tests/unit/scratch.c tests/unit/scratch.h tests/unit/test_landlock.c
+tests_unit_test_landlock_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_landlock_CFLAGS = $(unit_cflags)
+tests_unit_test_landlock_LDADD = $(config_ldadd)
 
 tests_unit_test_config_routing_SOURCES = $(config_fixture) tests/unit/test_config_routing.c
 tests_unit_test_config_routing_CPPFLAGS = $(unit_cppflags)

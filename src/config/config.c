@@ -80,6 +80,9 @@ void config_finish(struct config *config)
 	free(config->control.where);
 	free(config->metrics_where);
 	free(config->routing_where);
+	free(config->landlock.where);
+	text_list_finish(&config->landlock.paths);
+	text_list_finish(&config->files);
 	plugins_finish(&config->plugins);
 	report_finish(&config->remarks);
 	memset(config, 0, sizeof(*config));

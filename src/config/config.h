@@ -12,10 +12,12 @@
 
 #include "base/prefix_set.h"
 #include "base/report.h"
+#include "base/text_list.h"
 #include "host/plugin_entry.h"
 #include "os/listen.h"
 #include "os/log.h"
 #include "os/scheduling.h"
+#include "os/seccomp.h"
 #include "relay/settings.h"
 #include "routing/return_plan.h"
 
@@ -44,12 +46,21 @@ struct config_control {
 	char *where; /* "file:line" of the group; NULL: nobody asked for it */
 };
 
+/* What files this process may open from its start on: Landlock. */
+struct config_landlock {
+	bool off;
+	struct text_list paths; /* opened for reading and writing, with all beneath */
+	char *where;            /* "file:line" of the group; NULL: nobody wrote it */
+};
+
 struct config {
 	unsigned workers;   /* never 0: "one a CPU" is resolved when loaded */
 	bool workers_given; /* a number was; the count of CPUs may change under way */
 	enum scheduling scheduling;
 	char *user;
 	char *group;            /* NULL: the user's own */
+	enum seccomp_use seccomp;
+	struct config_landlock landlock;
 	uint32_t drain_timeout; /* milliseconds */
 	struct log_options log;
 	struct config_control control;
@@ -60,7 +71,8 @@ struct config {
 	struct plugin_list plugins;
 	struct config_listener *listeners;
 	size_t listener_count;
-	struct report remarks; /* what is legal, but does nothing or less than it seems to */
+	struct text_list files; /* that it was read from, as they were opened: a reload reads them */
+	struct report remarks;  /* what is legal, but does nothing or less than it seems to */
 };
 
 /*

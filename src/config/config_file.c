@@ -96,6 +96,8 @@ static const struct config_rule top_rules[SETTING_COUNT] = {
 	[SETTING_top_scheduling] = {read_scheduling, offsetof(struct config, scheduling)},
 	[SETTING_top_user] = {config_read_text, offsetof(struct config, user)},
 	[SETTING_top_group] = {config_read_text, offsetof(struct config, group)},
+	[SETTING_top_seccomp] = {config_read_seccomp, offsetof(struct config, seccomp)},
+	[SETTING_top_landlock] = {config_read_landlock, offsetof(struct config, landlock)},
 	[SETTING_top_drain_timeout] = {config_read_seconds, offsetof(struct config, drain_timeout)},
 	[SETTING_top_log] = {read_log, offsetof(struct config, log)},
 	[SETTING_top_control] = {config_read_control, offsetof(struct config, control)},
@@ -172,6 +174,10 @@ static int load_text(const struct config_scan *scan, struct config *config, stru
 	} else {
 		report_parse_error(scan, &tree, report);
 		loader.failed = true;
+	}
+	for (size_t i = 0; i < scan->file_count; i++) {
+		if (text_list_add(&config->files, scan->files[i]) < 0 && !loader.failed)
+			config_out_of_memory(&loader, config_root_setting(&tree));
 	}
 	config_destroy(&tree);
 	free(loader.origins);

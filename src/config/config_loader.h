@@ -102,6 +102,12 @@ void config_read_control(struct config_loader *loader, config_setting_t *setting
 void config_read_metrics(struct config_loader *loader, config_setting_t *setting,
 			 const struct setting *known, void *field);
 
+/* config_lockdown.c: `seccomp`, and `landlock`, whose field is the struct config_landlock. */
+void config_read_seccomp(struct config_loader *loader, config_setting_t *setting,
+			 const struct setting *known, void *field);
+void config_read_landlock(struct config_loader *loader, config_setting_t *setting,
+			  const struct setting *known, void *field);
+
 /* config_routing.c: `routing`, whose field is the struct config. */
 void config_read_routing(struct config_loader *loader, config_setting_t *setting,
 			 const struct setting *known, void *field);

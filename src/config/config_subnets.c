@@ -86,6 +86,8 @@ static void add_prefix_file(struct config_loader *loader, config_setting_t *elem
 
 	if (set == NULL || path == NULL) {
 		config_out_of_memory(loader, element);
+	} else if (text_list_add(&loader->config->files, path) < 0) {
+		config_out_of_memory(loader, element);
 	} else {
 		config_path(element, setting, sizeof(setting));
 		snprintf(named_by, sizeof(named_by), "%.350s:%u: %s", place.file, place.line,

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/landlock.h"
+
 /* Bytes. Nobody writes such a line; a file that holds one is not the file that was meant. */
 #define FILE_TEXT_LINE_MAX 65536
 
@@ -23,7 +25,8 @@ static int open_regular(const char *path, struct stat *status, const char **why)
 
 	if (fd < 0) {
 		error = errno;
-		*why = strerror(error);
+		*why = error == EACCES && landlock_is_outside(path) ? LANDLOCK_OUTSIDE
+								    : strerror(error);
 		return -error;
 	}
 	if (fstat(fd, status) < 0) {

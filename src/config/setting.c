@@ -44,6 +44,7 @@ const char *setting_elsewhere(enum setting_scope scope, const char *name)
 {
 	static const char *const phrases[] = {
 		[SETTING_SCOPE_top] = "at the top of the file",
+		[SETTING_SCOPE_landlock] = "in landlock = { }",
 		[SETTING_SCOPE_log] = "in log = { }",
 		[SETTING_SCOPE_control] = "in control = { }",
 		[SETTING_SCOPE_metrics] = "in metrics = { }",

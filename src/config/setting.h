@@ -7,6 +7,7 @@
 
 enum setting_scope {
 	SETTING_SCOPE_top,
+	SETTING_SCOPE_landlock,
 	SETTING_SCOPE_log,
 	SETTING_SCOPE_control,
 	SETTING_SCOPE_metrics,

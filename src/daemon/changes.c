@@ -77,6 +77,17 @@ static void compare_control(const struct config_control *old, const struct confi
 		demand_restart(comparison, where, "control.group");
 }
 
+static void compare_landlock(const struct config_landlock *old, const struct config_landlock *new,
+			     struct comparison *comparison)
+{
+	const char *where = new->where != NULL ? new->where : "configuration";
+
+	if (old->off != new->off)
+		demand_restart(comparison, where, "landlock.mode");
+	if (!text_list_equal(&old->paths, &new->paths))
+		demand_restart(comparison, where, "landlock.paths");
+}
+
 int changes_admit(const struct config *old, const struct config *new, struct report *mistakes)
 {
 	struct comparison comparison = {.mistakes = mistakes};
@@ -94,6 +105,9 @@ int changes_admit(const struct config *old, const struct config *new, struct rep
 		demand_restart(&comparison, "configuration", "log.format");
 	if (old->log.target != new->log.target)
 		demand_restart(&comparison, "configuration", "log.target");
+	if (old->seccomp != new->seccomp)
+		demand_restart(&comparison, "configuration", "seccomp");
+	compare_landlock(&old->landlock, &new->landlock, &comparison);
 	compare_control(&old->control, &new->control, &comparison);
 	if (!address_equal(&old->metrics_listen, &new->metrics_listen))
 		demand_restart(&comparison,

@@ -279,15 +279,16 @@ static void fill_permits(const struct given *given, struct config_listener *list
 }
 
 static void fill_prefixes(const struct given *given, struct config_listener *listener,
-			  struct report *report, struct report *remarks)
+			  struct config *config, struct report *report)
 {
 	if (given->subnets_file != NULL) {
 		listener->subnets = prefix_set_create();
-		if (listener->subnets == NULL)
+		if (listener->subnets == NULL ||
+		    text_list_add(&config->files, given->subnets_file) < 0)
 			report_add(report, "mmproxy: out of memory");
 		else
 			config_read_prefix_file(given->subnets_file, "mmproxy: --allowed-subnets",
-						listener->subnets, report, remarks);
+						listener->subnets, report, &config->remarks);
 	}
 	listener->any_by_default = given->subnets_file == NULL;
 	if (given->permit_source_count > 0) {
@@ -295,7 +296,7 @@ static void fill_prefixes(const struct given *given, struct config_listener *lis
 		if (listener->permit_sources == NULL)
 			report_add(report, "mmproxy: out of memory");
 	}
-	fill_permits(given, listener, report, remarks);
+	fill_permits(given, listener, report, &config->remarks);
 }
 
 static void fill_protocol(const struct given *given, struct config_listener *listener,
@@ -326,7 +327,7 @@ static void fill_short_form(const struct given *given, struct config *config, st
 	if (listener->name == NULL || listener->where == NULL)
 		report_add(report, "mmproxy: out of memory");
 	fill_addresses(given, listener, report);
-	fill_prefixes(given, listener, report, &config->remarks);
+	fill_prefixes(given, listener, config, report);
 	fill_protocol(given, listener, report);
 	if (given->mark != NULL)
 		listener->relay.mark = parse_number("--mark", given->mark, 0, UINT32_MAX, report);

@@ -9,6 +9,7 @@
  *   drain.c    the way there
  *   dial_hint.c why dials time out
  *   counters.c what has been counted
+ *   lockdown.c what it may open and call from the start on
  *   reload.c   a new generation in place of the old
  *   changes.c  what it must leave as it is
  */
@@ -60,6 +61,8 @@ struct server {
 	uint64_t last_socket;         /* the newest listening socket's id */
 
 	struct metrics_http *metrics_http; /* NULL: none */
+	bool files_locked;                 /* Landlock is in force */
+	bool calls_locked;                 /* and a filter of system calls */
 	struct return_keeper *keeper;      /* NULL: the return path has not been managed yet */
 
 	struct worker *workers;

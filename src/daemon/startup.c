@@ -16,6 +16,7 @@
 #include "base/report.h"
 #include "daemon/control/control.h"
 #include "daemon/listeners.h"
+#include "daemon/lockdown.h"
 #include "daemon/metrics/http.h"
 #include "daemon/plugins.h"
 #include "daemon/routing.h"
@@ -134,8 +135,9 @@ static int stage_scheduling(struct server *server)
 
 static int stage_verify(struct server *server)
 {
-	(void)server;
-	return privileges_verify();
+	int error = privileges_verify();
+
+	return error < 0 ? error : lockdown_verify(server);
 }
 
 static int start_worker(struct server *server, unsigned index)
@@ -192,10 +194,7 @@ static int stage_workers(struct server *server)
 	return heartbeat_start(server) < 0 ? out_of_memory() : 0;
 }
 
-/*
- * A stage without a function keeps a place for what is to come: the order is decided here, once.
- * Each returns what startup_run() does.
- */
+/* The order is decided here, once. Each returns what startup_run() does. */
 static const struct {
 	const char *name;
 	int (*run)(struct server *server);
@@ -208,11 +207,11 @@ static const struct {
 	{"capacity", capacity_plan},
 	{"privileges", stage_privileges},
 	{"routing", routing_start}, /* it is changed later, too, so it must go without privileges */
-	{"plugins", stage_plugins}, /* loaded without privileges, before the file system closes */
+	/* Before the first thread, as it is the calling thread's: a plugin may start others. */
+	{"landlock", lockdown_files},
+	{"plugins", stage_plugins},
 	{"scheduling", stage_scheduling},
-	{"landlock", NULL}, /* files only: any client port must stay bindable */
-	{"seccomp",
-	 NULL}, /* before the workers, which inherit it; plugins' threads are there already */
+	{"seccomp", lockdown_system_calls}, /* of the plugins' threads as well */
 	{"verify", stage_verify},
 	{"watch", server_watch},
 	{"metrics", metrics_http_start},
@@ -228,8 +227,6 @@ int startup_run(struct server *server)
 	server->worker_count = server->generation->config.workers;
 	server->descriptor_limit = descriptors_raise_limit();
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
-		if (stages[i].run == NULL)
-			continue;
 		log_debug("daemon", "starting", LOG_TEXT("stage", stages[i].name));
 		error = stages[i].run(server);
 		if (error < 0)

@@ -50,6 +50,8 @@ static bool may_pass(int error)
 static int settings_read(const struct plugin_entry *entry, const char *hook, int result,
 			 size_t mistakes_before, struct report *mistakes)
 {
+	if (result != 0 || report_grew(mistakes, mistakes_before))
+		plugin_config_name_outside(entry->config);
 	plugin_config_end(entry->config, result == 0 && !report_grew(mistakes, mistakes_before));
 	if (may_pass(result))
 		report_excuse(mistakes, mistakes_before);

@@ -20,6 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/landlock.h"
+
 #ifndef PLUGINDIR
 #define PLUGINDIR "/usr/lib/mmproxy/plugins"
 #endif
@@ -43,14 +45,19 @@ static int fail(char why[static PLUGIN_MODULE_WHY_SIZE], int error, const char *
 	return error;
 }
 
+void plugin_module_find(const char *path, char *whole, size_t size)
+{
+	snprintf(whole, size, "%s%s%s", path[0] == '/' ? "" : PLUGINDIR, path[0] == '/' ? "" : "/",
+		 path);
+}
+
 /* Opens the file, a relative path from the plugin folder. Its descriptor, or fail(). */
 static int open_file(const char *path, char **found, char why[static PLUGIN_MODULE_WHY_SIZE])
 {
 	char whole[PATH_MAX];
 	int fd, error;
 
-	snprintf(whole, sizeof(whole), "%s%s%s", path[0] == '/' ? "" : PLUGINDIR,
-		 path[0] == '/' ? "" : "/", path);
+	plugin_module_find(path, whole, sizeof(whole));
 	/* Non-blocking, lest a fifo holds the start up. */
 	fd = open(whole, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	error = -errno;
@@ -65,6 +72,8 @@ static int open_file(const char *path, char **found, char why[static PLUGIN_MODU
 		return fail(why, error,
 			    "there is no %s; install the plugin there, or write an absolute path",
 			    whole);
+	if (error == -EACCES && landlock_is_outside(whole))
+		return fail(why, error, "%s: %s", whole, LANDLOCK_OUTSIDE);
 	if (error == -EACCES)
 		return fail(why, error,
 			    "user %u may not read %s, or not enter a folder above it; chmod a+r "
@@ -104,10 +113,11 @@ static int judge_folder(const char *path, char why[static PLUGIN_MODULE_WHY_SIZE
 
 /*
  * Is all of it there? The loader maps what the headers speak of, and where the file ends earlier
- * the process dies of it; a copy that is under way must not end a daemon that reloads. What is no
- * shared object at all is left to the loader's own words.
+ * the process dies of it; a copy that is under way must not end a daemon that reloads. Nor must a
+ * file that would have all stacks made executable, which the filter of system calls punishes with
+ * death. What is no shared object at all is left to the loader's own words.
  */
-static int judge_extent(int fd, const char *path, const struct stat *status,
+static int judge_segments(int fd, const char *path, const struct stat *status,
 			char why[static PLUGIN_MODULE_WHY_SIZE])
 {
 	ElfW(Ehdr) file;
@@ -126,6 +136,11 @@ static int judge_extent(int fd, const char *path, const struct stat *status,
 			return fail(why, -ENOEXEC,
 				    "%s is cut short; copy it beside its place, then rename it",
 				    path);
+		if (segment.p_type == PT_GNU_STACK && (segment.p_flags & PF_X) != 0)
+			return fail(why, -ENOEXEC,
+				    "%s wants executable stacks, which a plugin cannot have; link "
+				    "it with -z noexecstack",
+				    path);
 	}
 	return 0;
 }
@@ -142,7 +157,7 @@ static int judge_file(int fd, const char *path, char why[static PLUGIN_MODULE_WH
 	error = judge_owner(path, &status, false, why);
 	if (error == 0)
 		error = judge_folder(path, why);
-	return error < 0 ? error : judge_extent(fd, path, &status, why);
+	return error < 0 ? error : judge_segments(fd, path, &status, why);
 }
 
 /*

@@ -27,4 +27,7 @@ int plugin_module_load(struct plugin_module *module, const char *path,
 		       char why[static PLUGIN_MODULE_WHY_SIZE]);
 void plugin_module_unload(struct plugin_module *module);
 
+/* Where the file at `path` is looked for; "" is the plugin folder itself. Cut when too long. */
+void plugin_module_find(const char *path, char *whole, size_t size);
+
 #endif

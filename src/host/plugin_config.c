@@ -4,8 +4,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/report.h"
+#include "os/landlock.h"
 
 static void setting_destroy(struct mmproxy_config *setting)
 {
@@ -85,7 +87,7 @@ struct mmproxy_config *plugin_config_add(struct mmproxy_config *parent, const ch
 
 static void forget_asked(struct mmproxy_config *setting)
 {
-	setting->asked = false;
+	setting->asked = setting->is_path = false;
 	for (size_t i = 0; i < setting->count; i++)
 		forget_asked(setting->children[i]);
 }
@@ -109,6 +111,27 @@ static void warn_of_unasked(const struct mmproxy_config *parent, struct report *
 				   child->where);
 		else
 			warn_of_unasked(child, warnings);
+	}
+}
+
+/* A socket is connected to, which Landlock lets pass. */
+static bool is_socket(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+void plugin_config_name_outside(const struct mmproxy_config *tree)
+{
+	for (size_t i = 0; i < tree->count; i++)
+		plugin_config_name_outside(tree->children[i]);
+	if (tree->type == PLUGIN_CONFIG_TEXT && tree->is_path) {
+		const char *path = tree->resolved != NULL ? tree->resolved : tree->text;
+
+		if (landlock_is_outside(path) && !is_socket(path))
+			report_add(tree->root->mistakes, "%s: \"%.200s\": %s", tree->where, path,
+				   LANDLOCK_OUTSIDE);
 	}
 }
 

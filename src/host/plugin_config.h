@@ -37,14 +37,15 @@ struct mmproxy_config {
 	char *name;                       /* NULL in a list */
 	char *where;                      /* "file:line: plugins[0].config.key" */
 	enum plugin_config_type type;
-	bool asked; /* a getter has asked for it */
+	bool asked;   /* a getter has asked for it */
+	bool is_path; /* and has taken the text for a path */
 	union {
 		char *text;
 		int64_t integer;
 		double real;
 		bool boolean;
 	};
-	char *resolved; /* the text as a path, once that was asked for */
+	char *resolved; /* the text as a path, once that was asked for; NULL: as it stands */
 };
 
 /*
@@ -61,6 +62,12 @@ struct mmproxy_config *plugin_config_add(struct mmproxy_config *parent, const ch
 /* A hook may read the tree from now on: nothing has been asked for yet. */
 void plugin_config_begin(struct mmproxy_config *tree, struct report *mistakes,
 			 struct report *warnings);
+
+/*
+ * Where settings named files that this process may not open since its start, one line each among
+ * the mistakes: what the plugin has to say of them is that permission was denied.
+ */
+void plugin_config_name_outside(const struct mmproxy_config *tree);
 
 /* No longer. Says of each setting that nobody asked for that it has no effect, if `complete`. */
 void plugin_config_end(struct mmproxy_config *tree, bool complete);

@@ -182,6 +182,7 @@ int plugin_get_path(const struct mmproxy_config *config, const char *key, unsign
 		mistake(item, "it is empty; write a path, or leave the setting out");
 		return -EINVAL;
 	}
+	item->is_path = true;
 	if (text[0] == '/') {
 		*value = text;
 		return 1;

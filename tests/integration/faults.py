@@ -43,6 +43,23 @@ def failing(mmproxy, call, error, when="1+"):
             strace.wait(10)
 
 
+def tampered(injection):
+    """How to launch an mmproxy that meets this from its start on, as strace's `inject` has it."""
+    call = injection.partition(":")[0]
+    strace = ["strace", "-D", "-f", "-o", "/dev/null", "-e", f"trace={call}"]
+    # The leak check traces as well, and there can be one tracer only.
+    environment = {"ASAN_OPTIONS": "detect_leaks=0"}
+    return {"prefix": [*strace, "-e", f"inject={injection}"], "environment": environment}
+
+
+def assert_does_not_start(mmproxy, words):
+    """It has ended with one error, of which these are the words."""
+    assert mmproxy.wait_until_ended() == 1
+    (line,) = mmproxy.log_lines("^[^ ]* error ")
+    assert line.event == words
+    assert not mmproxy.log_lines("daemon: ready")
+
+
 @contextlib.contextmanager
 def limited(mmproxy, resource, limit):
     """Inside the `with`, the process may have no more of this than `limit`."""

@@ -31,6 +31,12 @@ def path(name):
     return str(copy)
 
 
+def reachable(*folders):
+    """Settings at the top for a reload that brings the first plugin: its folder, that of the
+    configuration, and these are open to it from the start on."""
+    return {"landlock": {"paths": [str(folder()), ".", *map(str, folders)]}}
+
+
 def entry(name, config=None, plugin=None, **settings):
     """An entry of `plugins`, for a listener or the top: `name` is the plugin's file as well."""
     settings = {"name": name, "path": path(plugin or name), **settings}

@@ -573,9 +573,17 @@ def test_commands_are_answered_while_mmproxy_drains(host, start_daemon, upstream
 # log-level
 
 
+def is_answered(mmproxy):
+    try:
+        return request(mmproxy, "status") is not None
+    except (ConnectionRefusedError, FileNotFoundError):
+        return False
+
+
 def test_the_log_level_changes_until_the_next_reload(host, start_daemon):
     mmproxy = start_daemon(host, top={"log": {"level": "warning"}}, ready=False)
-    wait_until(mmproxy.control_socket.exists, 15, "there is a control socket")
+    # At this level nothing says that it is ready; its file is there before it listens.
+    wait_until(lambda: is_answered(mmproxy), 15, "the control socket answers")
     assert request(mmproxy, "log-level") == {"level": "warning"}
     assert request(mmproxy, "log-level debug") == {"level": "debug"}
     host.connect(MMPROXY).close()

@@ -37,10 +37,10 @@ def test_lines_are_added_to_what_is_in_the_file(host, start_daemon, upstream, lo
 
 
 def test_a_relative_path_begins_at_the_configuration_file(host, start_daemon, upstream):
-    mmproxy = start_daemon(host, config=configuration(listener()))
+    mmproxy = start_daemon(host, config=configuration(listener(), **plugins.reachable()))
     os.chown(mmproxy.directory, NOBODY, NOBODY)
     entry = plugins.entry("accesslog", {"file": "access.log"})
-    mmproxy.write_config(configuration(listener(plugins=[entry])))
+    mmproxy.write_config(configuration(listener(plugins=[entry]), **plugins.reachable()))
     assert mmproxy.reload().event == "config: reloaded"
     finish(open_session(host, upstream))
     Log(mmproxy.directory).wait_for_one()

@@ -315,9 +315,10 @@ def test_check_of_good_lists_says_nothing(host, start_daemon, lists):
 
 
 def test_a_path_is_relative_to_the_configurations_folder(host, start_daemon, upstream):
-    mmproxy = start_daemon(host)
+    mmproxy = start_daemon(host, top=plugins.reachable())
     mmproxy.write_config("203.0.113.0/24\n", "bad.txt")
-    mmproxy.write_config(configuration(listener(plugins=[acl(deny_files="bad.txt")])))
+    entries = [acl(deny_files="bad.txt")]
+    mmproxy.write_config(configuration(listener(plugins=entries), **plugins.reachable()))
     assert mmproxy.reload().event == "config: reloaded"
     assert_denied(host, mmproxy, CLIENT4, "203.0.113.0/24 in bad.txt:1")
 

@@ -259,6 +259,7 @@ SHAPES = {
     "later_used": r"version 1\.1 .* 1\.\d",
     "unknown_flag": "flags.*0x10000000000",
     "nameless": "name",
+    "executable_stack": "wants executable stacks.*noexecstack",
     "unresolved": "mmproxy_test_no_such_function",
 }
 

@@ -155,10 +155,11 @@ def test_plugins_can_be_added_removed_and_put_in_another_order(
     host, start_daemon, upstream, record
 ):
     one, two = record.entry("one"), record.entry("two")
-    mmproxy = start_daemon(host)
+    reachable = plugins.reachable(record.directory)
+    mmproxy = start_daemon(host, top=reachable)
     expected = []
     for number, entries in enumerate([[one], [one, two], [two, one], [two], None, [one]]):
-        assert_reloaded(mmproxy, entries)
+        assert_reloaded(mmproxy, entries, top=reachable)
         finish(*open_session(host, upstream, clients(10)[number]))
         expected += [entry["name"] for entry in entries or []]
         record.wait_for_calls(len(expected), "closed")

@@ -187,6 +187,13 @@ def test_the_process_holds_net_admin_alone(systemd):
     assert set(seen["Uid"].split()) == {uid} and uid != "0"
 
 
+def test_it_locks_itself_down_within_the_units_own_filter(systemd):
+    start(systemd)
+    log = systemd.log(SERVICE)
+    assert "files are restricted" in log
+    assert "system calls are filtered" in log
+
+
 def test_its_threads_are_scheduled_as_a_batch(systemd):
     start(systemd)
     pid = systemd.main_pid(SERVICE)
@@ -236,6 +243,17 @@ def test_the_log_is_in_the_journal_with_its_fields(systemd, host, upstream):
 def test_the_access_log_is_written_below_var_log(systemd, host, upstream):
     where = "/var/log/mmproxy/access.log"
     start(systemd, plugins=[{"name": "accesslog", "config": {"file": where}}])
+    assert_serves(host, upstream, 41000)
+    file = systemd.path(where)
+    wait_until(lambda: file.exists() and CLIENT4[0] in file.read_text(), 10, "a line is there")
+
+
+def test_a_reload_may_bring_the_access_log(systemd, host, upstream):
+    """Landlock knows the unit's LogsDirectory=."""
+    start(systemd)
+    where = "/var/log/mmproxy/access.log"
+    configure(systemd, plugins=[{"name": "accesslog", "config": {"file": where}}])
+    systemd.systemctl("reload", SERVICE)
     assert_serves(host, upstream, 41000)
     file = systemd.path(where)
     wait_until(lambda: file.exists() and CLIENT4[0] in file.read_text(), 10, "a line is there")

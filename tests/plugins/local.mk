@@ -3,6 +3,7 @@
 test_plugins = \
 	tests/plugins/counting.so \
 	tests/plugins/crowd.so \
+	tests/plugins/intruder.so \
 	tests/plugins/puppet.so \
 	tests/plugins/reader.so \
 	tests/plugins/recorder.so \
@@ -11,6 +12,7 @@ test_plugins = \
 	tests/plugins/reader_1_0.so \
 	tests/plugins/recorder_1_0.so \
 	tests/plugins/shape_empty.so \
+	tests/plugins/shape_executable_stack.so \
 	tests/plugins/shape_filterless.so \
 	tests/plugins/shape_hookless.so \
 	tests/plugins/shape_later.so \
@@ -33,6 +35,11 @@ tests_plugins_crowd_so_SOURCES = tests/plugins/crowd.c
 tests_plugins_crowd_so_CPPFLAGS = $(module_cppflags)
 tests_plugins_crowd_so_CFLAGS = $(module_cflags)
 tests_plugins_crowd_so_LDFLAGS = $(module_ldflags)
+
+tests_plugins_intruder_so_SOURCES = tests/plugins/intruder.c
+tests_plugins_intruder_so_CPPFLAGS = $(module_cppflags)
+tests_plugins_intruder_so_CFLAGS = $(module_cflags)
+tests_plugins_intruder_so_LDFLAGS = $(module_ldflags)
 
 tests_plugins_puppet_so_SOURCES = tests/plugins/puppet.c tests/plugins/record.c tests/plugins/record.h
 tests_plugins_puppet_so_CPPFLAGS = $(module_cppflags)
@@ -78,6 +85,11 @@ tests_plugins_shape_empty_so_SOURCES = tests/plugins/shapes.c
 tests_plugins_shape_empty_so_CPPFLAGS = $(module_cppflags) -DSHAPE_EMPTY
 tests_plugins_shape_empty_so_CFLAGS = $(module_cflags)
 tests_plugins_shape_empty_so_LDFLAGS = $(module_ldflags)
+
+tests_plugins_shape_executable_stack_so_SOURCES = tests/plugins/shapes.c
+tests_plugins_shape_executable_stack_so_CPPFLAGS = $(module_cppflags) -DSHAPE_EXECUTABLE_STACK
+tests_plugins_shape_executable_stack_so_CFLAGS = $(module_cflags)
+tests_plugins_shape_executable_stack_so_LDFLAGS = $(module_ldflags) -Wl,-z,execstack
 
 tests_plugins_shape_filterless_so_SOURCES = tests/plugins/shapes.c
 tests_plugins_shape_filterless_so_CPPFLAGS = $(module_cppflags) -DSHAPE_FILTERLESS

@@ -113,7 +113,8 @@ PLUGIN(SIZE, 1, 0, "shape", UINT64_C(1) << 40);
 PLUGIN(SIZE, 1, 7, "shape", 0);
 #elif defined(SHAPE_NAMELESS)
 PLUGIN(SIZE, 1, 0, NULL, 0);
-#elif defined(SHAPE_FILTERLESS) || defined(SHAPE_HOOKLESS) || defined(SHAPE_UNRESOLVED)
+#elif defined(SHAPE_FILTERLESS) || defined(SHAPE_HOOKLESS) || defined(SHAPE_UNRESOLVED) ||         \
+	defined(SHAPE_EXECUTABLE_STACK)
 PLUGIN(SIZE, 1, 0, "shape", 0);
 #else
 #error "which shape?"

@@ -74,6 +74,12 @@ static void what_is_decided_at_the_start_asks_for_a_restart(void **state)
 		{"workers = 2;", "", "configuration", "workers"},
 		{"user = \"nobody\";", "user = \"daemon\";", "configuration", "user"},
 		{"", "group = \"games\";", "configuration", "group"},
+		{"", "seccomp = \"log\";", "configuration", "seccomp"},
+		{"", "landlock = { mode = \"off\"; };", "F:2", "landlock.mode"},
+		{"", "landlock = { paths = [ \"/srv\" ]; };", "F:2", "landlock.paths"},
+		{"landlock = { paths = [ \"/srv\" ]; };", "", "configuration", "landlock.paths"},
+		{"landlock = { paths = [ \"/srv\" ]; };", "landlock = { paths = [ \"/mnt\" ]; };",
+		 "F:2", "landlock.paths"},
 		{"", "log = { target = \"stderr\"; };", "configuration", "log.target"},
 	};
 

@@ -59,6 +59,8 @@ static void settings_that_are_left_out_have_the_defaults_of_the_table(void **sta
 	} choices[] = {
 		{SETTING_log_level, (int)config.log.level},
 		{SETTING_log_format, (int)config.log.format},
+		{SETTING_top_seccomp, (int)config.seccomp},
+		{SETTING_landlock_mode, config.landlock.off},
 		{SETTING_routing_mode, (int)config.routing.mode},
 		{SETTING_routing_method, (int)config.routing.method},
 		{SETTING_listener_protocol, (int)relay->protocol},

@@ -345,6 +345,11 @@ unsigned control_count_descriptors(const struct server *server)
 	return server->control != NULL ? server->control->connection_limit : 0;
 }
 
+const char *control_file(const struct server *server)
+{
+	return server->control != NULL ? server->control->path : NULL;
+}
+
 static void watch_listening(struct control *control, uint32_t events)
 {
 	loop_rewatch(&control->server->loop, control->fd, events, &control->source);

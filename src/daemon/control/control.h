@@ -10,6 +10,8 @@
 #include <config.h>
 #endif
 
+#include <stddef.h>
+
 struct server;
 
 #ifdef HAVE_JANSSON
@@ -22,6 +24,9 @@ int control_open(struct server *server);
 
 /* Descriptors that its connections may take, beside what is open after control_open(). */
 unsigned control_count_descriptors(const struct server *server);
+
+/* The path of its file, which is removed at the end; NULL: there is none. */
+const char *control_file(const struct server *server);
 
 /* A stage: connections are accepted from now on. 0, or -1 after an error line. */
 int control_watch(struct server *server);
@@ -49,6 +54,12 @@ static inline unsigned control_count_descriptors(const struct server *server)
 {
 	(void)server;
 	return 0;
+}
+
+static inline const char *control_file(const struct server *server)
+{
+	(void)server;
+	return NULL;
 }
 
 static inline int control_watch(struct server *server)
