@@ -3,6 +3,7 @@
 unit_tests = \
 	tests/unit/test_address \
 	tests/unit/test_changes \
+	tests/unit/test_client_counts \
 	tests/unit/test_client_totals \
 	tests/unit/test_config \
 	tests/unit/test_config_mistakes \
@@ -22,6 +23,7 @@ unit_tests = \
 	tests/unit/test_flow_table \
 	tests/unit/test_header_guess \
 	tests/unit/test_histogram \
+	tests/unit/test_tcp_limits \
 	tests/unit/test_tcp_listener \
 	tests/unit/test_log_journal \
 	tests/unit/test_log_limiter \
@@ -54,6 +56,7 @@ unit_tests = \
 	tests/unit/test_token \
 	tests/unit/test_udp_batch \
 	tests/unit/test_udp_claims \
+	tests/unit/test_udp_client_limit \
 	tests/unit/test_udp_debts \
 	tests/unit/test_udp_faults \
 	tests/unit/test_udp_first \
@@ -94,6 +97,12 @@ tests_unit_test_address_SOURCES = tests/unit/test_address.c
 tests_unit_test_address_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_address_CFLAGS = $(unit_cflags)
 tests_unit_test_address_LDADD = $(pure_ldadd)
+
+tests_unit_test_client_counts_SOURCES = tests/unit/test_client_counts.c
+tests_unit_test_client_counts_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_client_counts_CFLAGS = $(unit_cflags)
+tests_unit_test_client_counts_LDADD = $(system_ldadd)
+tests_unit_test_client_counts_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
 
 tests_unit_test_client_totals_SOURCES = tests/unit/test_client_totals.c
 tests_unit_test_client_totals_CPPFLAGS = $(unit_cppflags)
@@ -385,6 +394,11 @@ tests_unit_libfake_a_CPPFLAGS = $(unit_cppflags)
 tests_unit_libfake_a_CFLAGS = $(unit_cflags)
 relay_ldadd = tests/unit/libfake.a libmmproxy.a libpure.a $(libraries)
 
+tests_unit_test_tcp_limits_SOURCES = tests/unit/test_tcp_limits.c
+tests_unit_test_tcp_limits_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_limits_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_limits_LDADD = $(relay_ldadd)
+
 tests_unit_test_tcp_listener_SOURCES = tests/unit/test_tcp_listener.c
 tests_unit_test_tcp_listener_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_listener_CFLAGS = $(unit_cflags)
@@ -511,6 +525,11 @@ tests_unit_test_udp_settings_SOURCES = tests/unit/test_udp_settings.c
 tests_unit_test_udp_settings_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_udp_settings_CFLAGS = $(unit_cflags)
 tests_unit_test_udp_settings_LDADD = $(relay_ldadd)
+
+tests_unit_test_udp_client_limit_SOURCES = tests/unit/test_udp_client_limit.c
+tests_unit_test_udp_client_limit_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_client_limit_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_client_limit_LDADD = $(relay_ldadd)
 
 tests_unit_test_udp_sharing_SOURCES = tests/unit/test_udp_sharing.c
 tests_unit_test_udp_sharing_CPPFLAGS = $(unit_cppflags)

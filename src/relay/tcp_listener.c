@@ -10,6 +10,7 @@
 #include "os/socket.h"
 #include "os/sys.h"
 #include "relay/budget.h"
+#include "relay/header_queue.h"
 #include "relay/relay.h"
 #include "relay/session_log.h"
 #include "relay/settings.h"
@@ -42,6 +43,60 @@ static void give_budgets_back(struct tcp_listener *listener)
 	budget_give_back(listener->relay->descriptors);
 }
 
+/* Who has waited for a header for longest, at any of this worker's listeners. */
+static struct header_queue *oldest_queue(const struct relay *relay)
+{
+	struct header_queue *oldest = NULL;
+
+	for (const struct list *link = relay->listeners.next; link != &relay->listeners;
+	     link = link->next) {
+		struct header_queue *queue =
+			container_of(link, struct tcp_listener, link)->header_queue;
+
+		if (oldest == NULL || header_queue_oldest(queue) < header_queue_oldest(oldest))
+			oldest = queue;
+	}
+	return oldest;
+}
+
+static bool has_waited_long_enough(const struct relay *relay, const struct header_queue *queue)
+{
+	uint64_t since = queue != NULL ? header_queue_oldest(queue) : UINT64_MAX;
+
+	return since <= relay->loop.now && relay->loop.now - since >= HEADER_QUEUE_GRACE;
+}
+
+/* Closes whoever has waited for longest, if that is long enough. */
+static bool evict_oldest(struct relay *relay)
+{
+	struct header_queue *queue = oldest_queue(relay);
+
+	if (!has_waited_long_enough(relay, queue))
+		return false;
+	header_queue_evict(queue);
+	return true;
+}
+
+/*
+ * There is no room for another session. Returns where this worker has one that could make some; or
+ * NULL, and other workers are asked to make some.
+ */
+static struct header_queue *find_room(struct tcp_listener *listener)
+{
+	struct relay *relay = listener->relay;
+	struct budget *budget = relay->descriptors;
+	struct header_queue *queue = oldest_queue(relay);
+
+	if (budget_is_full(listener->budget)) {
+		budget = listener->budget;
+		queue = listener->header_queue;
+	}
+	if (has_waited_long_enough(relay, queue))
+		return queue;
+	budget_ask_for_room(budget);
+	return NULL;
+}
+
 static void log_pause(struct tcp_listener *listener, const char *why)
 {
 	const struct address nobody = {.family = ADDRESS_NONE};
@@ -70,19 +125,24 @@ static void pause_accepting(struct tcp_listener *listener, const char *why)
 	log_pause(listener, why);
 }
 
+static bool has_room(struct tcp_listener *listener)
+{
+	return !budget_is_full(listener->budget) && !budget_is_full(listener->relay->descriptors);
+}
+
 /* Ends the pause if there is room; otherwise it goes on, without another word. */
 static void resume_accepting(struct tcp_listener *listener)
 {
 	struct loop *loop = &listener->relay->loop;
-	bool room = take_budgets(listener) == NULL;
+	bool room = has_room(listener) || find_room(listener) != NULL;
 
-	if (room)
-		give_budgets_back(listener);
 	/* Level-triggered: whoever waits is reported in the next round. */
 	if (!room || loop_watch(loop, listener->fd, listener->events, &listener->source) < 0) {
 		loop_timer_set(loop, &listener->retry, RETRY_INTERVAL);
 		return;
 	}
+	budget_stop_asking(listener->budget);
+	budget_stop_asking(listener->relay->descriptors);
 	listener->paused = false;
 	listener->relay->paused--;
 	timer_drop(&listener->retry);
@@ -94,6 +154,41 @@ static void retry_expired(struct timer *timer)
 
 	if (listener->paused)
 		resume_accepting(listener);
+}
+
+/*
+ * Does somebody want room in this budget? Then as many connections make it as a turn accepts, of
+ * this queue (NULL: of any).
+ */
+static bool leave_room(struct relay *relay, struct budget *budget, struct header_queue *queue)
+{
+	if (!budget_wants_room(budget))
+		return false;
+	for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+		struct header_queue *from = queue != NULL ? queue : oldest_queue(relay);
+
+		if (!has_waited_long_enough(relay, from))
+			break;
+		header_queue_evict(from);
+		budget_stop_asking(budget);
+	}
+	return true;
+}
+
+void tcp_listeners_leave_room(struct timer *timer)
+{
+	struct relay *relay = container_of(timer, struct relay, room);
+	bool wanted = leave_room(relay, relay->descriptors, NULL), waiting = false;
+
+	for (struct list *link = relay->listeners.next; link != &relay->listeners;
+	     link = link->next) {
+		struct tcp_listener *listener = container_of(link, struct tcp_listener, link);
+
+		wanted = leave_room(relay, listener->budget, listener->header_queue) || wanted;
+		waiting = waiting || !list_empty(&listener->header_queue->sessions);
+	}
+	if (waiting)
+		loop_timer_set(&relay->loop, timer, wanted ? RETRY_INTERVAL : HEADER_QUEUE_GRACE);
 }
 
 void tcp_listeners_resume(struct relay *relay)
@@ -127,6 +222,7 @@ static void connection_accepted(struct tcp_listener *listener, int fd,
 		.balancer = address_from_sockaddr(peer),
 		.settings = settings,
 		.listener_budget = listener->budget,
+		.header_queue = listener->header_queue,
 	};
 
 	if (settings->subnets != NULL && !prefix_set_contains(settings->subnets, &start.balancer))
@@ -135,11 +231,26 @@ static void connection_accepted(struct tcp_listener *listener, int fd,
 		tcp_start(listener->relay, &start);
 }
 
+/* Takes room for somebody who waits to be accepted, and makes it if need be. */
+static const char *take_or_make_room(struct tcp_listener *listener)
+{
+	const char *why = take_budgets(listener);
+	struct header_queue *queue;
+
+	if (why == NULL)
+		return NULL;
+	queue = find_room(listener);
+	if (queue == NULL)
+		return why;
+	header_queue_evict(queue);
+	return take_budgets(listener);
+}
+
 /* Takes one connection. Returns false when there is none to be had now. */
 static bool accept_one(struct tcp_listener *listener)
 {
 	struct relay *relay = listener->relay;
-	const char *why = take_budgets(listener);
+	const char *why = take_or_make_room(listener);
 	struct sockaddr_storage peer;
 	int fd;
 
@@ -172,6 +283,9 @@ static bool accept_one(struct tcp_listener *listener)
 		counter_add(&relay->counters, COUNTER_ACCEPT_ERRORS, 1);
 		return true;
 	default:
+		/* Others have taken the descriptors that were counted on. */
+		if ((fd == -EMFILE || fd == -ENFILE) && evict_oldest(relay))
+			return true;
 		pause_accepting(listener, log_error_text(fd));
 		return false;
 	}
@@ -182,8 +296,9 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 	struct tcp_listener *listener = container_of(source, struct tcp_listener, source);
 
 	(void)events;
+	/* Level-triggered: for the first one somebody waits, and nobody makes room for nobody. */
 	for (unsigned i = 0; i < ACCEPTS_PER_TURN && !listener->paused; i++) {
-		if (!accept_one(listener))
+		if ((i > 0 && !has_room(listener)) || !accept_one(listener))
 			break;
 	}
 }
@@ -209,6 +324,7 @@ struct tcp_listener *tcp_listener_create(struct relay *relay,
 	listener->source.ready = listener_ready;
 	listener->relay = relay;
 	listener->budget = start->budget;
+	listener->header_queue = start->header_queue;
 	listener->fd = start->fd;
 	/* A connection that comes in is one worker's: the others need not wake for it. */
 	listener->events = start->shared ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN;
@@ -227,11 +343,12 @@ struct tcp_listener *tcp_listener_create(struct relay *relay,
 }
 
 void tcp_listener_set_settings(struct tcp_listener *listener, const struct relay_settings *settings,
-			       struct budget *budget)
+			       struct budget *budget, struct header_queue *header_queue)
 {
 	const struct relay_settings *old = listener->settings;
 
 	listener->budget = budget;
+	listener->header_queue = header_queue;
 	use_settings(listener, settings);
 	refcount_drop(old->owner);
 }
