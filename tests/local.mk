@@ -603,6 +603,7 @@ EXTRA_DIST += \
 integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
+	tests/integration/abuse.py \
 	tests/integration/accesslog.py \
 	tests/integration/bench_tools.py \
 	tests/integration/breaks.py \
@@ -631,9 +632,11 @@ integration_files = \
 	tests/integration/systemd.py \
 	tests/integration/tcp_load.py \
 	tests/integration/terminal.py \
+	tests/integration/test_abuse.py \
 	tests/integration/test_balancers.py \
 	tests/integration/test_bench_tcp.py \
 	tests/integration/test_bench_udp.py \
+	tests/integration/test_client_limit.py \
 	tests/integration/test_control.py \
 	tests/integration/test_control_bounds.py \
 	tests/integration/test_control_rights.py \
@@ -707,6 +710,7 @@ integration_files = \
 	tests/integration/test_udp_service.py \
 	tests/integration/test_udp_sizes.py \
 	tests/integration/test_units.py \
+	tests/integration/test_waiting_headers.py \
 	tests/integration/traffic.py \
 	tests/integration/udp.py \
 	tests/integration/upstreams.py \

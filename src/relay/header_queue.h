@@ -9,6 +9,7 @@
 #ifndef MMPROXY_RELAY_HEADER_QUEUE_H
 #define MMPROXY_RELAY_HEADER_QUEUE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/list.h"
@@ -18,6 +19,13 @@
  * takes that comes at once, also where the host is busy, and not enough to starve anyone.
  */
 #define HEADER_QUEUE_GRACE 100
+
+/*
+ * The same while more than a few wait. Of headers that come at once not so many are outstanding, so
+ * it is a flood, and it goes the faster the shorter this is.
+ */
+#define HEADER_QUEUE_GRACE_CROWDED 20
+#define HEADER_QUEUE_FEW           16
 
 struct header_queue {
 	_Alignas(64) struct list sessions; /* of struct tcp_session, by its `waiting` */
@@ -32,6 +40,9 @@ static inline void header_queue_init(struct header_queue *queue)
 
 /* When did the first of them begin to wait? In milliseconds, the loop's clock; none: UINT64_MAX. */
 uint64_t header_queue_oldest(const struct header_queue *queue);
+
+/* Has the first one waited long enough to make room for others? */
+bool header_queue_is_evictable(const struct header_queue *queue, uint64_t now);
 
 /* Closes the first one; there is one. */
 void header_queue_evict(struct header_queue *queue);

@@ -51,6 +51,15 @@ uint64_t header_queue_oldest(const struct header_queue *queue)
 	return list_empty(&queue->sessions) ? UINT64_MAX : first_of(queue)->started;
 }
 
+bool header_queue_is_evictable(const struct header_queue *queue, uint64_t now)
+{
+	uint64_t grace =
+		queue->count > HEADER_QUEUE_FEW ? HEADER_QUEUE_GRACE_CROWDED : HEADER_QUEUE_GRACE;
+	uint64_t since = header_queue_oldest(queue);
+
+	return since <= now && now - since >= grace;
+}
+
 void header_queue_evict(struct header_queue *queue)
 {
 	refuse_unfinished(first_of(queue), CLOSE_HEADER_EVICTED);

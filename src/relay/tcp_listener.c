@@ -59,19 +59,12 @@ static struct header_queue *oldest_queue(const struct relay *relay)
 	return oldest;
 }
 
-static bool has_waited_long_enough(const struct relay *relay, const struct header_queue *queue)
-{
-	uint64_t since = queue != NULL ? header_queue_oldest(queue) : UINT64_MAX;
-
-	return since <= relay->loop.now && relay->loop.now - since >= HEADER_QUEUE_GRACE;
-}
-
 /* Closes whoever has waited for longest, if that is long enough. */
 static bool evict_oldest(struct relay *relay)
 {
 	struct header_queue *queue = oldest_queue(relay);
 
-	if (!has_waited_long_enough(relay, queue))
+	if (queue == NULL || !header_queue_is_evictable(queue, relay->loop.now))
 		return false;
 	header_queue_evict(queue);
 	return true;
@@ -91,7 +84,7 @@ static struct header_queue *find_room(struct tcp_listener *listener)
 		budget = listener->budget;
 		queue = listener->header_queue;
 	}
-	if (has_waited_long_enough(relay, queue))
+	if (queue != NULL && header_queue_is_evictable(queue, relay->loop.now))
 		return queue;
 	budget_ask_for_room(budget);
 	return NULL;
@@ -167,7 +160,7 @@ static bool leave_room(struct relay *relay, struct budget *budget, struct header
 	for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
 		struct header_queue *from = queue != NULL ? queue : oldest_queue(relay);
 
-		if (!has_waited_long_enough(relay, from))
+		if (from == NULL || !header_queue_is_evictable(from, relay->loop.now))
 			break;
 		header_queue_evict(from);
 		budget_stop_asking(budget);

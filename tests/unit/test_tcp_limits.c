@@ -335,6 +335,25 @@ static void half_headers_make_room_for_want_of_sessions(void **state)
 	expect_that_half_headers_make_room(&fixture.sessions);
 }
 
+/* Not so many honest ones are outstanding at a time. */
+static void a_crowd_has_less_time(void **state)
+{
+	(void)state;
+	set_limit_of(&fixture.descriptors, HEADER_QUEUE_FEW + 1);
+	for (unsigned i = 0; i <= HEADER_QUEUE_FEW; i++)
+		wait_silently(i);
+	fixture_pass(&fixture, HEADER_QUEUE_GRACE_CROWDED - 1);
+	come(100, "TCP4", "203.0.113.9");
+	assert_int_equal(evicted(), 0);
+	fixture_pass(&fixture, 50);
+	assert_int_equal(evicted(), 1);
+	/* Few are left. */
+	come(101, "TCP4", "203.0.113.9");
+	assert_int_equal(evicted(), 1);
+	fixture_pass(&fixture, HEADER_QUEUE_GRACE);
+	assert_int_equal(evicted(), 2);
+}
+
 static void descriptors_that_others_took_are_made_up_for(void **state)
 {
 	(void)state;
@@ -480,6 +499,7 @@ int main(void)
 		TEST(the_lines_about_a_flood_are_limited),
 		TEST(half_headers_make_room_for_want_of_descriptors),
 		TEST(half_headers_make_room_for_want_of_sessions),
+		TEST(a_crowd_has_less_time),
 		TEST(descriptors_that_others_took_are_made_up_for),
 		TEST(another_listener_makes_room_for_descriptors_only),
 		TEST(a_listener_that_ends_serves_who_waits_before_half_headers),
