@@ -55,6 +55,8 @@ struct relay {
 	unsigned worker_count;
 	uint64_t last_session; /* the newest session's id */
 	unsigned paused;       /* listeners that wait for a descriptor */
+	unsigned room_made;    /* in this interval; see tcp_listener.c */
+	uint64_t room_interval;
 };
 
 struct relay_options {

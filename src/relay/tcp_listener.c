@@ -25,6 +25,12 @@
 /* While paused: the next look, in milliseconds, for descriptors that others have freed. */
 #define RETRY_INTERVAL 25
 
+/*
+ * Connections that make room in that time, of each worker. Without a bound a flood that comes back
+ * as soon as it is let go takes the CPU that live sessions need.
+ */
+#define ROOM_PER_INTERVAL 64
+
 /* Room for one more session, or NULL and the reason why there is none. */
 static const char *take_budgets(struct tcp_listener *listener)
 {
@@ -43,7 +49,7 @@ static void give_budgets_back(struct tcp_listener *listener)
 	budget_give_back(listener->relay->descriptors);
 }
 
-/* Who has waited for a header for longest, at any of this worker's listeners. */
+/* Who has waited for a header for longest, at any of this worker's listeners; NULL: it has none. */
 static struct header_queue *oldest_queue(const struct relay *relay)
 {
 	struct header_queue *oldest = NULL;
@@ -59,15 +65,23 @@ static struct header_queue *oldest_queue(const struct relay *relay)
 	return oldest;
 }
 
-/* Closes whoever has waited for longest, if that is long enough. */
-static bool evict_oldest(struct relay *relay)
+/* Is there somebody in this queue whose room can be had now? */
+static bool has_to_give(struct relay *relay, const struct header_queue *queue)
 {
-	struct header_queue *queue = oldest_queue(relay);
+	uint64_t interval = relay->loop.now / RETRY_INTERVAL;
 
-	if (queue == NULL || !header_queue_is_evictable(queue, relay->loop.now))
-		return false;
+	if (relay->room_interval != interval) {
+		relay->room_interval = interval;
+		relay->room_made = 0;
+	}
+	return queue != NULL && relay->room_made < ROOM_PER_INTERVAL &&
+	       header_queue_is_evictable(queue, relay->loop.now);
+}
+
+static void make_room(struct relay *relay, struct header_queue *queue)
+{
 	header_queue_evict(queue);
-	return true;
+	relay->room_made++;
 }
 
 /*
@@ -84,7 +98,7 @@ static struct header_queue *find_room(struct tcp_listener *listener)
 		budget = listener->budget;
 		queue = listener->header_queue;
 	}
-	if (queue != NULL && header_queue_is_evictable(queue, relay->loop.now))
+	if (has_to_give(relay, queue))
 		return queue;
 	budget_ask_for_room(budget);
 	return NULL;
@@ -150,22 +164,21 @@ static void retry_expired(struct timer *timer)
 }
 
 /*
- * Does somebody want room in this budget? Then as many connections make it as a turn accepts, of
- * this queue (NULL: of any).
+ * Does somebody want room in this budget? Then as many connections make it as may, of this queue
+ * (NULL: of any).
  */
 static bool leave_room(struct relay *relay, struct budget *budget, struct header_queue *queue)
 {
 	if (!budget_wants_room(budget))
 		return false;
-	for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+	for (;;) {
 		struct header_queue *from = queue != NULL ? queue : oldest_queue(relay);
 
-		if (from == NULL || !header_queue_is_evictable(from, relay->loop.now))
-			break;
-		header_queue_evict(from);
+		if (!has_to_give(relay, from))
+			return true;
+		make_room(relay, from);
 		budget_stop_asking(budget);
 	}
-	return true;
 }
 
 void tcp_listeners_leave_room(struct timer *timer)
@@ -235,7 +248,7 @@ static const char *take_or_make_room(struct tcp_listener *listener)
 	queue = find_room(listener);
 	if (queue == NULL)
 		return why;
-	header_queue_evict(queue);
+	make_room(listener->relay, queue);
 	return take_budgets(listener);
 }
 
@@ -277,8 +290,10 @@ static bool accept_one(struct tcp_listener *listener)
 		return true;
 	default:
 		/* Others have taken the descriptors that were counted on. */
-		if ((fd == -EMFILE || fd == -ENFILE) && evict_oldest(relay))
+		if ((fd == -EMFILE || fd == -ENFILE) && has_to_give(relay, oldest_queue(relay))) {
+			make_room(relay, oldest_queue(relay));
 			return true;
+		}
 		pause_accepting(listener, log_error_text(fd));
 		return false;
 	}

@@ -91,7 +91,7 @@ def half_headers(to, count):
             except OSError:
                 connection.close()
                 del open_ones[descriptor]
-        if not said and len(open_ones) >= count:
+        if not said and made >= count:
             print("ready", flush=True)
             said = True
     for connection in open_ones.values():

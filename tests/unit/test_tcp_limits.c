@@ -354,6 +354,29 @@ static void a_crowd_has_less_time(void **state)
 	assert_int_equal(evicted(), 2);
 }
 
+/* However many come: those that live have their turn, too. */
+static void room_is_not_made_faster_than_live_sessions_bear(void **state)
+{
+	(void)state;
+	set_limit_of(&fixture.descriptors, 300);
+	for (unsigned i = 0; i < 300; i++)
+		wait_silently(i);
+	fixture_pass(&fixture, HEADER_QUEUE_GRACE);
+	for (unsigned i = 300; i < 500; i++) {
+		clients[i] = fake_incoming(fixture.listening, FIXTURE_BALANCER);
+		fake_peer_send(clients[i], FIXTURE_V1, FIXTURE_V1_SIZE);
+	}
+	fixture_settle(&fixture);
+	assert_int_equal(evicted(), 64);
+	assert_int_equal(fake_dial_count(&fixture.fake), 64);
+	assert_int_equal(count(COUNTER_ACCEPT_PAUSED), 1);
+	for (unsigned i = 0; i < 20; i++)
+		fixture_pass(&fixture, 10);
+	assert_int_equal(evicted(), 200);
+	assert_int_equal(fake_dial_count(&fixture.fake), 200);
+	assert_true(is_open(200));
+}
+
 static void descriptors_that_others_took_are_made_up_for(void **state)
 {
 	(void)state;
@@ -500,6 +523,7 @@ int main(void)
 		TEST(half_headers_make_room_for_want_of_descriptors),
 		TEST(half_headers_make_room_for_want_of_sessions),
 		TEST(a_crowd_has_less_time),
+		TEST(room_is_not_made_faster_than_live_sessions_bear),
 		TEST(descriptors_that_others_took_are_made_up_for),
 		TEST(another_listener_makes_room_for_descriptors_only),
 		TEST(a_listener_that_ends_serves_who_waits_before_half_headers),
