@@ -69,9 +69,11 @@ libmmproxy_a_SOURCES = \
 	src/routing/return_plan.c src/routing/return_plan.h \
 	src/routing/token.c src/routing/token.h \
 	src/relay/budget.h \
+	src/relay/client_counts.c src/relay/client_counts.h \
 	src/relay/chunk.c src/relay/chunk.h \
 	src/relay/dial_timeouts.h \
 	src/relay/flow_quota.c src/relay/flow_quota.h \
+	src/relay/header_queue.h \
 	src/relay/pipe_pool.c src/relay/pipe_pool.h \
 	src/relay/relay.c src/relay/relay.h \
 	src/relay/session_log.c src/relay/session_log.h \

@@ -3,6 +3,7 @@
 unit_tests = \
 	tests/unit/test_address \
 	tests/unit/test_changes \
+	tests/unit/test_client_counts \
 	tests/unit/test_client_totals \
 	tests/unit/test_config \
 	tests/unit/test_config_lockdown \
@@ -24,6 +25,7 @@ unit_tests = \
 	tests/unit/test_header_guess \
 	tests/unit/test_histogram \
 	tests/unit/test_landlock \
+	tests/unit/test_tcp_limits \
 	tests/unit/test_tcp_listener \
 	tests/unit/test_log_journal \
 	tests/unit/test_log_limiter \
@@ -56,6 +58,7 @@ unit_tests = \
 	tests/unit/test_token \
 	tests/unit/test_udp_batch \
 	tests/unit/test_udp_claims \
+	tests/unit/test_udp_client_limit \
 	tests/unit/test_udp_debts \
 	tests/unit/test_udp_faults \
 	tests/unit/test_udp_first \
@@ -95,6 +98,12 @@ tests_unit_test_address_SOURCES = tests/unit/test_address.c
 tests_unit_test_address_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_address_CFLAGS = $(unit_cflags)
 tests_unit_test_address_LDADD = $(pure_ldadd)
+
+tests_unit_test_client_counts_SOURCES = tests/unit/test_client_counts.c
+tests_unit_test_client_counts_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_client_counts_CFLAGS = $(unit_cflags)
+tests_unit_test_client_counts_LDADD = $(system_ldadd)
+tests_unit_test_client_counts_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
 
 tests_unit_test_client_totals_SOURCES = tests/unit/test_client_totals.c
 tests_unit_test_client_totals_CPPFLAGS = $(unit_cppflags)
@@ -400,6 +409,11 @@ tests_unit_libfake_a_CPPFLAGS = $(unit_cppflags)
 tests_unit_libfake_a_CFLAGS = $(unit_cflags)
 relay_ldadd = tests/unit/libfake.a libmmproxy.a libpure.a $(libraries)
 
+tests_unit_test_tcp_limits_SOURCES = tests/unit/test_tcp_limits.c
+tests_unit_test_tcp_limits_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_limits_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_limits_LDADD = $(relay_ldadd)
+
 tests_unit_test_tcp_listener_SOURCES = tests/unit/test_tcp_listener.c
 tests_unit_test_tcp_listener_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_listener_CFLAGS = $(unit_cflags)
@@ -527,6 +541,11 @@ tests_unit_test_udp_settings_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_udp_settings_CFLAGS = $(unit_cflags)
 tests_unit_test_udp_settings_LDADD = $(relay_ldadd)
 
+tests_unit_test_udp_client_limit_SOURCES = tests/unit/test_udp_client_limit.c
+tests_unit_test_udp_client_limit_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_client_limit_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_client_limit_LDADD = $(relay_ldadd)
+
 tests_unit_test_udp_sharing_SOURCES = tests/unit/test_udp_sharing.c
 tests_unit_test_udp_sharing_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_udp_sharing_CFLAGS = $(unit_cflags)
@@ -608,6 +627,7 @@ EXTRA_DIST += \
 integration_files = \
 	tests/integration/pytest.ini \
 	tests/integration/conftest.py \
+	tests/integration/abuse.py \
 	tests/integration/accesslog.py \
 	tests/integration/bad_link.py \
 	tests/integration/bench_tools.py \
@@ -651,6 +671,11 @@ integration_files = \
 	tests/integration/test_bench_tcp.py \
 	tests/integration/test_bench_udp.py \
 	tests/integration/test_churn.py \
+	tests/integration/test_abuse.py \
+	tests/integration/test_balancers.py \
+	tests/integration/test_bench_tcp.py \
+	tests/integration/test_bench_udp.py \
+	tests/integration/test_client_limit.py \
 	tests/integration/test_control.py \
 	tests/integration/test_control_bounds.py \
 	tests/integration/test_control_rights.py \
@@ -679,6 +704,7 @@ integration_files = \
 	tests/integration/test_metrics_http.py \
 	tests/integration/test_metrics_pages.py \
 	tests/integration/test_notify.py \
+	tests/integration/test_oversized.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \
 	tests/integration/test_plugin_accesslog_journal.py \
@@ -730,6 +756,7 @@ integration_files = \
 	tests/integration/test_units.py \
 	tests/integration/test_valgrind.py \
 	tests/integration/test_verdicts.py \
+	tests/integration/test_waiting_headers.py \
 	tests/integration/traffic.py \
 	tests/integration/udp.py \
 	tests/integration/upstreams.py \

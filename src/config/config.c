@@ -107,6 +107,7 @@ struct config_listener *config_add_listener(struct config *config)
 				.user_timeout = 30 * 1000,
 				.keepalive = 60 * 1000,
 				.max_header = 4096,
+				.max_waiting_headers = 4096,
 				.udp =
 					{
 						.framing = UDP_FRAMING_EVERY,

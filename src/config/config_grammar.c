@@ -76,6 +76,7 @@ static int step_open(struct config_grammar *grammar, const struct config_token *
 	grammar->open[grammar->depth].bracket = token->text[0];
 	grammar->open[grammar->depth].place = *place;
 	grammar->depth++;
+	grammar->settings[grammar->depth] = 0;
 	grammar->expects = token->text[0] == '{' ? CONFIG_GRAMMAR_NAME : CONFIG_GRAMMAR_FIRST;
 	return 0;
 }
@@ -90,6 +91,11 @@ static int step_name(struct config_grammar *grammar, const struct config_token *
 		     size_t why_size)
 {
 	if (token->kind == CONFIG_TOKEN_NAME) {
+		if (++grammar->settings[grammar->depth] > CONFIG_GRAMMAR_SETTINGS) {
+			snprintf(why, why_size, "no group has more than %d settings",
+				 CONFIG_GRAMMAR_SETTINGS);
+			return -EINVAL;
+		}
 		grammar->expects = CONFIG_GRAMMAR_EQUALS;
 		return 0;
 	}

@@ -13,6 +13,12 @@
 /* Brackets inside brackets. The deepest setting of ours is at 4; libconfig's tree is recursive. */
 #define CONFIG_GRAMMAR_DEPTH 32
 
+/*
+ * Settings of a group. No group of ours has more than a few dozen; libconfig compares each with all
+ * before it, and takes a minute for 100,000.
+ */
+#define CONFIG_GRAMMAR_SETTINGS 1000
+
 struct config_place {
 	const char *file;
 	unsigned line; /* counted from 1 */
@@ -28,6 +34,7 @@ struct config_grammar {
 	} expects;
 	bool after_string; /* texts side by side are one text */
 	unsigned depth;
+	unsigned settings[CONFIG_GRAMMAR_DEPTH + 1]; /* so far, of each group that is open */
 	struct {
 		char bracket;
 		struct config_place place;

@@ -166,6 +166,10 @@ static const struct config_rule listener_rules[SETTING_COUNT] = {
 	[SETTING_listener_keepalive] = {config_read_seconds, FIELD(relay.keepalive)},
 	[SETTING_listener_max_header] = {config_read_uint32, FIELD(relay.max_header)},
 	[SETTING_listener_max_sessions] = {config_read_uint32, FIELD(relay.max_sessions)},
+	[SETTING_listener_max_sessions_per_client] = {config_read_uint32,
+						      FIELD(relay.max_sessions_per_client)},
+	[SETTING_listener_max_waiting_headers] = {config_read_uint32,
+						  FIELD(relay.max_waiting_headers)},
 	[SETTING_listener_backlog] = {read_backlog, FIELD(socket.backlog)},
 	[SETTING_listener_freebind] = {config_read_bool, FIELD(socket.freebind)},
 	[SETTING_listener_device] = {read_device, FIELD(device)},
@@ -222,6 +226,7 @@ static const struct {
 	{SETTING_listener_user_timeout, RELAY_PROTOCOL_UDP, "remove it"},
 	{SETTING_listener_keepalive, RELAY_PROTOCOL_UDP, "remove it"},
 	{SETTING_listener_max_sessions, RELAY_PROTOCOL_UDP, "write udp = { max_flows = ...; }"},
+	{SETTING_listener_max_waiting_headers, RELAY_PROTOCOL_UDP, "remove it"},
 	{SETTING_listener_backlog, RELAY_PROTOCOL_UDP, "remove it"},
 	{SETTING_listener_udp, RELAY_PROTOCOL_TCP, "remove it, or write protocol = \"udp\""},
 };

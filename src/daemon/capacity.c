@@ -30,6 +30,9 @@
 /* What an instance of a plugin may have open; a reload has two of each for a while. */
 #define DESCRIPTORS_PER_PLUGIN 8
 
+/* Places to begin a search for a client's count at: 8 MiB of addresses, if all are used. */
+#define CLIENT_BUCKETS_MAX (1 << 20)
+
 /* Of a TCP session. A flow has one. */
 #define DESCRIPTORS_PER_SESSION 2
 
@@ -157,7 +160,12 @@ static int plan_flows(struct server *server, unsigned descriptors, unsigned *tak
 		return -1;
 	/* A reload may bring more flows: half of the descriptors at most. */
 	if (udp_claims_init(&server->udp_claims, *taken > 0 ? *taken : descriptors / 2, &secret) ==
-	    0)
+		    0 &&
+	    client_counts_init(&server->client_counts,
+			       server->descriptor_limit < CLIENT_BUCKETS_MAX
+				       ? server->descriptor_limit
+				       : CLIENT_BUCKETS_MAX,
+			       &secret) == 0)
 		return 0;
 	log_error("daemon", "out of memory");
 	return -1;

@@ -261,8 +261,8 @@ static int take_share(struct server *server, struct generation *generation,
 		refcount_take(&target->share->refcount);
 		return 0;
 	}
-	target->share =
-		listener_share_create(&server->shares, listener->name, listener->relay.protocol);
+	target->share = listener_share_create(&server->shares, listener->name,
+					      listener->relay.protocol, server->worker_count);
 	return target->share != NULL ? 0 : out_of_memory(mistakes);
 }
 

@@ -62,6 +62,7 @@ struct worker_update *listeners_update(struct server *server, struct generation 
 		struct worker_socket kind = {
 			.listener = i,
 			.budget = &listener->share->sessions,
+			.header_queue = &listener->share->header_queues[worker],
 			.quota = &listener->share->flows,
 			.quota_member = listener->share->flows.members,
 		};

@@ -49,12 +49,23 @@ static void share_free(struct refcount *refcount)
 	list_remove(&share->link);
 	flow_quota_finish(&share->flows);
 	give_back(share->descriptors, share->charged);
+	free(share->header_queues);
 	free(share->name);
 	free(share);
 }
 
+static struct header_queue *create_header_queues(unsigned workers)
+{
+	struct header_queue *queues =
+		aligned_alloc(_Alignof(struct header_queue), workers * sizeof(*queues));
+
+	for (unsigned i = 0; queues != NULL && i < workers; i++)
+		header_queue_init(&queues[i]);
+	return queues;
+}
+
 struct listener_share *listener_share_create(struct list *shares, const char *name,
-					     enum relay_protocol protocol)
+					     enum relay_protocol protocol, unsigned workers)
 {
 	struct listener_share *share = calloc(1, sizeof(*share));
 
@@ -64,7 +75,8 @@ struct listener_share *listener_share_create(struct list *shares, const char *na
 	list_append(shares, &share->link);
 	share->protocol = protocol;
 	share->name = strdup(name);
-	if (share->name == NULL) {
+	share->header_queues = create_header_queues(workers);
+	if (share->name == NULL || share->header_queues == NULL) {
 		refcount_drop(&share->refcount);
 		return NULL;
 	}

@@ -18,6 +18,7 @@
 #include "relay/budget.h"
 #include "relay/dial_timeouts.h"
 #include "relay/flow_quota.h"
+#include "relay/header_queue.h"
 #include "relay/settings.h"
 
 /*
@@ -44,9 +45,10 @@ struct listener_share {
 	struct refcount refcount;
 	struct list link; /* server->shares */
 	enum relay_protocol protocol;
-	struct budget sessions;     /* TCP */
-	struct flow_quota flows;    /* UDP */
-	struct budget *descriptors; /* as above */
+	struct budget sessions;             /* TCP */
+	struct header_queue *header_queues; /* the same: one a worker */
+	struct flow_quota flows;            /* UDP */
+	struct budget *descriptors;         /* as above */
 	unsigned charged;
 	char *name; /* of the listener, as of its last generation */
 };
@@ -75,7 +77,7 @@ struct listening *listening_create(enum relay_protocol protocol,
 
 /* On `shares`. NULL when out of memory. */
 struct listener_share *listener_share_create(struct list *shares, const char *name,
-					     enum relay_protocol protocol);
+					     enum relay_protocol protocol, unsigned workers);
 
 /* It goes on under another name; without memory for it, under the old one. */
 void listener_share_rename(struct listener_share *share, const char *name);

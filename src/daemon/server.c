@@ -249,6 +249,7 @@ static void server_finish(struct server *server)
 	loop_finish(&server->loop);
 	free(server->workers);
 	udp_claims_finish(&server->udp_claims);
+	client_counts_finish(&server->client_counts);
 	generation_retirement_finish(&server->retirement);
 	plugin_host_finish(&server->plugins);
 	report_finish(&server->reloads.mistakes);

@@ -31,6 +31,7 @@
 #include "os/loop.h"
 #include "os/passed_sockets.h"
 #include "relay/budget.h"
+#include "relay/client_counts.h"
 #include "relay/udp_claims.h"
 
 struct control;
@@ -56,6 +57,7 @@ struct server {
 	unsigned pipes_per_worker;
 	struct budget descriptors; /* of TCP sessions */
 	struct udp_claims udp_claims;
+	struct client_counts client_counts;
 	struct list shares; /* what each listener's sessions share, also of those that drain */
 	struct passed_sockets passed; /* by the service manager */
 	uint64_t last_socket;         /* the newest listening socket's id */

@@ -152,6 +152,7 @@ static int start_worker(struct server *server, unsigned index)
 				.descriptors = &server->descriptors,
 				.tickets = &server->plugins.pools[index],
 				.udp_claims = &server->udp_claims,
+				.client_counts = &server->client_counts,
 				.own_addresses = own_addresses_read(),
 			},
 		.update = listeners_update(server, server->generation, index),

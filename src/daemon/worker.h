@@ -21,18 +21,20 @@ struct budget;
 struct flow_quota;
 struct flow_quota_member;
 struct generation;
+struct header_queue;
 struct plugin_set;
 struct worker;
 
 /* A socket that a worker is to receive from. */
 struct worker_socket {
-	uint64_t id;              /* it keeps this through reloads */
-	int fd;                   /* -1: the worker has it already */
-	bool shared;              /* by several workers; TCP */
-	bool lives_on;            /* it stays open when the worker closes its descriptor */
-	size_t listener;          /* its place in the configuration's list */
-	struct budget *budget;    /* of that listener, shared by all workers; for TCP */
-	struct flow_quota *quota; /* the same for UDP */
+	uint64_t id;                       /* it keeps this through reloads */
+	int fd;                            /* -1: the worker has it already */
+	bool shared;                       /* by several workers; TCP */
+	bool lives_on;                     /* it stays open when the worker closes its descriptor */
+	size_t listener;                   /* its place in the configuration's list */
+	struct budget *budget;             /* of that listener, shared by all workers; for TCP */
+	struct header_queue *header_queue; /* of that listener, this worker's; for TCP */
+	struct flow_quota *quota;          /* the same for UDP */
 	struct flow_quota_member *quota_member;
 };
 

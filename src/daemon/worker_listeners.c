@@ -109,6 +109,7 @@ static int begin(struct worker *worker, const struct worker_socket *socket,
 			.fd = socket->fd,
 			.settings = settings,
 			.budget = socket->budget,
+			.header_queue = socket->header_queue,
 			.shared = socket->shared,
 			.lives_on = socket->lives_on,
 		};
@@ -130,7 +131,8 @@ static void go_on(struct worker_listener *listener, const struct worker_socket *
 		  const struct relay_settings *settings)
 {
 	if (listener->tcp != NULL)
-		tcp_listener_set_settings(listener->tcp, settings, socket->budget);
+		tcp_listener_set_settings(listener->tcp, settings, socket->budget,
+					  socket->header_queue);
 	if (listener->udp != NULL)
 		udp_listener_set_settings(listener->udp, settings);
 	listener->is_in_update = true;

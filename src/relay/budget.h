@@ -16,6 +16,7 @@ struct budget {
 	atomic_uint limit;      /* 0: none */
 	atomic_uint alive;      /* sessions or flows that there are */
 	_Atomic uint64_t begun; /* that ever were */
+	atomic_bool wanted;     /* somebody waits for room, and has none to make */
 };
 
 static inline bool budget_take(struct budget *budget)
@@ -43,6 +44,30 @@ static inline void budget_count(struct budget *budget)
 static inline void budget_give_back(struct budget *budget)
 {
 	atomic_fetch_sub_explicit(&budget->used, 1, memory_order_relaxed);
+}
+
+static inline bool budget_is_full(const struct budget *budget)
+{
+	unsigned limit = atomic_load_explicit(&budget->limit, memory_order_relaxed);
+
+	return limit > 0 && atomic_load_explicit(&budget->used, memory_order_relaxed) >= limit;
+}
+
+/* Other workers may have sessions that can be done without. They look by themselves. */
+static inline void budget_ask_for_room(struct budget *budget)
+{
+	atomic_store_explicit(&budget->wanted, true, memory_order_relaxed);
+}
+
+static inline bool budget_wants_room(const struct budget *budget)
+{
+	return atomic_load_explicit(&budget->wanted, memory_order_relaxed);
+}
+
+static inline void budget_stop_asking(struct budget *budget)
+{
+	if (budget_wants_room(budget))
+		atomic_store_explicit(&budget->wanted, false, memory_order_relaxed);
 }
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "os/dial.h"
 #include "os/sys.h"
+#include "relay/tcp_listener.h"
 
 int relay_init(struct relay *relay, const struct relay_options *options)
 {
@@ -18,12 +19,14 @@ int relay_init(struct relay *relay, const struct relay_options *options)
 		.descriptors = options->descriptors,
 		.tickets = options->tickets,
 		.udp_claims = options->udp_claims,
+		.client_counts = options->client_counts,
 		.worker_count = options->worker_count,
 		.last_session = (uint64_t)options->worker + 1 - options->worker_count,
 	};
 	list_init(&relay->sessions);
 	list_init(&relay->listeners);
 	list_init(&relay->udp_listeners);
+	timer_init(&relay->room, tcp_listeners_leave_room);
 	pipe_pool_init(&relay->pipes, options->sys, options->pipe_limit);
 	relay->own_addresses = options->own_addresses;
 	relay->hot = malloc(RELAY_HOT_SIZE);
@@ -38,6 +41,7 @@ int relay_init(struct relay *relay, const struct relay_options *options)
 void relay_finish(struct relay *relay)
 {
 	assert(list_empty(&relay->sessions) && list_empty(&relay->listeners));
+	timer_drop(&relay->room);
 	pipe_pool_finish(&relay->pipes);
 	loop_finish(&relay->loop);
 	free(relay->hot);

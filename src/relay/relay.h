@@ -26,6 +26,7 @@
  */
 #define RELAY_HOT_SIZE 65536
 
+struct client_counts;
 struct dial_result;
 struct ticket_pool;
 struct udp_claims;
@@ -45,14 +46,18 @@ struct relay {
 	struct list sessions;
 	struct list listeners; /* of TCP */
 	struct list udp_listeners;
-	struct ticket_pool *tickets;    /* for plugins' deferred verdicts; outlives the relay */
-	struct udp_claims *udp_claims;  /* of all workers */
+	struct ticket_pool *tickets;   /* for plugins' deferred verdicts; outlives the relay */
+	struct udp_claims *udp_claims; /* of all workers */
+	struct client_counts *client_counts; /* the same */
+	struct timer room; /* the next look whether other workers want some; see tcp_listener.h */
 	struct udp_workspace *udp;      /* NULL until there is a UDP listener */
 	_Atomic unsigned session_count; /* with UDP flows, which are in no list here */
 	unsigned worker_count;
 	uint64_t last_session; /* the newest session's id */
 	unsigned paused;       /* listeners that wait for a descriptor */
 	bool without_splice;   /* the kernel, or a filter, has refused it */
+	unsigned room_made;    /* in this interval; see tcp_listener.c */
+	uint64_t room_interval;
 };
 
 struct relay_options {
@@ -63,6 +68,7 @@ struct relay_options {
 	struct budget *descriptors;
 	struct ticket_pool *tickets;
 	struct udp_claims *udp_claims;
+	struct client_counts *client_counts;
 	struct own_addresses *own_addresses; /* taken over, also when relay_init() fails */
 };
 

@@ -54,11 +54,13 @@ struct relay_settings {
 	/* Milliseconds. */
 	uint32_t header_timeout;
 	uint32_t connect_timeout;
-	uint32_t idle_timeout; /* 0: none */
-	uint32_t user_timeout; /* 0: the kernel's own */
-	uint32_t keepalive;    /* idle time before the first probe; 0: no keepalive */
-	uint32_t max_header;   /* bytes, PROXY_V1_MAX_LENGTH to PROXY_V2_MAX_LENGTH */
-	uint32_t max_sessions; /* of this listener; 0: what the descriptors allow */
+	uint32_t idle_timeout;            /* 0: none */
+	uint32_t user_timeout;            /* 0: the kernel's own */
+	uint32_t keepalive;               /* idle time before the first probe; 0: no keepalive */
+	uint32_t max_header;              /* bytes, PROXY_V1_MAX_LENGTH to PROXY_V2_MAX_LENGTH */
+	uint32_t max_sessions;            /* of this listener; 0: what the descriptors allow */
+	uint32_t max_sessions_per_client; /* of those, or of its flows; 0: no limit */
+	uint32_t max_waiting_headers;     /* of this listener's sessions; 0: no limit */
 	struct {
 		enum udp_framing framing;
 		uint32_t idle_timeout; /* milliseconds; 0: none */

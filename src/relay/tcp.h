@@ -6,6 +6,7 @@
 #include "base/address.h"
 
 struct budget;
+struct header_queue;
 struct relay;
 struct relay_settings;
 
@@ -14,6 +15,7 @@ struct tcp_start {
 	struct address balancer;
 	const struct relay_settings *settings; /* the session takes a hold of its owner */
 	struct budget *listener_budget;        /* given back at the end, as relay->descriptors is */
+	struct header_queue *header_queue;     /* the worker's, of this listener */
 };
 
 /*

@@ -9,6 +9,8 @@
 #include "base/source_policy.h"
 #include "os/sys.h"
 #include "relay/chunk.h"
+#include "relay/client_counts.h"
+#include "relay/header_queue.h"
 #include "relay/session_log.h"
 #include "relay/tcp_session.h"
 #include "wire/proxy_header.h"
@@ -31,6 +33,70 @@ static void refuse(struct tcp_session *session, enum close_reason reason,
 	tcp_session_close(session, reason);
 }
 
+static void refuse_unfinished(struct tcp_session *session, enum close_reason reason)
+{
+	const struct chunk *held = session->up.held;
+
+	refuse(session, reason, NULL, held != NULL ? held->bytes : NULL,
+	       held != NULL ? held->end : 0);
+}
+
+static struct tcp_session *first_of(const struct header_queue *queue)
+{
+	return container_of(queue->sessions.next, struct tcp_session, waiting);
+}
+
+uint64_t header_queue_oldest(const struct header_queue *queue)
+{
+	return list_empty(&queue->sessions) ? UINT64_MAX : first_of(queue)->started;
+}
+
+bool header_queue_is_evictable(const struct header_queue *queue, uint64_t now)
+{
+	uint64_t grace =
+		queue->count > HEADER_QUEUE_FEW ? HEADER_QUEUE_GRACE_CROWDED : HEADER_QUEUE_GRACE;
+	uint64_t since = header_queue_oldest(queue);
+
+	return since <= now && now - since >= grace;
+}
+
+void header_queue_evict(struct header_queue *queue)
+{
+	refuse_unfinished(first_of(queue), CLOSE_HEADER_EVICTED);
+}
+
+/* This worker's part of max_waiting_headers. */
+static unsigned queue_limit(const struct tcp_session *session)
+{
+	unsigned workers = session->relay->worker_count;
+
+	return (session->settings->max_waiting_headers + workers - 1) / workers;
+}
+
+/* The header is not here yet. If too many wait, others than this one go. */
+static void enter_queue(struct tcp_session *session)
+{
+	struct header_queue *queue = session->header_queue;
+	struct relay *relay = session->relay;
+
+	list_append(&queue->sessions, &session->waiting);
+	queue->count++;
+	if (relay->worker_count > 1 && !timer_is_set(&relay->room))
+		loop_timer_set(&relay->loop, &relay->room, HEADER_QUEUE_GRACE);
+	if (session->settings->max_waiting_headers == 0)
+		return;
+	while (queue->count > queue_limit(session))
+		header_queue_evict(queue);
+}
+
+void tcp_header_leave_queue(struct tcp_session *session)
+{
+	if (list_empty(&session->waiting))
+		return;
+	list_remove(&session->waiting);
+	session->header_queue->count--;
+}
+
 static void count_header(struct tcp_session *session, const struct proxy_header *header)
 {
 	struct relay *relay = session->relay;
@@ -46,6 +112,24 @@ static void count_header(struct tcp_session *session, const struct proxy_header 
 		counter_add(counters, COUNTER_CLIENT_PORT_ZERO, 1);
 }
 
+/* May the client have one more session? If not, this one is over. */
+static bool count_client(struct tcp_session *session, const uint8_t *bytes, size_t length)
+{
+	unsigned limit = session->settings->max_sessions_per_client;
+	int error;
+
+	/* The balancer's own sessions, its health checks, are no client's. */
+	if (limit == 0 || session->header_local)
+		return true;
+	error = client_counts_take(session->relay->client_counts, session->listener_budget,
+				   &session->client_address, limit, &session->client_count);
+	if (error == -EDQUOT)
+		refuse(session, CLOSE_CLIENT_LIMIT, &session->client_address, bytes, length);
+	else if (error < 0)
+		tcp_session_close(session, CLOSE_NO_MEMORY);
+	return error == 0;
+}
+
 /* The header is whole and sound: now its client is judged. */
 static void header_complete(struct tcp_session *session, const struct proxy_header *header,
 			    const uint8_t *bytes, size_t length)
@@ -53,6 +137,7 @@ static void header_complete(struct tcp_session *session, const struct proxy_head
 	const struct relay_settings *settings = session->settings;
 	enum close_reason reason;
 
+	tcp_header_leave_queue(session);
 	count_header(session, header);
 	session->header_version = header->version;
 	session->header_local = header->local;
@@ -72,6 +157,8 @@ static void header_complete(struct tcp_session *session, const struct proxy_head
 						   : CLOSE_NO_FORWARD_IPV6);
 		return;
 	}
+	if (!count_client(session, bytes, length))
+		return;
 	timer_drop(&session->timer);
 	tcp_verdict_start(session, header, bytes + header->length, length - header->length);
 }
@@ -149,8 +236,12 @@ void tcp_header_client_ready(struct tcp_session *session)
 			continue;
 		if (length == -EAGAIN) {
 			client->readable = client->probe = false;
-			if (!client->watched && tcp_session_watch(session, client, 0) < 0)
+			if (client->watched)
+				return;
+			if (tcp_session_watch(session, client, 0) < 0)
 				tcp_session_close(session, CLOSE_SYSTEM_ERROR);
+			else
+				enter_queue(session);
 			return;
 		}
 		if (length <= 0) {
@@ -170,10 +261,6 @@ void tcp_header_client_ready(struct tcp_session *session)
 
 void tcp_header_expired(struct tcp_session *session)
 {
-	const struct chunk *held = session->up.held;
-
-	if (held == NULL)
-		refuse(session, CLOSE_HEADER_TIMEOUT_EMPTY, NULL, NULL, 0);
-	else
-		refuse(session, CLOSE_HEADER_TIMEOUT, NULL, held->bytes, held->end);
+	refuse_unfinished(session, session->up.held != NULL ? CLOSE_HEADER_TIMEOUT
+							    : CLOSE_HEADER_TIMEOUT_EMPTY);
 }

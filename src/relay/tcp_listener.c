@@ -10,6 +10,7 @@
 #include "os/socket.h"
 #include "os/sys.h"
 #include "relay/budget.h"
+#include "relay/header_queue.h"
 #include "relay/relay.h"
 #include "relay/session_log.h"
 #include "relay/settings.h"
@@ -23,6 +24,12 @@
 
 /* While paused: the next look, in milliseconds, for descriptors that others have freed. */
 #define RETRY_INTERVAL 25
+
+/*
+ * Connections that make room in that time, of each worker. Without a bound a flood that comes back
+ * as soon as it is let go takes the CPU that live sessions need.
+ */
+#define ROOM_PER_INTERVAL 64
 
 /* Room for one more session, or NULL and the reason why there is none. */
 static const char *take_budgets(struct tcp_listener *listener)
@@ -40,6 +47,61 @@ static void give_budgets_back(struct tcp_listener *listener)
 {
 	budget_give_back(listener->budget);
 	budget_give_back(listener->relay->descriptors);
+}
+
+/* Who has waited for a header for longest, at any of this worker's listeners; NULL: it has none. */
+static struct header_queue *oldest_queue(const struct relay *relay)
+{
+	struct header_queue *oldest = NULL;
+
+	for (const struct list *link = relay->listeners.next; link != &relay->listeners;
+	     link = link->next) {
+		struct header_queue *queue =
+			container_of(link, struct tcp_listener, link)->header_queue;
+
+		if (oldest == NULL || header_queue_oldest(queue) < header_queue_oldest(oldest))
+			oldest = queue;
+	}
+	return oldest;
+}
+
+/* Is there somebody in this queue whose room can be had now? */
+static bool has_to_give(struct relay *relay, const struct header_queue *queue)
+{
+	uint64_t interval = relay->loop.now / RETRY_INTERVAL;
+
+	if (relay->room_interval != interval) {
+		relay->room_interval = interval;
+		relay->room_made = 0;
+	}
+	return queue != NULL && relay->room_made < ROOM_PER_INTERVAL &&
+	       header_queue_is_evictable(queue, relay->loop.now);
+}
+
+static void make_room(struct relay *relay, struct header_queue *queue)
+{
+	header_queue_evict(queue);
+	relay->room_made++;
+}
+
+/*
+ * There is no room for another session. Returns where this worker has one that could make some; or
+ * NULL, and other workers are asked to make some.
+ */
+static struct header_queue *find_room(struct tcp_listener *listener)
+{
+	struct relay *relay = listener->relay;
+	struct budget *budget = relay->descriptors;
+	struct header_queue *queue = oldest_queue(relay);
+
+	if (budget_is_full(listener->budget)) {
+		budget = listener->budget;
+		queue = listener->header_queue;
+	}
+	if (has_to_give(relay, queue))
+		return queue;
+	budget_ask_for_room(budget);
+	return NULL;
 }
 
 static void log_pause(struct tcp_listener *listener, const char *why)
@@ -70,19 +132,24 @@ static void pause_accepting(struct tcp_listener *listener, const char *why)
 	log_pause(listener, why);
 }
 
+static bool has_room(struct tcp_listener *listener)
+{
+	return !budget_is_full(listener->budget) && !budget_is_full(listener->relay->descriptors);
+}
+
 /* Ends the pause if there is room; otherwise it goes on, without another word. */
 static void resume_accepting(struct tcp_listener *listener)
 {
 	struct loop *loop = &listener->relay->loop;
-	bool room = take_budgets(listener) == NULL;
+	bool room = has_room(listener) || find_room(listener) != NULL;
 
-	if (room)
-		give_budgets_back(listener);
 	/* Level-triggered: whoever waits is reported in the next round. */
 	if (!room || loop_watch(loop, listener->fd, listener->events, &listener->source) < 0) {
 		loop_timer_set(loop, &listener->retry, RETRY_INTERVAL);
 		return;
 	}
+	budget_stop_asking(listener->budget);
+	budget_stop_asking(listener->relay->descriptors);
 	listener->paused = false;
 	listener->relay->paused--;
 	timer_drop(&listener->retry);
@@ -94,6 +161,40 @@ static void retry_expired(struct timer *timer)
 
 	if (listener->paused)
 		resume_accepting(listener);
+}
+
+/*
+ * Does somebody want room in this budget? Then as many connections make it as may, of this queue
+ * (NULL: of any).
+ */
+static bool leave_room(struct relay *relay, struct budget *budget, struct header_queue *queue)
+{
+	if (!budget_wants_room(budget))
+		return false;
+	for (;;) {
+		struct header_queue *from = queue != NULL ? queue : oldest_queue(relay);
+
+		if (!has_to_give(relay, from))
+			return true;
+		make_room(relay, from);
+		budget_stop_asking(budget);
+	}
+}
+
+void tcp_listeners_leave_room(struct timer *timer)
+{
+	struct relay *relay = container_of(timer, struct relay, room);
+	bool wanted = leave_room(relay, relay->descriptors, NULL), waiting = false;
+
+	for (struct list *link = relay->listeners.next; link != &relay->listeners;
+	     link = link->next) {
+		struct tcp_listener *listener = container_of(link, struct tcp_listener, link);
+
+		wanted = leave_room(relay, listener->budget, listener->header_queue) || wanted;
+		waiting = waiting || !list_empty(&listener->header_queue->sessions);
+	}
+	if (waiting)
+		loop_timer_set(&relay->loop, timer, wanted ? RETRY_INTERVAL : HEADER_QUEUE_GRACE);
 }
 
 void tcp_listeners_resume(struct relay *relay)
@@ -127,6 +228,7 @@ static void connection_accepted(struct tcp_listener *listener, int fd,
 		.balancer = address_from_sockaddr(peer),
 		.settings = settings,
 		.listener_budget = listener->budget,
+		.header_queue = listener->header_queue,
 	};
 
 	if (settings->subnets != NULL && !prefix_set_contains(settings->subnets, &start.balancer))
@@ -135,11 +237,26 @@ static void connection_accepted(struct tcp_listener *listener, int fd,
 		tcp_start(listener->relay, &start);
 }
 
+/* Takes room for somebody who waits to be accepted, and makes it if need be. */
+static const char *take_or_make_room(struct tcp_listener *listener)
+{
+	const char *why = take_budgets(listener);
+	struct header_queue *queue;
+
+	if (why == NULL)
+		return NULL;
+	queue = find_room(listener);
+	if (queue == NULL)
+		return why;
+	make_room(listener->relay, queue);
+	return take_budgets(listener);
+}
+
 /* Takes one connection. Returns false when there is none to be had now. */
 static bool accept_one(struct tcp_listener *listener)
 {
 	struct relay *relay = listener->relay;
-	const char *why = take_budgets(listener);
+	const char *why = take_or_make_room(listener);
 	struct sockaddr_storage peer;
 	int fd;
 
@@ -172,6 +289,11 @@ static bool accept_one(struct tcp_listener *listener)
 		counter_add(&relay->counters, COUNTER_ACCEPT_ERRORS, 1);
 		return true;
 	default:
+		/* Others have taken the descriptors that were counted on. */
+		if ((fd == -EMFILE || fd == -ENFILE) && has_to_give(relay, oldest_queue(relay))) {
+			make_room(relay, oldest_queue(relay));
+			return true;
+		}
 		pause_accepting(listener, log_error_text(fd));
 		return false;
 	}
@@ -182,8 +304,9 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 	struct tcp_listener *listener = container_of(source, struct tcp_listener, source);
 
 	(void)events;
+	/* Level-triggered: for the first one somebody waits, and nobody makes room for nobody. */
 	for (unsigned i = 0; i < ACCEPTS_PER_TURN && !listener->paused; i++) {
-		if (!accept_one(listener))
+		if ((i > 0 && !has_room(listener)) || !accept_one(listener))
 			break;
 	}
 }
@@ -211,6 +334,7 @@ struct tcp_listener *tcp_listener_create(struct relay *relay,
 	listener->source.ready = listener_ready;
 	listener->relay = relay;
 	listener->budget = start->budget;
+	listener->header_queue = start->header_queue;
 	listener->fd = start->fd;
 	/* A connection that comes in is one worker's: the others need not wake for it. */
 	listener->events = start->shared ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN;
@@ -231,11 +355,12 @@ struct tcp_listener *tcp_listener_create(struct relay *relay,
 }
 
 void tcp_listener_set_settings(struct tcp_listener *listener, const struct relay_settings *settings,
-			       struct budget *budget)
+			       struct budget *budget, struct header_queue *header_queue)
 {
 	const struct relay_settings *old = listener->settings;
 
 	listener->budget = budget;
+	listener->header_queue = header_queue;
 	use_settings(listener, settings);
 	refcount_drop(old->owner);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One worker's share of a listener: a socket that accepts, and the settings that new sessions get.
- * Stops accepting, rather than spinning or refusing, while there is no room for another session.
+ * While there is no room for another session, connections that have waited for their header for a
+ * while make some; without any it stops accepting, rather than spinning or refusing.
  */
 #ifndef MMPROXY_RELAY_TCP_LISTENER_H
 #define MMPROXY_RELAY_TCP_LISTENER_H
@@ -14,6 +15,7 @@
 #include "os/loop.h"
 
 struct budget;
+struct header_queue;
 struct relay;
 struct relay_settings;
 
@@ -24,6 +26,7 @@ struct tcp_listener {
 	struct relay *relay;
 	const struct relay_settings *settings; /* holds settings->owner */
 	struct budget *budget;                 /* this listener's sessions, of all workers */
+	struct header_queue *header_queue;     /* this worker's */
 	int fd;
 	uint32_t events;
 	bool lives_on;
@@ -33,8 +36,9 @@ struct tcp_listener {
 struct tcp_listener_start {
 	int fd; /* taken over */
 	const struct relay_settings *settings;
-	struct budget *budget; /* outlives settings->owner */
-	bool shared;           /* other workers accept from the same socket */
+	struct budget *budget;             /* outlives settings->owner */
+	struct header_queue *header_queue; /* the same */
+	bool shared;                       /* other workers accept from the same socket */
 	bool lives_on; /* the socket stays open elsewhere, with whoever waits in its queue */
 };
 
@@ -42,15 +46,21 @@ struct tcp_listener_start {
 struct tcp_listener *tcp_listener_create(struct relay *relay,
 					 const struct tcp_listener_start *start);
 
-/* New sessions get these settings, and a place in this budget. */
+/* New sessions get these settings, and a place in this budget and this queue. */
 void tcp_listener_set_settings(struct tcp_listener *listener, const struct relay_settings *settings,
-			       struct budget *budget);
+			       struct budget *budget, struct header_queue *header_queue);
 
 /*
  * Accepts what already waits, so that closing resets nobody, and closes. Where the socket lives on,
  * who waits is left to its next user. Frees the listener.
  */
 void tcp_listener_destroy(struct tcp_listener *listener);
+
+/*
+ * Of relay->room, which is set while headers are waited for and there are other workers: those that
+ * have no room, and nobody to make any, have it from this one.
+ */
+void tcp_listeners_leave_room(struct timer *timer);
 
 /* A descriptor has become free: listeners that paused for want of one try again. */
 void tcp_listeners_resume(struct relay *relay);

@@ -9,6 +9,7 @@
 
 #include "os/sys.h"
 #include "relay/budget.h"
+#include "relay/client_counts.h"
 #include "relay/session_log.h"
 #include "relay/session_plugins.h"
 #include "relay/tcp.h"
@@ -39,6 +40,8 @@ static struct tcp_session *session_create(struct relay *relay, const struct tcp_
 	session->relay = relay;
 	session->settings = start->settings;
 	session->listener_budget = start->listener_budget;
+	session->header_queue = start->header_queue;
+	list_init(&session->waiting);
 	timer_init(&session->timer, timer_expired);
 	loop_task_init(&session->task, task_run);
 	session->id = relay_new_session_id(relay);
@@ -248,7 +251,9 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 	close_end(session, &session->client, reset);
 	close_end(session, &session->upstream, reset);
 	timer_drop(&session->timer);
+	tcp_header_leave_queue(session);
 	list_remove(&session->link);
+	client_counts_give_back(relay->client_counts, session->client_count);
 	relay_count_session(relay, session->listener_budget, -1);
 	session->state = TCP_CLOSED;
 

@@ -25,6 +25,8 @@
 
 struct proxy_header;
 struct budget;
+struct client_count;
+struct header_queue;
 struct plugin_session;
 
 enum tcp_state {
@@ -44,6 +46,9 @@ struct tcp_session {
 	struct relay *relay;
 	const struct relay_settings *settings; /* holds settings->owner */
 	struct budget *listener_budget;
+	struct client_count *client_count; /* NULL: the client is not counted */
+	struct header_queue *header_queue;
+	struct list waiting;   /* header_queue->sessions, while the header is not whole */
 	struct list link;      /* relay->sessions */
 	struct timer timer;    /* the one deadline that the state has */
 	struct loop_task task; /* another turn; after closing: the release of this memory */
@@ -87,6 +92,8 @@ bool tcp_session_client_left(const struct tcp_session *session);
 void tcp_header_start(struct tcp_session *session);
 void tcp_header_client_ready(struct tcp_session *session);
 void tcp_header_expired(struct tcp_session *session);
+/* It does not wait for its header any more; harmless when it never had to. */
+void tcp_header_leave_queue(struct tcp_session *session);
 
 /* tcp_verdict.c */
 

@@ -28,6 +28,7 @@
 #include "relay/udp_claims.h"
 #include "relay/udp_receiver.h"
 
+struct client_count;
 struct denial_cache;
 struct flow_quota;
 struct flow_quota_member;
@@ -67,6 +68,7 @@ struct udp_flow {
 	struct udp_route route;                /* of the last datagram with a header */
 	struct plugin_session *plugins;        /* NULL: none are asked */
 	struct udp_waiting *waiting;           /* while a verdict is awaited; else NULL */
+	struct client_count *client_count;     /* NULL: the client is not counted */
 	uint64_t id;
 	uint64_t started; /* milliseconds, the loop's clock */
 	uint64_t datagrams_from_client;
@@ -187,6 +189,13 @@ enum udp_verdict udp_verdict_ask(struct udp_flow *flow, const struct udp_opening
  */
 bool udp_verdict_remembers(const struct udp_listener *listener, const struct flow_key *key,
 			   uint64_t hash, const struct flow_key *who);
+
+/*
+ * For the next seconds udp_verdict_remembers() this client. Without memory for it the client is
+ * judged again, that is all.
+ */
+void udp_verdict_remember(struct udp_listener *listener, const struct flow_key *key, uint64_t hash,
+			  const struct flow_key *who);
 
 /* udp_reply.c */
 

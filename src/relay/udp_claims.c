@@ -104,6 +104,18 @@ bool udp_claim_stands(struct udp_claims *claims, const struct udp_claim *claim)
 	return stands;
 }
 
+bool udp_claim_has_forerunner(struct udp_claims *claims, const struct udp_claim *claim)
+{
+	const struct udp_claim *twin;
+	bool has;
+
+	pthread_mutex_lock(&claims->lock);
+	twin = find_twin(claims, claim);
+	has = twin != NULL && same_flow(twin, claim);
+	pthread_mutex_unlock(&claims->lock);
+	return has;
+}
+
 void udp_claims_take_turn(struct udp_claims *claims)
 {
 	pthread_mutex_lock(&claims->turn);

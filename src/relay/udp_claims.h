@@ -57,6 +57,9 @@ enum udp_claim_result udp_claim_make(struct udp_claims *claims, struct udp_claim
  */
 bool udp_claim_stands(struct udp_claims *claims, const struct udp_claim *claim);
 
+/* Has a flow of the same client, destination and listener made this claim, and it stands? */
+bool udp_claim_has_forerunner(struct udp_claims *claims, const struct udp_claim *claim);
+
 /*
  * Workers that open flows of one client at the same moment would go on taking the claim from each
  * other, none of them for long enough to dial. So whoever lost it while dialling waits for its turn

@@ -10,6 +10,7 @@
 #include "os/dial.h"
 #include "os/log.h"
 #include "os/sys.h"
+#include "relay/client_counts.h"
 #include "relay/flow_quota.h"
 #include "relay/relay.h"
 #include "relay/session_log.h"
@@ -157,6 +158,7 @@ static void flow_end(struct udp_flow *flow, enum close_reason reason, const char
 	drop_waiting(flow);
 	close_socket(flow);
 	udp_claim_drop(relay->udp_claims, &flow->claim);
+	client_counts_give_back(relay->client_counts, flow->client_count);
 	if (flow->established) {
 		flow_table_remove(&listener->flows, &flow->entry);
 		publish_counts(listener);
@@ -316,6 +318,42 @@ static bool upstream_is_known(const struct udp_listener *listener, const struct 
 	return relay_settings_forward(listener->settings, client->family)->family != ADDRESS_NONE;
 }
 
+static void refuse_client(struct udp_flow *flow, const struct udp_opening *opening)
+{
+	const struct flow_key who = {opening->client, opening->destination};
+	const struct address balancer = udp_route_peer(opening->route);
+	struct udp_listener *listener = flow->listener;
+
+	session_log_refusal(listener->relay, flow->settings, CLOSE_CLIENT_LIMIT, &balancer,
+			    &opening->client, NULL, 0);
+	udp_verdict_remember(listener, opening->key, opening->hash, &who);
+	udp_flow_close(flow, CLOSE_CLIENT_LIMIT);
+}
+
+/* May the client have one more flow? If not, this one is over. */
+static bool count_client(struct udp_flow *flow, const struct udp_opening *opening)
+{
+	struct udp_listener *listener = flow->listener;
+	struct relay *relay = listener->relay;
+	unsigned limit = flow->settings->max_sessions_per_client;
+	int error;
+
+	/* The balancer's own flows, its health checks, are no client's. */
+	if (limit == 0 || opening->header_local)
+		return true;
+	error = client_counts_take(relay->client_counts, listener->quota, &opening->client, limit,
+				   &flow->client_count);
+	/* A flow that comes by another way is none more: the one that it was makes way for it. */
+	if (error == -EDQUOT && udp_claim_has_forerunner(relay->udp_claims, &flow->claim))
+		error = client_counts_take(relay->client_counts, listener->quota, &opening->client,
+					   0, &flow->client_count);
+	if (error == -EDQUOT)
+		refuse_client(flow, opening);
+	else if (error < 0)
+		udp_flow_close(flow, CLOSE_NO_MEMORY);
+	return error == 0;
+}
+
 struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_opening *opening)
 {
 	const struct flow_key who = {opening->client, opening->destination};
@@ -343,6 +381,8 @@ struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_o
 					     : CLOSE_NO_FORWARD_IPV6);
 		return NULL;
 	}
+	if (!count_client(flow, opening))
+		return NULL;
 	switch (udp_verdict_ask(flow, opening)) {
 	case UDP_VERDICT_OVER:
 		return NULL;

@@ -27,9 +27,8 @@ bool udp_verdict_remembers(const struct udp_listener *listener, const struct flo
 	return true;
 }
 
-/* Without memory for it the client is judged again, that is all. */
-static void remember(struct udp_listener *listener, const struct flow_key *key, uint64_t hash,
-		     const struct flow_key *who)
+void udp_verdict_remember(struct udp_listener *listener, const struct flow_key *key, uint64_t hash,
+			  const struct flow_key *who)
 {
 	if (listener->denials == NULL)
 		listener->denials = calloc(1, sizeof(*listener->denials));
@@ -47,7 +46,7 @@ static void refused(struct udp_flow *flow, const struct flow_key *key, uint64_t 
 				    &flow->claim.client);
 	/* A plugin that failed may be well again in a moment. */
 	if (reason == CLOSE_PLUGIN_DENIED || reason == CLOSE_PLUGIN_RESET)
-		remember(flow->listener, key, hash, &who);
+		udp_verdict_remember(flow->listener, key, hash, &who);
 	udp_flow_close(flow, reason);
 }
 

@@ -38,7 +38,7 @@ tests_bench_relay_steps_LDADD = libmmproxy.a libpure.a $(libraries)
 tests_bench_relay_steps_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_gettime
 
 EXTRA_DIST += \
-	tests/bench/run tests/bench/publish tests/bench/report tests/bench/sample.py tests/bench/test_report.py \
+	tests/bench/abuse tests/bench/run tests/bench/publish tests/bench/report tests/bench/sample.py tests/bench/test_report.py \
 	tests/bench/instructions tests/bench/instructions.json \
 	tests/bench/harness/__init__.py tests/bench/harness/bench.py tests/bench/harness/calls.py \
 	tests/bench/harness/gnuplot.py tests/bench/harness/loads.py tests/bench/harness/machine.py \

@@ -57,6 +57,7 @@ static struct prefix_set *set_of(const char *text)
 
 void fixture_start(struct relay_fixture *fixture)
 {
+	const struct siphash_key secret = {5, 6};
 	struct relay_options options = {
 		.sys = &fake_table,
 		.worker_count = 1,
@@ -85,6 +86,9 @@ void fixture_start(struct relay_fixture *fixture)
 	fixture->own.own.broadcasts = set_of("198.51.100.255");
 	fixture->settings.owner = &fixture->owner;
 	options.descriptors = &fixture->descriptors;
+	header_queue_init(&fixture->header_queue);
+	expect_true(client_counts_init(&fixture->client_counts, 64, &secret) == 0, "no counts");
+	options.client_counts = &fixture->client_counts;
 	refcount_take(&fixture->own.refcount);
 	options.own_addresses = &fixture->own;
 	expect_true(relay_init(&fixture->relay, &options) == 0, "no relay");
@@ -97,6 +101,7 @@ void fixture_start(struct relay_fixture *fixture)
 							     .fd = fixture->listening->fd,
 							     .settings = &fixture->settings,
 							     .budget = &fixture->sessions,
+							     .header_queue = &fixture->header_queue,
 						     });
 	expect_true(fixture->listener != NULL, "no listener");
 }
@@ -165,6 +170,11 @@ void fixture_stop(struct relay_fixture *fixture)
 	expect_true(atomic_load(&fixture->sessions.used) == 0, "a session is not given back");
 	expect_true(atomic_load(&fixture->sessions.alive) == 0,
 		    "its sessions are counted that are gone");
+	expect_true(list_empty(&fixture->header_queue.sessions) && fixture->header_queue.count == 0,
+		    "a header is waited for by nobody");
+	for (size_t i = 0; i <= fixture->client_counts.mask; i++)
+		expect_true(fixture->client_counts.buckets[i] == NULL, "a client is still counted");
+	client_counts_finish(&fixture->client_counts);
 	relay_finish(&fixture->relay);
 	expect_true(fixture->relay.pipes.alive == 0, "a pipe is lost");
 	expect_true(fake->open == 0, "a descriptor is left open");

@@ -18,6 +18,8 @@
 #include "fake_sys.h"
 #include "os/own_addresses.h"
 #include "relay/budget.h"
+#include "relay/client_counts.h"
+#include "relay/header_queue.h"
 #include "relay/relay.h"
 #include "relay/settings.h"
 
@@ -37,6 +39,8 @@ struct relay_fixture {
 	struct refcount owner;
 	struct own_addresses own; /* 198.51.100.7, and the broadcast 198.51.100.255 */
 	struct budget descriptors, sessions;
+	struct header_queue header_queue;
+	struct client_counts client_counts;
 	struct fake_socket *listening;
 	struct tcp_listener *listener;
 	size_t event_limit;           /* events in one round, 1 or more */

@@ -49,6 +49,8 @@ static void settings_that_are_left_out_have_the_defaults_of_the_table(void **sta
 		{SETTING_listener_keepalive, relay->keepalive / 1000.0},
 		{SETTING_listener_max_header, relay->max_header},
 		{SETTING_listener_max_sessions, relay->max_sessions},
+		{SETTING_listener_max_sessions_per_client, relay->max_sessions_per_client},
+		{SETTING_listener_max_waiting_headers, relay->max_waiting_headers},
 		{SETTING_listener_backlog, config.listeners[0].socket.backlog},
 		{SETTING_udp_idle_timeout, relay->udp.idle_timeout / 1000.0},
 		{SETTING_udp_max_flows, relay->udp.max_flows},
@@ -157,6 +159,7 @@ static void every_setting_is_read(void **state)
 		    "connect_timeout = 604800; idle_timeout = 7L; user_timeout = 0; keepalive = "
 		    "0.0e0;\n"
 		    "max_header = 107; max_sessions = 2147483647; backlog = 1; freebind = true;\n"
+		    "max_sessions_per_client = 50; max_waiting_headers = 0;\n"
 		    "device = \"eth0\"; } );");
 	assert_int_equal(config.workers, 3);
 	assert_string_equal(config.user, "u");
@@ -192,6 +195,8 @@ static void every_setting_is_read(void **state)
 	assert_int_equal(listener->relay.keepalive, 0);
 	assert_int_equal(listener->relay.max_header, 107);
 	assert_int_equal(listener->relay.max_sessions, 2147483647);
+	assert_int_equal(listener->relay.max_sessions_per_client, 50);
+	assert_int_equal(listener->relay.max_waiting_headers, 0);
 }
 
 static void every_setting_of_udp_is_read(void **state)

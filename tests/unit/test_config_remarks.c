@@ -60,6 +60,8 @@ static void udp_has_no_use_for_what_is_of_connections(void **state)
 		"user_timeout: it has no effect with protocol = \"udp\"; remove it");
 	remarks("protocol = \"udp\"; keepalive = 1;",
 		"keepalive: it has no effect with protocol = \"udp\"; remove it");
+	remarks("protocol = \"udp\"; max_waiting_headers = 1;",
+		"max_waiting_headers: it has no effect with protocol = \"udp\"; remove it");
 	remarks("protocol = \"udp\"; backlog = 1;",
 		"backlog: it has no effect with protocol = \"udp\"; remove it");
 }
@@ -97,10 +99,12 @@ static void what_has_an_effect_is_not_remarked(void **state)
 	(void)state;
 	says_nothing_about("");
 	says_nothing_about("header_timeout = 1; connect_timeout = 1; idle_timeout = 1; "
-			   "user_timeout = 1; keepalive = 1; max_sessions = 1; backlog = 1;");
+			   "user_timeout = 1; keepalive = 1; max_sessions = 1; backlog = 1; "
+			   "max_sessions_per_client = 1; max_waiting_headers = 1;");
 	says_nothing_about("protocol = \"udp\"; udp = { framing = \"first\"; idle_timeout = 1; "
 			   "max_flows = 1; }; mark = 1; port_conflict = \"refuse\"; max_header = "
-			   "200; freebind = true; device = \"eth0\";");
+			   "200; max_sessions_per_client = 1; freebind = true; device = "
+			   "\"eth0\";");
 	says_nothing_about("subnets = [ \"10.0.0.0/8\", \"0.0.0.0/0\", \"10.0.0.1\", "
 			   "\"10.0.0.1/32\", \"2001:db8::/32\", \"::1/128\", \"::1\", "
 			   "\"::ffff:10.0.0.0/104\" ];");

@@ -159,6 +159,21 @@ static void brackets_are_not_nested_without_end(void **state)
 		"f:1: syntax: ( is out of place; brackets are nested deeper than any setting is");
 }
 
+/* Each of them costs libconfig a look at all before it. */
+static void settings_of_a_group_are_not_without_end(void **state)
+{
+	char text[64 + 1001 * 8] = "a = {\nc = 1 ; } ;\nb = {";
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++)
+		strcat(text, "\nc = 1 ;");
+	strcat(text, " } ;");
+	gives(text, text);
+	text[strlen(text) - 3] = '\0';
+	strcat(text, "d = 1; };");
+	refuses(text, "f:1003: syntax: d is out of place; no group has more than 1000 settings");
+}
+
 /* Integers that libconfig would cut. */
 
 static void an_integer_past_32_bits_gets_its_l_and_a_note(void **state)
@@ -450,6 +465,7 @@ int main(void)
 		TEST(a_syntax_error_says_what_belongs_there),
 		TEST(a_bracket_without_its_partner_is_found),
 		TEST(brackets_are_not_nested_without_end),
+		TEST(settings_of_a_group_are_not_without_end),
 		TEST(an_integer_past_32_bits_gets_its_l_and_a_note),
 		TEST(an_include_is_found_beside_the_main_file_and_by_absolute_path),
 		TEST(an_include_may_hold_a_piece_of_a_list),

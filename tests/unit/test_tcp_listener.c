@@ -304,7 +304,8 @@ static void new_settings_hold_for_new_sessions_alone(void **state)
 	newer.owner = &owner;
 	refcount_init(&owner, fixture.owner.destroy);
 	address_parse_endpoint("127.0.0.1:9999", &newer.forward_ipv4);
-	tcp_listener_set_settings(fixture.listener, &newer, &fixture.sessions);
+	tcp_listener_set_settings(fixture.listener, &newer, &fixture.sessions,
+				  &fixture.header_queue);
 	/* The old ones are held by the session that has them, and by the test. */
 	assert_int_equal(atomic_load(&fixture.owner.holders), 2);
 	connect_clients(1);
@@ -348,8 +349,10 @@ static void all_paused_listeners_resume(void **state)
 {
 	struct fake_socket *second = fake_listen(&fixture.fake);
 	struct budget budget = {0};
-	const struct tcp_listener_start start = {
-		.fd = second->fd, .settings = &fixture.settings, .budget = &budget};
+	const struct tcp_listener_start start = {.fd = second->fd,
+						 .settings = &fixture.settings,
+						 .budget = &budget,
+						 .header_queue = &fixture.header_queue};
 	struct tcp_listener *listener = tcp_listener_create(&fixture.relay, &start);
 
 	(void)state;
@@ -373,8 +376,10 @@ static void a_listener_that_cannot_be_watched_is_not_made(void **state)
 {
 	struct fake_socket *second = fake_listen(&fixture.fake);
 	struct budget budget = {0};
-	const struct tcp_listener_start start = {
-		.fd = second->fd, .settings = &fixture.settings, .budget = &budget};
+	const struct tcp_listener_start start = {.fd = second->fd,
+						 .settings = &fixture.settings,
+						 .budget = &budget,
+						 .header_queue = &fixture.header_queue};
 
 	(void)state;
 	fake_fail(&fixture.fake, FAKE_WATCH, 1, -ENOMEM);

@@ -96,6 +96,51 @@ static void after_the_upstream_half_closes_the_client_goes_on(void **state)
 	half_close(upstream, client);
 }
 
+/* Both directions have some bytes on their way, of other lengths each time. */
+static void half_close_once(unsigned number, bool client_first)
+{
+	struct fake_socket *first, *second;
+
+	fixture_open(&fixture, &client, &upstream);
+	first = client_first ? client : upstream;
+	second = client_first ? upstream : client;
+	first->peer_stalls = second->peer_stalls = true;
+	first->peer_window = 1 + number % 700;
+	second->peer_window = 1 + number % 1100;
+	first->send_limit = second->send_limit = 1 + number % 500;
+	fixture_send(first, 1 + number % 1300);
+	fixture_send(second, 1 + number % 1900);
+	fixture_settle(&fixture);
+	fake_peer_finish(first);
+	fixture_settle(&fixture);
+	while (fake_peer_read(second, 977) > 0)
+		fixture_settle(&fixture);
+	expect_all(second, first, first == client ? FIXTURE_V1_SIZE : 0);
+	assert_true(second->fin_delivered);
+	assert_false(first->fin_delivered);
+	fake_peer_finish(second);
+	do
+		fixture_settle(&fixture);
+	while (fake_peer_read(first, 977) > 0);
+	expect_all(first, second, second == client ? FIXTURE_V1_SIZE : 0);
+	assert_true(first->fin_delivered);
+	assert_null(fixture_session(&fixture));
+}
+
+static void a_hundred_thousand_half_closes_lose_nothing(void **state)
+{
+	(void)state;
+	for (unsigned number = 0; number < 100000; number++) {
+		half_close_once(number, number % 2 == 0);
+		/* The fake keeps all that was ever sent. */
+		if (number % 100 == 99) {
+			assert_int_equal(fixture_closed(&fixture, CLOSE_FINISHED), 100);
+			fixture_stop(&fixture);
+			fixture_start(&fixture);
+		}
+	}
+}
+
 static void both_sides_may_finish_in_the_same_round(void **state)
 {
 	(void)state;
@@ -156,6 +201,7 @@ int main(void)
 		TEST(a_client_that_finishes_behind_its_payload_has_all_of_it_delivered),
 		TEST(after_the_client_half_closes_the_upstream_goes_on),
 		TEST(after_the_upstream_half_closes_the_client_goes_on),
+		TEST(a_hundred_thousand_half_closes_lose_nothing),
 		TEST(both_sides_may_finish_in_the_same_round),
 		TEST(bytes_are_counted_once_and_as_they_are_delivered),
 		TEST(a_stop_of_the_daemon_resets_what_is_not_finished),

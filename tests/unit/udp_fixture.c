@@ -98,6 +98,7 @@ static void start_relay(struct udp_fixture *fixture)
 		.pipe_limit = 8,
 		.descriptors = &fixture->descriptors,
 		.udp_claims = &fixture->claims,
+		.client_counts = &fixture->client_counts,
 		.own_addresses = &fixture->own,
 	};
 
@@ -131,6 +132,8 @@ void udp_fixture_start(struct udp_fixture *fixture, enum udp_framing framing, un
 	};
 	fake_udp_init(&fixture->fake);
 	expect_true(udp_claims_init(&fixture->claims, max_flows, &secret) == 0, "no claims");
+	expect_true(client_counts_init(&fixture->client_counts, max_flows, &secret) == 0,
+		    "no counts");
 	expect_true(flow_quota_init(&fixture->quota, max_flows, sockets) == 0, "no quota");
 	start_relay(fixture);
 	expect_true(sockets <= UDP_LISTENERS_MAX, "too many sockets");
@@ -354,6 +357,9 @@ void udp_fixture_stop(struct udp_fixture *fixture)
 		expect_true(fixture->notices[i] == NULL || !fixture->notices[i]->watched,
 			    "notices are watched that nobody will read");
 	expect_true(udp_fixture_claims(fixture) == 0, "a claim stands that nobody has");
+	for (size_t i = 0; i <= fixture->client_counts.mask; i++)
+		expect_true(fixture->client_counts.buckets[i] == NULL, "a client is still counted");
+	client_counts_finish(&fixture->client_counts);
 	udp_finish(&fixture->relay);
 	relay_finish(&fixture->relay);
 	expect_true(fake->open == 0, "a descriptor is left open");

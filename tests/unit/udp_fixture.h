@@ -20,6 +20,7 @@
 #include "fake_udp.h"
 #include "os/own_addresses.h"
 #include "relay/budget.h"
+#include "relay/client_counts.h"
 #include "relay/flow_quota.h"
 #include "relay/relay.h"
 #include "relay/settings.h"
@@ -50,6 +51,7 @@ struct udp_fixture {
 	struct own_addresses own; /* 198.51.100.7, and the broadcast 198.51.100.255 */
 	struct budget descriptors;
 	struct udp_claims claims;
+	struct client_counts client_counts;
 	struct flow_quota quota;
 	struct fake_udp_socket *listening;
 	struct udp_listener *listener; /* NULL once the test has destroyed it */

@@ -96,6 +96,7 @@ void step_relay_start(struct step_relay *on)
 	*on = (struct step_relay){.settings = default_settings(&on->owner)};
 	max_flows = on->settings.udp.max_flows;
 	null_init(&balancer);
+	header_queue_init(&on->header_queue);
 	refcount_init(&on->owner, keep);
 	expect(udp_claims_init(&on->claims, max_flows, &secret) == 0, "no claims");
 	expect(flow_quota_init(&on->quota, max_flows, 1) == 0, "no quota");
@@ -115,6 +116,7 @@ void step_relay_listen_tcp(struct step_relay *on)
 		.fd = NULL_LISTENER,
 		.settings = &on->settings,
 		.budget = &on->sessions,
+		.header_queue = &on->header_queue,
 	};
 
 	on->tcp = tcp_listener_create(&on->relay, &start);

@@ -14,6 +14,7 @@
 #include "passing_plugins.h"
 #include "relay/budget.h"
 #include "relay/flow_quota.h"
+#include "relay/header_queue.h"
 #include "relay/relay.h"
 #include "relay/settings.h"
 #include "relay/udp_claims.h"
@@ -25,6 +26,7 @@ struct step_relay {
 	struct own_addresses own;
 	struct budget descriptors;
 	struct budget sessions;
+	struct header_queue header_queue;
 	struct udp_claims claims;
 	struct flow_quota quota;
 	struct passing_plugins plugins; /* where settings.plugins is set */
