@@ -58,7 +58,7 @@ struct config {
 	bool workers_given; /* a number was; the count of CPUs may change under way */
 	enum scheduling scheduling;
 	char *user;
-	char *group;            /* NULL: the user's own */
+	char *group; /* NULL: the user's own */
 	enum seccomp_use seccomp;
 	struct config_landlock landlock;
 	uint32_t drain_timeout; /* milliseconds */
@@ -71,7 +71,7 @@ struct config {
 	struct plugin_list plugins;
 	struct config_listener *listeners;
 	size_t listener_count;
-	struct text_list files; /* that it was read from, as they were opened: a reload reads them */
+	struct text_list files; /* that it was read from, as they were opened */
 	struct report remarks;  /* what is legal, but does nothing or less than it seems to */
 };
 

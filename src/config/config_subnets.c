@@ -84,9 +84,7 @@ static void add_prefix_file(struct config_loader *loader, config_setting_t *elem
 	char *path = config_scan_resolve(loader->scan, text);
 	char setting[128], named_by[512];
 
-	if (set == NULL || path == NULL) {
-		config_out_of_memory(loader, element);
-	} else if (text_list_add(&loader->config->files, path) < 0) {
+	if (set == NULL || path == NULL || text_list_add(&loader->config->files, path) < 0) {
 		config_out_of_memory(loader, element);
 	} else {
 		config_path(element, setting, sizeof(setting));

@@ -78,7 +78,7 @@ static void folder_of(const char *path, char folder[static PATH_MAX])
 	const char *slash = strrchr(path, '/');
 
 	if (slash == NULL)
-		strcpy(folder, ".");
+		snprintf(folder, PATH_MAX, ".");
 	else
 		snprintf(folder, PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }

@@ -118,7 +118,7 @@ static int judge_folder(const char *path, char why[static PLUGIN_MODULE_WHY_SIZE
  * death. What is no shared object at all is left to the loader's own words.
  */
 static int judge_segments(int fd, const char *path, const struct stat *status,
-			char why[static PLUGIN_MODULE_WHY_SIZE])
+			  char why[static PLUGIN_MODULE_WHY_SIZE])
 {
 	ElfW(Ehdr) file;
 	ElfW(Phdr) segment;
