@@ -13,9 +13,9 @@ import pytest
 from abuse import Abuse
 from bench_tools import program, result_of, start_load
 from control import request
-from headers import v2, v2_udp
+from headers import v2
 from peers import Peer
-from sessions import MMPROXY, assert_alive, clients, send
+from sessions import MMPROXY, clients, send
 from settings import configuration, listener, udp_listener
 from traffic import read_exactly
 from udp import Balancer

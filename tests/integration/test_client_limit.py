@@ -7,7 +7,7 @@ import headers
 import plugins
 from control import wait_for_sessions
 from headers import CLIENT4, CLIENT6, mapped, v1, v2
-from sessions import MMPROXY, assert_alive, send
+from sessions import MMPROXY, assert_alive
 from settings import configuration, listener, udp_listener
 from traffic import EOF, read_to_end
 from udp import Balancer, round_trip

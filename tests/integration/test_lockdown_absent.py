@@ -2,8 +2,6 @@
 """Hosts whose kernel has neither Landlock nor filters of system calls, or keeps them from mmproxy: it
 says so in a line each, and goes on; and what must not be gone without."""
 
-import subprocess
-
 import re
 
 import pytest
