@@ -100,8 +100,10 @@ def test_each_listener_counts_for_itself(host, start_daemon, upstream):
 
 
 def test_a_client_that_has_too_many_is_not_shown_to_plugins(host, start_daemon, upstream):
-    denying = plugins.entry("acl", {"deny": CLIENT4[0]})
-    mmproxy = start_daemon(host, max_sessions_per_client=1)
+    passing, denying = (
+        plugins.entry("acl", {"deny": address}) for address in ("192.0.2.99", CLIENT4[0])
+    )
+    mmproxy = start_daemon(host, max_sessions_per_client=1, plugins=[passing])
     served(host, upstream, v2(port(0)))
     mmproxy.write_config(configuration(listener(max_sessions_per_client=1, plugins=[denying])))
     assert mmproxy.reload().event == "config: reloaded"
