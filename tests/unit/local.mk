@@ -461,7 +461,9 @@ tests_unit_test_tcp_reset_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_reset_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_reset_LDADD = $(relay_ldadd)
 
-tests_unit_test_tcp_schedule_SOURCES = tests/unit/test_tcp_schedule.c
+random_schedules = tests/unit/random_schedules.c tests/unit/random_schedules.h
+
+tests_unit_test_tcp_schedule_SOURCES = tests/unit/test_tcp_schedule.c $(random_schedules)
 tests_unit_test_tcp_schedule_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_schedule_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_schedule_LDADD = $(relay_ldadd)
@@ -516,7 +518,7 @@ tests_unit_test_udp_framing_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_udp_framing_CFLAGS = $(unit_cflags)
 tests_unit_test_udp_framing_LDADD = $(relay_ldadd)
 
-tests_unit_test_udp_schedule_SOURCES = tests/unit/test_udp_schedule.c
+tests_unit_test_udp_schedule_SOURCES = tests/unit/test_udp_schedule.c $(random_schedules)
 tests_unit_test_udp_schedule_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_udp_schedule_CFLAGS = $(unit_cflags)
 tests_unit_test_udp_schedule_LDADD = $(relay_ldadd)
