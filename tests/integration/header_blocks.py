@@ -4,7 +4,7 @@
 import struct
 
 import headers
-from header_lines import ipv4, ipv6, port
+from header_lines import ipv4, ipv6, port, special_address
 from headers import LOCAL, PROXY, TCP4, TCP6, UNSPEC, tlv, v2, v2_raw
 
 SIZES = {
@@ -42,33 +42,7 @@ def edge_ports(dice):
 
 
 def special_source(dice):
-    if dice.random() < 0.5:
-        six = False
-        source = dice.choice(
-            [
-                "0.0.0.0",
-                "127.0.0.1",
-                "224.0.0.1",
-                "255.255.255.255",
-                "169.254.9.9",
-                "240.0.0.1",
-                "0.1.2.3",
-            ]
-        )
-    else:
-        six = True
-        source = dice.choice(
-            [
-                "::",
-                "::1",
-                "ff02::1",
-                "fe80::1",
-                "::192.0.2.1",
-                "64:ff9b::c000:201",
-                "fc00::1",
-                "::ffff:127.0.0.1",
-            ]
-        )
+    source, six = special_address(dice)
     return v2((source, port(dice)), endpoints(dice, six)[1])
 
 

@@ -8,6 +8,26 @@ import ipaddress
 
 LONGEST = 107
 
+SPECIAL4 = (
+    "0.0.0.0",
+    "127.0.0.1",
+    "224.0.0.1",
+    "255.255.255.255",
+    "169.254.9.9",
+    "240.0.0.1",
+    "0.1.2.3",
+)
+SPECIAL6 = (
+    "::",
+    "::1",
+    "ff02::1",
+    "fe80::1",
+    "::192.0.2.1",
+    "64:ff9b::c000:201",
+    "fc00::1",
+    "::ffff:127.0.0.1",
+)
+
 
 def ipv4(dice):
     """An address that any host may have."""
@@ -122,34 +142,15 @@ def unknown_of_a_length(dice):
     return b"PROXY UNKNOWN ".ljust(length - 2, b"x") + b"\r\n"
 
 
+def special_address(dice):
+    """One that no client has, or that only looks special; and whether it is of IPv6."""
+    six = dice.random() >= 0.5
+    return dice.choice(SPECIAL6 if six else SPECIAL4), six
+
+
 def special_source(dice):
-    """Addresses that no client has, and some that only look special."""
-    if dice.random() < 0.5:
-        source = dice.choice(
-            [
-                "0.0.0.0",
-                "127.0.0.1",
-                "224.0.0.1",
-                "255.255.255.255",
-                "169.254.9.9",
-                "240.0.0.1",
-                "0.1.2.3",
-            ]
-        )
-        return line(dice, six=False, source=source)
-    source = dice.choice(
-        [
-            "::",
-            "::1",
-            "ff02::1",
-            "fe80::1",
-            "::192.0.2.1",
-            "64:ff9b::c000:201",
-            "fc00::1",
-            "::ffff:127.0.0.1",
-        ]
-    )
-    return line(dice, six=True, source=source)
+    source, six = special_address(dice)
+    return line(dice, six=six, source=source)
 
 
 # From here on nothing is as the specification wants it.
