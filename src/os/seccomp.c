@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -291,6 +292,21 @@ static bool kernel_has_filters(void)
 	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 }
 
+/*
+ * libseccomp 2.5 leaves a rule out, without a word, where it gets no memory for it, and mmproxy
+ * would end at the call. So what it may need, with some 200 rules, is asked for first.
+ */
+#define FILTER_BYTES (1 << 20)
+
+static bool has_memory_for_filter(void)
+{
+	/* Volatile, or the compiler would take it for granted. */
+	void *volatile memory = malloc(FILTER_BYTES);
+
+	free(memory);
+	return memory != NULL;
+}
+
 int seccomp_enforce(enum seccomp_use use)
 {
 	scmp_filter_ctx filter;
@@ -300,6 +316,8 @@ int seccomp_enforce(enum seccomp_use use)
 		return 0;
 	if (!kernel_has_filters())
 		return -ENOSYS;
+	if (!has_memory_for_filter())
+		return -ENOMEM;
 	filter = seccomp_init(default_action(use));
 	if (filter == NULL)
 		return -ENOMEM;
