@@ -152,8 +152,6 @@ def starts(bare):
 @pytest.mark.deadline(600)
 @each(FAULTS)
 def test_a_start_in_which_a_call_fails_works_or_says_why_not(call, fault, starts):
-    if call == "realloc" and daemon.is_sanitized():
-        pytest.skip("the address sanitizer has no thread start without memory")
     outcomes = {True: 0, False: 0}
     for at in numbers():
         if call in TOKENS and at > 20 and at % 9:
