@@ -36,12 +36,10 @@ from waiting import steady, wait_until
 MINUTES = 30
 
 # The warm-up, in seconds, is a part of the whole, within these bounds.
-WARM_UP_PART, WARM_UP_LEAST, WARM_UP_MOST = 0.2, 20, 120
+WARM_UP_PART, WARM_UP_LEAST, WARM_UP_MOST = 0.2, 40, 120
 
-# By how much resident memory may differ after all; and where there was little time for pages that a
-# burst touches first.
+# By how much resident memory may differ after all.
 RESIDENT_SHARE = 0.01
-RESIDENT_SHARE_SHORT, SHORT_SECONDS = 0.03, 300
 
 ERRORS_TOLD = 20
 
@@ -110,8 +108,7 @@ def main(minutes=MINUTES):
             after = State(mmproxy)
             now = counters(mmproxy)
             judge_work(check, errors, loads, {name: now[name] - counted[name] for name in now})
-            share = RESIDENT_SHARE_SHORT if seconds < SHORT_SECONDS else RESIDENT_SHARE
-            judge_state(check, mmproxy, before, after, share)
+            judge_state(check, mmproxy, before, after)
     return check.close()
 
 
@@ -184,7 +181,7 @@ def judge_access_log(check, rotation, counted):
     check(lines > 0 and lost == 0, f"{lines} lines in the access log, {lost} dropped")
 
 
-def judge_state(check, mmproxy, before, after, share):
+def judge_state(check, mmproxy, before, after):
     check(live(mmproxy) == 0, "no session and no flow is left")
     check(
         after.descriptors == before.descriptors,
@@ -194,7 +191,7 @@ def judge_state(check, mmproxy, before, after, share):
     check(after.mapped == before.mapped, f"{len(before.mapped)} files mapped, as before")
     grown = after.resident - before.resident
     check(
-        abs(grown) <= share * before.resident,
+        abs(grown) <= RESIDENT_SHARE * before.resident,
         f"resident: {mib(before.resident)}, now {mib(after.resident)}"
         f" ({100 * grown / before.resident:+.1f} %)",
     )
