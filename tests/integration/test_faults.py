@@ -232,13 +232,25 @@ def test_what_a_call_that_fails_costs_is_told(call, fault, rounds):
     fail_each(rounds, call, fault, judge)
 
 
+def undefined(path):
+    """The names that a program or an archive wants of others, each with the file that wants it."""
+    listed = subprocess.run(["nm", "-A", "-u", path], capture_output=True, text=True, check=True)
+    for line in listed.stdout.splitlines():
+        file, _, name = line.rpartition(" ")
+        yield name.partition("@")[0], file
+
+
 def test_no_call_of_the_program_goes_past_the_shim():
-    """By a fortified name of a function. Landlock's and seccomp's have no function of their own:
-    test_lockdown_absent.py has those fail."""
-    listed = subprocess.run(["nm", "-D", "-u", daemon.binary()], capture_output=True, text=True)
-    names = {line.split()[-1].partition("@")[0] for line in listed.stdout.splitlines()}
-    past = re.compile(r"__(recv|recvfrom|read|pread|poll|realpath)_chk|__open(at)?(64)?_2")
+    """Neither a fortified name of a function, nor a system call without one, but for Landlock's and
+    seccomp's, which have none: test_lockdown_absent.py has those fail."""
+    folder = os.path.dirname(daemon.binary())
+    names = set(undefined(daemon.binary()))
+    for archive in "libmmproxy.a", "libpure.a":
+        names |= set(undefined(os.path.join(folder, archive)))
+    past = re.compile(r"syscall|__(recv|recvfrom|read|pread|poll|realpath)_chk|__open(at)?(64)?_2")
     # A sanitizer's runtime has those for itself.
     if not daemon.is_sanitized():
-        assert {"recv", "send", "epoll_wait"} <= names
-        assert not {name for name in names if past.fullmatch(name)}
+        assert {"recv", "send", "epoll_wait"} <= {name for name, _ in names}
+        found = {(name, file) for name, file in names if past.fullmatch(name)}
+        nameless = re.compile(r"[-_](landlock|seccomp)\.o:|/mmproxy:")
+        assert not {file for name, file in found if name != "syscall" or not nameless.search(file)}
