@@ -47,6 +47,7 @@ struct reload_history {
 };
 
 struct server {
+	struct client_counts client_counts; /* has lines of the cache to itself */
 	const struct server_options *options;
 	struct generation *generation;
 	struct generation_retirement retirement;
@@ -57,7 +58,6 @@ struct server {
 	unsigned pipes_per_worker;
 	struct budget descriptors; /* of TCP sessions */
 	struct udp_claims udp_claims;
-	struct client_counts client_counts;
 	struct list shares; /* what each listener's sessions share, also of those that drain */
 	struct passed_sockets passed; /* by the service manager */
 	uint64_t last_socket;         /* the newest listening socket's id */
