@@ -257,6 +257,7 @@ static bool accept_one(struct tcp_listener *listener)
 {
 	struct relay *relay = listener->relay;
 	const char *why = take_or_make_room(listener);
+	struct header_queue *queue;
 	struct sockaddr_storage peer;
 	int fd;
 
@@ -290,8 +291,9 @@ static bool accept_one(struct tcp_listener *listener)
 		return true;
 	default:
 		/* Others have taken the descriptors that were counted on. */
-		if ((fd == -EMFILE || fd == -ENFILE) && has_to_give(relay, oldest_queue(relay))) {
-			make_room(relay, oldest_queue(relay));
+		queue = fd == -EMFILE || fd == -ENFILE ? oldest_queue(relay) : NULL;
+		if (has_to_give(relay, queue)) {
+			make_room(relay, queue);
 			return true;
 		}
 		pause_accepting(listener, log_error_text(fd));
