@@ -31,6 +31,7 @@ tests_tools_fail_call_so_CPPFLAGS = -D_GNU_SOURCE -U_FORTIFY_SOURCE
 tests_tools_fail_call_so_CFLAGS = \
 	-std=gnu17 -Wall -Wextra -fPIC -fvisibility=hidden -fno-builtin -ftls-model=initial-exec
 tests_tools_fail_call_so_LDFLAGS = -shared -Wl,-z,now
+
 tests_tools_tcp_churn_SOURCES = tests/tools/tcp_churn.c tests/tools/tcp_churn.h \
 	tests/tools/churn_end.c tests/tools/churn_judge.c tests/tools/churn_plan.c \
 	tests/tools/churn_run.c tests/tools/churn_run.h \
