@@ -8,7 +8,7 @@ edit_systemd = sed \
 edit_unit = $(edit_systemd) \
 	-e 's|@unit[@]|mmproxy.service|' \
 	-e 's|@instance[@]||' \
-	-e 's|@config[@]|$(sysconfdir)/mmproxy.conf|' \
+	-e 's|@config[@]|$(sysconfdir)/mmproxy/mmproxy.conf|' \
 	-e 's|@runtime[@]|mmproxy|' \
 	-e 's|@logs[@]|mmproxy|'
 # Its folder is not /run/mmproxy/%i: the end of mmproxy.service takes all of /run/mmproxy away.

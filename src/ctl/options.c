@@ -28,7 +28,7 @@
 #ifndef SYSCONFDIR
 #define SYSCONFDIR "/etc"
 #endif
-#define OPTIONS_CONFIG_DEFAULT SYSCONFDIR "/mmproxy.conf"
+#define OPTIONS_CONFIG_DEFAULT SYSCONFDIR "/mmproxy/mmproxy.conf"
 
 #define OPTIONS_SOCKET_DEFAULT CONTROL_FOLDER "/" CONTROL_FILE
 

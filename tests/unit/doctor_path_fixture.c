@@ -34,7 +34,7 @@ void made_up_begin(struct made_up *made, const char *upstream, uint32_t mark, bo
 	assert_int_equal(return_plan_add(&made->plan, &settings, &to, mark, udp), 0);
 	made->facts.plan = &made->plan;
 	made->facts.path = &made->plan.paths[0];
-	made->facts.config = "/etc/mmproxy.conf";
+	made->facts.config = "/etc/mmproxy/mmproxy.conf";
 	made->facts.mode = ROUTING_MODE_CHECK;
 	made->facts.udp = udp;
 	made->facts.verdict.sound = true;

@@ -166,7 +166,7 @@ static void a_mark_that_is_lost_is_the_rules_fault(void **state)
 	silence(&made.facts);
 	assert_int_equal(made_up_judge(&made), BIT(DOCTOR_CHECK_RULE));
 	expect_mend(&made, DOCTOR_CHECK_RULE, 0,
-		    "mmproxyctl routing show --nft --config /etc/mmproxy.conf | nft -f -");
+		    "mmproxyctl routing show --nft --config /etc/mmproxy/mmproxy.conf | nft -f -");
 	made_up_end(&made);
 }
 
