@@ -73,7 +73,7 @@ libmmproxy_a_SOURCES = \
 	src/relay/chunk.c src/relay/chunk.h \
 	src/relay/dial_timeouts.h \
 	src/relay/flow_quota.c src/relay/flow_quota.h \
-	src/relay/header_queue.h \
+	src/relay/header_queue.c src/relay/header_queue.h \
 	src/relay/pipe_pool.c src/relay/pipe_pool.h \
 	src/relay/relay.c src/relay/relay.h \
 	src/relay/session_log.c src/relay/session_log.h \
@@ -83,6 +83,7 @@ libmmproxy_a_SOURCES = \
 	src/relay/stream.c src/relay/stream.h \
 	src/relay/tcp.h src/relay/tcp_session.h \
 	src/relay/tcp_listener.c src/relay/tcp_listener.h \
+	src/relay/tcp_room.c src/relay/tcp_room.h \
 	src/relay/tcp_dial.c src/relay/tcp_header.c src/relay/tcp_relay.c src/relay/tcp_session.c \
 	src/relay/tcp_verdict.c \
 	src/relay/udp.h \

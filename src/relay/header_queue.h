@@ -14,6 +14,8 @@
 
 #include "base/list.h"
 
+struct tcp_session;
+
 /*
  * Milliseconds that a session may wait before it has to make room for others: more than a header
  * takes that comes at once, also where the host is busy, and not enough to starve anyone.
@@ -46,5 +48,14 @@ bool header_queue_is_evictable(const struct header_queue *queue, uint64_t now);
 
 /* Closes the first one; there is one. */
 void header_queue_evict(struct header_queue *queue);
+
+/*
+ * The session's header is not here yet: it waits in its listener's queue. If more than
+ * max_waiting_headers do, those that have waited longest are closed, not this one.
+ */
+void header_queue_enter(struct tcp_session *session);
+
+/* It waits no longer. No effect on one that does not. */
+void header_queue_leave(struct tcp_session *session);
 
 #endif

@@ -9,6 +9,7 @@
 #include "os/dial.h"
 #include "os/sys.h"
 #include "relay/tcp_listener.h"
+#include "relay/tcp_room.h"
 
 int relay_init(struct relay *relay, const struct relay_options *options)
 {
@@ -26,7 +27,7 @@ int relay_init(struct relay *relay, const struct relay_options *options)
 	list_init(&relay->sessions);
 	list_init(&relay->listeners);
 	list_init(&relay->udp_listeners);
-	timer_init(&relay->room, tcp_listeners_leave_room);
+	timer_init(&relay->room, tcp_room_leave);
 	pipe_pool_init(&relay->pipes, options->sys, options->pipe_limit);
 	relay->own_addresses = options->own_addresses;
 	relay->hot = malloc(RELAY_HOT_SIZE);

@@ -49,14 +49,14 @@ struct relay {
 	struct ticket_pool *tickets;   /* for plugins' deferred verdicts; outlives the relay */
 	struct udp_claims *udp_claims; /* of all workers */
 	struct client_counts *client_counts; /* the same */
-	struct timer room; /* the next look whether other workers want some; see tcp_listener.h */
+	struct timer room; /* the next look whether other workers want some; see tcp_room.h */
 	struct udp_workspace *udp;      /* NULL until there is a UDP listener */
 	_Atomic unsigned session_count; /* with UDP flows, which are in no list here */
 	unsigned worker_count;
 	uint64_t last_session; /* the newest session's id */
 	unsigned paused;       /* listeners that wait for a descriptor */
 	bool without_splice;   /* the kernel, or a filter, has refused it */
-	unsigned room_made;    /* in this interval; see tcp_listener.c */
+	unsigned room_made;    /* in this interval; see tcp_room.c */
 	uint64_t room_interval;
 };
 

@@ -41,60 +41,9 @@ static void refuse_unfinished(struct tcp_session *session, enum close_reason rea
 	       held != NULL ? held->end : 0);
 }
 
-static struct tcp_session *first_of(const struct header_queue *queue)
+void tcp_header_evicted(struct tcp_session *session)
 {
-	return container_of(queue->sessions.next, struct tcp_session, waiting);
-}
-
-uint64_t header_queue_oldest(const struct header_queue *queue)
-{
-	return list_empty(&queue->sessions) ? UINT64_MAX : first_of(queue)->started;
-}
-
-bool header_queue_is_evictable(const struct header_queue *queue, uint64_t now)
-{
-	uint64_t grace =
-		queue->count > HEADER_QUEUE_FEW ? HEADER_QUEUE_GRACE_CROWDED : HEADER_QUEUE_GRACE;
-	uint64_t since = header_queue_oldest(queue);
-
-	return since <= now && now - since >= grace;
-}
-
-void header_queue_evict(struct header_queue *queue)
-{
-	refuse_unfinished(first_of(queue), CLOSE_HEADER_EVICTED);
-}
-
-/* This worker's part of max_waiting_headers. */
-static unsigned queue_limit(const struct tcp_session *session)
-{
-	unsigned workers = session->relay->worker_count;
-
-	return (session->settings->max_waiting_headers + workers - 1) / workers;
-}
-
-/* The header is not here yet. If too many wait, others than this one go. */
-static void enter_queue(struct tcp_session *session)
-{
-	struct header_queue *queue = session->header_queue;
-	struct relay *relay = session->relay;
-
-	list_append(&queue->sessions, &session->waiting);
-	queue->count++;
-	if (relay->worker_count > 1 && !timer_is_set(&relay->room))
-		loop_timer_set(&relay->loop, &relay->room, HEADER_QUEUE_GRACE);
-	if (session->settings->max_waiting_headers == 0)
-		return;
-	while (queue->count > queue_limit(session))
-		header_queue_evict(queue);
-}
-
-void tcp_header_leave_queue(struct tcp_session *session)
-{
-	if (list_empty(&session->waiting))
-		return;
-	list_remove(&session->waiting);
-	session->header_queue->count--;
+	refuse_unfinished(session, CLOSE_HEADER_EVICTED);
 }
 
 static void count_header(struct tcp_session *session, const struct proxy_header *header)
@@ -137,7 +86,7 @@ static void header_complete(struct tcp_session *session, const struct proxy_head
 	const struct relay_settings *settings = session->settings;
 	enum close_reason reason;
 
-	tcp_header_leave_queue(session);
+	header_queue_leave(session);
 	count_header(session, header);
 	session->header_version = header->version;
 	session->header_local = header->local;
@@ -241,7 +190,7 @@ void tcp_header_client_ready(struct tcp_session *session)
 			if (tcp_session_watch(session, client, 0) < 0)
 				tcp_session_close(session, CLOSE_SYSTEM_ERROR);
 			else
-				enter_queue(session);
+				header_queue_enter(session);
 			return;
 		}
 		if (length <= 0) {

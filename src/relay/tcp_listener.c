@@ -10,26 +10,17 @@
 #include "os/socket.h"
 #include "os/sys.h"
 #include "relay/budget.h"
-#include "relay/header_queue.h"
 #include "relay/relay.h"
 #include "relay/session_log.h"
 #include "relay/settings.h"
 #include "relay/tcp.h"
+#include "relay/tcp_room.h"
 
 /* Connections taken in one go, before sessions that are alive get their turn. */
 #define ACCEPTS_PER_TURN 64
 
 /* Connections taken before a listener closes: as many as any accept queue holds. */
 #define ACCEPTS_AT_CLOSE 65536
-
-/* While paused: the next look, in milliseconds, for descriptors that others have freed. */
-#define RETRY_INTERVAL 25
-
-/*
- * Connections that make room in that time, of each worker. Without a bound a flood that comes back
- * as soon as it is let go takes the CPU that live sessions need.
- */
-#define ROOM_PER_INTERVAL 64
 
 /* Room for one more session, or NULL and the reason why there is none. */
 static const char *take_budgets(struct tcp_listener *listener)
@@ -49,61 +40,6 @@ static void give_budgets_back(struct tcp_listener *listener)
 	budget_give_back(listener->relay->descriptors);
 }
 
-/* Who has waited for a header for longest, at any of this worker's listeners; NULL: it has none. */
-static struct header_queue *oldest_queue(const struct relay *relay)
-{
-	struct header_queue *oldest = NULL;
-
-	for (const struct list *link = relay->listeners.next; link != &relay->listeners;
-	     link = link->next) {
-		struct header_queue *queue =
-			container_of(link, struct tcp_listener, link)->header_queue;
-
-		if (oldest == NULL || header_queue_oldest(queue) < header_queue_oldest(oldest))
-			oldest = queue;
-	}
-	return oldest;
-}
-
-/* Is there somebody in this queue whose room can be had now? */
-static bool has_to_give(struct relay *relay, const struct header_queue *queue)
-{
-	uint64_t interval = relay->loop.now / RETRY_INTERVAL;
-
-	if (relay->room_interval != interval) {
-		relay->room_interval = interval;
-		relay->room_made = 0;
-	}
-	return queue != NULL && relay->room_made < ROOM_PER_INTERVAL &&
-	       header_queue_is_evictable(queue, relay->loop.now);
-}
-
-static void make_room(struct relay *relay, struct header_queue *queue)
-{
-	header_queue_evict(queue);
-	relay->room_made++;
-}
-
-/*
- * There is no room for another session. Returns where this worker has one that could make some; or
- * NULL, and other workers are asked to make some.
- */
-static struct header_queue *find_room(struct tcp_listener *listener)
-{
-	struct relay *relay = listener->relay;
-	struct budget *budget = relay->descriptors;
-	struct header_queue *queue = oldest_queue(relay);
-
-	if (budget_is_full(listener->budget)) {
-		budget = listener->budget;
-		queue = listener->header_queue;
-	}
-	if (has_to_give(relay, queue))
-		return queue;
-	budget_ask_for_room(budget);
-	return NULL;
-}
-
 static void log_pause(struct tcp_listener *listener, const char *why)
 {
 	const struct address nobody = {.family = ADDRESS_NONE};
@@ -121,7 +57,7 @@ static void pause_accepting(struct tcp_listener *listener, const char *why)
 {
 	struct relay *relay = listener->relay;
 
-	loop_timer_set(&relay->loop, &listener->retry, RETRY_INTERVAL);
+	loop_timer_set(&relay->loop, &listener->retry, TCP_ROOM_INTERVAL);
 	if (listener->paused)
 		return;
 	/* Not "for no events": EPOLLEXCLUSIVE cannot be modified. */
@@ -141,11 +77,11 @@ static bool has_room(struct tcp_listener *listener)
 static void resume_accepting(struct tcp_listener *listener)
 {
 	struct loop *loop = &listener->relay->loop;
-	bool room = has_room(listener) || find_room(listener) != NULL;
+	bool room = has_room(listener) || tcp_room_find(listener) != NULL;
 
 	/* Level-triggered: whoever waits is reported in the next round. */
 	if (!room || loop_watch(loop, listener->fd, listener->events, &listener->source) < 0) {
-		loop_timer_set(loop, &listener->retry, RETRY_INTERVAL);
+		loop_timer_set(loop, &listener->retry, TCP_ROOM_INTERVAL);
 		return;
 	}
 	budget_stop_asking(listener->budget);
@@ -161,40 +97,6 @@ static void retry_expired(struct timer *timer)
 
 	if (listener->paused)
 		resume_accepting(listener);
-}
-
-/*
- * Does somebody want room in this budget? Then as many connections make it as may, of this queue
- * (NULL: of any).
- */
-static bool leave_room(struct relay *relay, struct budget *budget, struct header_queue *queue)
-{
-	if (!budget_wants_room(budget))
-		return false;
-	for (;;) {
-		struct header_queue *from = queue != NULL ? queue : oldest_queue(relay);
-
-		if (!has_to_give(relay, from))
-			return true;
-		make_room(relay, from);
-		budget_stop_asking(budget);
-	}
-}
-
-void tcp_listeners_leave_room(struct timer *timer)
-{
-	struct relay *relay = container_of(timer, struct relay, room);
-	bool wanted = leave_room(relay, relay->descriptors, NULL), waiting = false;
-
-	for (struct list *link = relay->listeners.next; link != &relay->listeners;
-	     link = link->next) {
-		struct tcp_listener *listener = container_of(link, struct tcp_listener, link);
-
-		wanted = leave_room(relay, listener->budget, listener->header_queue) || wanted;
-		waiting = waiting || !list_empty(&listener->header_queue->sessions);
-	}
-	if (waiting)
-		loop_timer_set(&relay->loop, timer, wanted ? RETRY_INTERVAL : HEADER_QUEUE_GRACE);
 }
 
 void tcp_listeners_resume(struct relay *relay)
@@ -245,10 +147,10 @@ static const char *take_or_make_room(struct tcp_listener *listener)
 
 	if (why == NULL)
 		return NULL;
-	queue = find_room(listener);
+	queue = tcp_room_find(listener);
 	if (queue == NULL)
 		return why;
-	make_room(listener->relay, queue);
+	tcp_room_make(listener->relay, queue);
 	return take_budgets(listener);
 }
 
@@ -291,9 +193,9 @@ static bool accept_one(struct tcp_listener *listener)
 		return true;
 	default:
 		/* Others have taken the descriptors that were counted on. */
-		queue = fd == -EMFILE || fd == -ENFILE ? oldest_queue(relay) : NULL;
-		if (has_to_give(relay, queue)) {
-			make_room(relay, queue);
+		queue = fd == -EMFILE || fd == -ENFILE ? tcp_room_find_descriptor(relay) : NULL;
+		if (queue != NULL) {
+			tcp_room_make(relay, queue);
 			return true;
 		}
 		pause_accepting(listener, log_error_text(fd));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One worker's share of a listener: a socket that accepts, and the settings that new sessions get.
- * While there is no room for another session, connections that have waited for their header for a
- * while make some; without any it stops accepting, rather than spinning or refusing.
+ * While there is no room for another session, nor anybody who makes some (tcp_room.h), it stops
+ * accepting, rather than spinning or refusing.
  */
 #ifndef MMPROXY_RELAY_TCP_LISTENER_H
 #define MMPROXY_RELAY_TCP_LISTENER_H
@@ -55,12 +55,6 @@ void tcp_listener_set_settings(struct tcp_listener *listener, const struct relay
  * who waits is left to its next user. Frees the listener.
  */
 void tcp_listener_destroy(struct tcp_listener *listener);
-
-/*
- * Of relay->room, which is set while headers are waited for and there are other workers: those that
- * have no room, and nobody to make any, have it from this one.
- */
-void tcp_listeners_leave_room(struct timer *timer);
 
 /* A descriptor has become free: listeners that paused for want of one try again. */
 void tcp_listeners_resume(struct relay *relay);

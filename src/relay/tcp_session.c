@@ -10,6 +10,7 @@
 #include "os/sys.h"
 #include "relay/budget.h"
 #include "relay/client_counts.h"
+#include "relay/header_queue.h"
 #include "relay/session_log.h"
 #include "relay/session_plugins.h"
 #include "relay/tcp.h"
@@ -251,7 +252,7 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 	close_end(session, &session->client, reset);
 	close_end(session, &session->upstream, reset);
 	timer_drop(&session->timer);
-	tcp_header_leave_queue(session);
+	header_queue_leave(session);
 	list_remove(&session->link);
 	client_counts_give_back(relay->client_counts, session->client_count);
 	relay_count_session(relay, session->listener_budget, -1);

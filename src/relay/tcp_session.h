@@ -92,8 +92,8 @@ bool tcp_session_client_left(const struct tcp_session *session);
 void tcp_header_start(struct tcp_session *session);
 void tcp_header_client_ready(struct tcp_session *session);
 void tcp_header_expired(struct tcp_session *session);
-/* It does not wait for its header any more; harmless when it never had to. */
-void tcp_header_leave_queue(struct tcp_session *session);
+/* Its place is another's: it has waited for its header for too long (header_queue.h). */
+void tcp_header_evicted(struct tcp_session *session);
 
 /* tcp_verdict.c */
 

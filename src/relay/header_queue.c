@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Sessions that wait for their header, and which of them go when there are too many. */
+#include "relay/header_queue.h"
+
+#include "relay/tcp_session.h"
+
+static struct tcp_session *first_of(const struct header_queue *queue)
+{
+	return container_of(queue->sessions.next, struct tcp_session, waiting);
+}
+
+uint64_t header_queue_oldest(const struct header_queue *queue)
+{
+	return list_empty(&queue->sessions) ? UINT64_MAX : first_of(queue)->started;
+}
+
+bool header_queue_is_evictable(const struct header_queue *queue, uint64_t now)
+{
+	uint64_t grace =
+		queue->count > HEADER_QUEUE_FEW ? HEADER_QUEUE_GRACE_CROWDED : HEADER_QUEUE_GRACE;
+	uint64_t since = header_queue_oldest(queue);
+
+	return since <= now && now - since >= grace;
+}
+
+void header_queue_evict(struct header_queue *queue)
+{
+	tcp_header_evicted(first_of(queue));
+}
+
+/* This worker's part of max_waiting_headers. */
+static unsigned queue_limit(const struct tcp_session *session)
+{
+	unsigned workers = session->relay->worker_count;
+
+	return (session->settings->max_waiting_headers + workers - 1) / workers;
+}
+
+void header_queue_enter(struct tcp_session *session)
+{
+	struct header_queue *queue = session->header_queue;
+	struct relay *relay = session->relay;
+
+	list_append(&queue->sessions, &session->waiting);
+	queue->count++;
+	if (relay->worker_count > 1 && !timer_is_set(&relay->room))
+		loop_timer_set(&relay->loop, &relay->room, HEADER_QUEUE_GRACE);
+	if (session->settings->max_waiting_headers == 0)
+		return;
+	while (queue->count > queue_limit(session))
+		header_queue_evict(queue);
+}
+
+void header_queue_leave(struct tcp_session *session)
+{
+	if (list_empty(&session->waiting))
+		return;
+	list_remove(&session->waiting);
+	session->header_queue->count--;
+}
