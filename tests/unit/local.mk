@@ -32,7 +32,9 @@ unit_tests = \
 	tests/unit/test_metrics_counters \
 	tests/unit/test_options \
 	tests/unit/test_packet \
+	tests/unit/test_prefix \
 	tests/unit/test_prefix_set \
+	tests/unit/test_prefix_set_random \
 	tests/unit/test_proxy_header \
 	tests/unit/test_proxy_tlv \
 	tests/unit/test_quota_sequences \
@@ -165,10 +167,18 @@ tests_unit_test_packet_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_packet_CFLAGS = $(unit_cflags)
 tests_unit_test_packet_LDADD = $(pure_ldadd)
 
-tests_unit_test_prefix_set_SOURCES = tests/unit/test_prefix_set.c
+tests_unit_test_prefix_SOURCES = tests/unit/test_prefix.c tests/unit/prefix_texts.h
+tests_unit_test_prefix_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_prefix_CFLAGS = $(unit_cflags)
+tests_unit_test_prefix_LDADD = $(pure_ldadd)
+tests_unit_test_prefix_set_SOURCES = tests/unit/test_prefix_set.c tests/unit/prefix_texts.h
 tests_unit_test_prefix_set_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_prefix_set_CFLAGS = $(unit_cflags)
 tests_unit_test_prefix_set_LDADD = $(pure_ldadd)
+tests_unit_test_prefix_set_random_SOURCES = tests/unit/test_prefix_set_random.c
+tests_unit_test_prefix_set_random_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_prefix_set_random_CFLAGS = $(unit_cflags)
+tests_unit_test_prefix_set_random_LDADD = $(pure_ldadd)
 
 tests_unit_test_proxy_tlv_SOURCES = tests/unit/test_proxy_tlv.c
 tests_unit_test_proxy_tlv_CPPFLAGS = $(unit_cppflags)
