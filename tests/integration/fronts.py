@@ -105,7 +105,8 @@ GCP_CHECK = b"PROXY UNKNOWN\r\n"
 
 
 def nlb_header(client, endpoint="vpce-08d2bf15fac5001c9"):
-    return v2(client, ("10.0.1.10", 443), tlvs=tlv(AWS, b"\x01" + endpoint.encode()), crc=True)
+    node = "2001:db8:5::10" if ":" in client[0] else "10.0.1.10"
+    return v2(client, (node, 443), tlvs=tlv(AWS, b"\x01" + endpoint.encode()), crc=True)
 
 
 def minecraft_login(host="mc.example.com", port=25565, name="Steve"):
