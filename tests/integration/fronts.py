@@ -5,19 +5,19 @@ fronts that cannot run here.
 Where those bytes come from:
 
     SPECTRUM_V1     Cloudflare's documentation, "Enable Proxy protocol": its two example lines.
-    spectrum's SPP  Cloudflare's documentation, "Simple Proxy Protocol Header": headers.spp().
-    NLB_CHECK       recorded from a load balancer, with its checksum: kubernetes/kubernetes issue 57250,
-                    2019-03-21.
-    nlb_header()    built from Elastic Load Balancing's documentation, "Edit target group attributes": a
-                    version 2 header with the endpoint's id in a TLV of type 0xEA.
+    Spectrum's SPP  Cloudflare's documentation, "Simple Proxy Protocol Header": headers.spp().
+    NLB_CHECK       recorded from a load balancer, with its checksum: kubernetes/kubernetes
+                    issue 57250, 2019-03-21.
+    nlb_header()    built from Elastic Load Balancing's documentation, "Edit target group
+                    attributes": version 2 with the endpoint's id in a TLV of type 0xEA.
     GCP_V1          Google's documentation of its proxy Network Load Balancers: its example line.
-    GCP_CHECK       "PROXY UNKNOWN", what a health check with --proxy-header=PROXY_V1 sends.
-    TCPShield's     version 2 of HAProxy's specification, which is all that TCPShield's documentation
-                    says. The handshake behind it is the Java edition's, of protocol 765.
-    frp's           frp's sources: client/proxy/proxy.go for TCP, pkg/proto/udp/udp.go for UDP, which is
-                    version 2 in front of the first datagram of each socket; frp 0.63 to 0.65 put it in
-                    front of every datagram. The destination is 127.0.0.1, and where the client has an IPv6
-                    address it is written as ::ffff:127.0.0.1.
+    GCP_CHECK       what a health check with --proxy-header=PROXY_V1 sends, as users report it.
+    TCPShield's     version 2 of HAProxy's specification: its documentation says no more. The
+                    handshake behind it is the Java edition's, of protocol 765.
+    frp's           frp's sources. TCP, client/proxy/proxy.go: version 1 or 2 with the addresses at
+                    frps. UDP, pkg/proto/udp/udp.go: version 2 in front of the first datagram of
+                    each socket, or in frp 0.63 to 0.65 of every datagram; the destination is
+                    127.0.0.1, for a client with an IPv6 address written as ::ffff:127.0.0.1.
 """
 
 import pathlib
@@ -95,7 +95,8 @@ class Dnsdist(Peer):
 
 SPECTRUM_V1 = {
     ("192.0.2.0", 42300): b"PROXY TCP4 192.0.2.0 192.0.2.255 42300 443\r\n",
-    ("2001:db8::", 42300): b"PROXY TCP6 2001:db8:: 2001:db8:ffff:ffff:ffff:ffff:ffff:ffff 42300 443\r\n",
+    ("2001:db8::", 42300): b"PROXY TCP6 2001:db8:: "
+    b"2001:db8:ffff:ffff:ffff:ffff:ffff:ffff 42300 443\r\n",
 }
 
 NLB_CHECK = bytes.fromhex("0d0a0d0a000d0a515549540a 20110054 030004bce5951f 04004a") + bytes(0x4A)

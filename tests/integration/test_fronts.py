@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The examples of etc/fronts as they stand there: all load, and HAProxy, nginx and dnsdist run with
-theirs. The namespaces have the addresses that the examples name, and no return path: the examples say
-that mmproxy is to make one."""
+theirs. The namespaces have the addresses that the examples name, and no return path: the examples
+say that mmproxy is to make one."""
 
 import re
 import socket
@@ -95,7 +95,7 @@ def test_there_is_no_other_example():
 
 
 class TlsServer:
-    """Tells each client by TLS whom it sees. Those who only shake hands, as checks do, are in `peers`."""
+    """Tells each client by TLS whom it sees. Those who only shake hands, as checks do, are seen."""
 
     def __init__(self, namespace, directory):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

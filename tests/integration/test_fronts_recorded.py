@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The examples of etc/fronts for what cannot run here: the bytes that Spectrum, NLB, Google's load
-balancers, TCPShield and frp send come from an address of theirs, and the server sees the client. Where
-the bytes come from: fronts.py."""
+balancers, TCPShield and frp send come from an address of theirs, and the server sees the client.
+Where the bytes come from: fronts.py."""
 
 import socket
 
@@ -9,7 +9,7 @@ import pytest
 
 import fronts
 from fronts import GCP_CHECK, GCP_V1, NLB_CHECK, SPECTRUM_V1, minecraft_login, nlb_header
-from headers import SPP_MAGIC, mapped, spp, v2, v2_udp
+from headers import SPP_MAGIC, mapped, spp, v2, v2_udp, with_crc32c
 from network import family_of
 from test_fronts import STRANGER, assert_stranger_refused, path, start_front
 from traffic import read_exactly, read_to_end
@@ -179,7 +179,8 @@ def test_nlb_with_an_endpoints_id(client, path, start_front):
 
 
 def test_nlbs_recorded_health_check(path, start_front):
-    """It names no client: the server sees the load balancer."""
+    """It names no client: the server sees the load balancer. Its checksum is that of its bytes."""
+    assert with_crc32c(NLB_CHECK[:19] + bytes(4) + NLB_CHECK[23:], 19) == NLB_CHECK
     services = Services(path.server, 443)
     mmproxy = start_front("aws-nlb")
     connection = path.balancer.connect((path.SERVER4, 8443), source=(addressed(path, NLB), 0))
@@ -280,7 +281,7 @@ def test_frp_over_udp(client, path, start_front):
 
 
 def test_frp_of_old_over_udp(path, start_daemon):
-    """0.63 to 0.65 put the header on each datagram: with the one word that the example says to change."""
+    """0.63 to 0.65 put the header on each datagram: one word of the example is another then."""
     client = CLIENTS[0]
     text = fronts.config("frp").read_text()
     changed = text.replace('framing = "first"', 'framing = "every"')
