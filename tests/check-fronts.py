@@ -4,10 +4,11 @@
 
 Usage: check-fronts.py [SOURCE_DIRECTORY]
 
-A block that shows a file stands behind a comment that names it, <!-- etc/fronts/haproxy.cfg -->, and is
-the file or whole lines of it. Other blocks are commands (```sh) or stand behind <!-- output -->. Each page
-shows the whole of its own .conf, the index names every page and every file, links lead somewhere, and
-Makefile.am has all of it. Prints what is wrong, and a line "N passed, N failed".
+A block that shows a file stands behind a comment that names it, <!-- etc/fronts/haproxy.cfg -->,
+and is the file or whole lines of it. Other blocks are commands (```sh) or stand behind
+<!-- output -->. Each page shows the whole of its own .conf, the index names every page and every
+file, links lead somewhere, and Makefile.am has all of it. Prints what is wrong, and a line
+"N passed, N failed".
 """
 
 import pathlib
@@ -18,7 +19,7 @@ INDEX = "README.md"
 
 
 def blocks(text):
-    """(number of the line, what is behind the fence, the last line before that is not empty, content)"""
+    """(line number, what is behind the fence, the last line before that is not empty, content)"""
     lines = text.splitlines()
     opened, before = None, ""
     for number, line in enumerate(lines, 1):

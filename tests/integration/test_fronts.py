@@ -84,7 +84,7 @@ def test_an_example_loads_as_it_stands(name, bare):
 
 
 def test_there_is_no_other_example():
-    """What is in the folder is known here: mmproxy's halves, balancers' halves, lists, the script."""
+    """The folder has mmproxy's halves, those of balancers, lists, and the script."""
     others = {"haproxy.cfg", "nginx-stream.conf", "dnsdist.lua", "frps.toml", "frpc.toml"}
     others |= {"cloudflare-ranges", "tcpshield-ranges", "refresh-ranges"}
     found = {file.name for file in fronts.FOLDER.iterdir()}
@@ -95,7 +95,7 @@ def test_there_is_no_other_example():
 
 
 class TlsServer:
-    """Tells each client by TLS whom it sees. Those who only shake hands, as checks do, are seen."""
+    """Tells each client by TLS whom it sees; checks only shake hands."""
 
     def __init__(self, namespace, directory):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

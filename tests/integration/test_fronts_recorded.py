@@ -40,7 +40,7 @@ class Services:
         }
 
     def assert_sees(self, connection, client, header, payload=b"hello"):
-        """What is sent behind the header arrives from the client as it was sent, and is answered."""
+        """What is sent behind the header arrives from the client, unchanged, and is answered."""
         connection.sendall(header + payload)
         accepted, peer = self.listeners[family_of(client[0])].accept()
         assert peer == client

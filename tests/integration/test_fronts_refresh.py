@@ -30,7 +30,7 @@ def copy():
 
 @pytest.fixture
 def refresh(copy):
-    """refresh(list, ...) has each as what a URL gives; mmproxy is asked at `control`, if there is one."""
+    """refresh(list, ...): what each URL gives; mmproxy is asked at `control`, if it is there."""
 
     def run(*lists, control="/nonexistent/control.sock", names=("tcpshield",)):
         urls = []
