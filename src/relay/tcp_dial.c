@@ -133,10 +133,8 @@ void tcp_dial_ready(struct tcp_session *session)
 {
 	int error;
 
-	if (tcp_session_client_left(session)) {
-		tcp_session_close(session, CLOSE_CLIENT_LEFT);
+	if (tcp_session_close_if_left(session))
 		return;
-	}
 	if (!session->upstream.writable)
 		return;
 	error = session->relay->sys->socket_error(session->upstream.fd);

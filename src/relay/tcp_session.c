@@ -90,9 +90,13 @@ int tcp_session_watch(struct tcp_session *session, struct tcp_end *end, uint32_t
 	return error;
 }
 
-bool tcp_session_client_left(const struct tcp_session *session)
+bool tcp_session_close_if_left(struct tcp_session *session)
 {
-	return session->client.broken && session->relay->sys->socket_error(session->client.fd) < 0;
+	if (!session->client.broken || session->relay->sys->socket_error(session->client.fd) >= 0)
+		return false;
+	/* HAProxy resets its checks as soon as it has sent their header. */
+	tcp_session_close(session, session->header_local ? CLOSE_CHECK_LEFT : CLOSE_CLIENT_LEFT);
+	return true;
 }
 
 static void client_ready(struct loop_source *source, uint32_t events)

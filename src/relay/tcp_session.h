@@ -84,8 +84,11 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason);
 /* Starts watching an end. Returns 0; or -errno, which the session's last line will name. */
 int tcp_session_watch(struct tcp_session *session, struct tcp_end *end, uint32_t more_events);
 
-/* Has the balancer reset its connection? One that only finished sending still wants the answer. */
-bool tcp_session_client_left(const struct tcp_session *session);
+/*
+ * Closes it when the balancer has reset its connection, before the upstream has answered; one that
+ * only finished sending still wants the answer. Returns whether it has.
+ */
+bool tcp_session_close_if_left(struct tcp_session *session);
 
 /* tcp_header.c */
 

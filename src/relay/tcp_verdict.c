@@ -123,6 +123,5 @@ void tcp_verdict_start(struct tcp_session *session, const struct proxy_header *h
 
 void tcp_verdict_client_ready(struct tcp_session *session)
 {
-	if (tcp_session_client_left(session))
-		tcp_session_close(session, CLOSE_CLIENT_LEFT);
+	tcp_session_close_if_left(session);
 }

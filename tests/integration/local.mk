@@ -30,6 +30,7 @@ integration_files = \
 	tests/integration/doctor.py \
 	tests/integration/fail_call.py \
 	tests/integration/faults.py \
+	tests/integration/fronts.py \
 	tests/integration/header_blocks.py \
 	tests/integration/header_cases.py \
 	tests/integration/header_lines.py \
@@ -84,6 +85,9 @@ integration_files = \
 	tests/integration/test_faults_control.py \
 	tests/integration/test_faults_probes.py \
 	tests/integration/test_faults_start.py \
+	tests/integration/test_fronts.py \
+	tests/integration/test_fronts_recorded.py \
+	tests/integration/test_fronts_refresh.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \

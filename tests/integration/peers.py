@@ -26,6 +26,7 @@ PROGRAMS = {
     "ip": "iproute2",
     "nft": "nftables",
     "tc": "iproute2",
+    "curl": "curl",
     "socat": "socat",
     "iptables-nft": "iptables",
     "iptables-legacy": "iptables",

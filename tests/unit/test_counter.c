@@ -106,6 +106,7 @@ static void the_kinds_are_what_the_log_and_the_reset_rely_on(void **state)
 	assert_int_equal(close_reason_kind(CLOSE_FINISHED), CLOSE_KIND_END);
 	assert_int_equal(close_reason_kind(CLOSE_SHUTDOWN), CLOSE_KIND_END);
 	assert_int_equal(close_reason_kind(CLOSE_EMPTY), CLOSE_KIND_QUIET);
+	assert_int_equal(close_reason_kind(CLOSE_CHECK_LEFT), CLOSE_KIND_QUIET);
 	assert_int_equal(close_reason_kind(CLOSE_HEADER_TIMEOUT), CLOSE_KIND_REFUSE);
 	assert_int_equal(close_reason_kind(CLOSE_SOURCE_MULTICAST), CLOSE_KIND_REFUSE);
 	assert_int_equal(close_reason_kind(CLOSE_CONNECT_REFUSED), CLOSE_KIND_FAIL);

@@ -180,6 +180,17 @@ static void a_client_that_reset_behind_its_header_is_not_dialled_for_in_vain(voi
 	expect_closed(&fixture, CLOSE_CLIENT_LEFT);
 }
 
+static void a_check_that_resets_behind_its_header_is_no_failure(void **state)
+{
+	(void)state;
+	fixture.fake.hold_connects = true;
+	client = fake_incoming(fixture.listening, FIXTURE_BALANCER);
+	fake_peer_send(client, "PROXY UNKNOWN\r\n", 15);
+	fake_peer_reset(client);
+	fixture_settle(&fixture);
+	expect_closed(&fixture, CLOSE_CHECK_LEFT);
+}
+
 static void a_client_that_finishes_while_dialling_still_gets_its_answer(void **state)
 {
 	(void)state;
@@ -254,6 +265,7 @@ int main(void)
 		TEST(a_client_that_sends_on_while_dialling_is_not_read_without_bound),
 		TEST(a_client_that_resets_while_dialling_ends_the_dial),
 		TEST(a_client_that_reset_behind_its_header_is_not_dialled_for_in_vain),
+		TEST(a_check_that_resets_behind_its_header_is_no_failure),
 		TEST(a_client_that_finishes_while_dialling_still_gets_its_answer),
 		TEST(an_upstream_that_speaks_first_is_heard),
 		TEST(an_upstream_that_accepts_and_resets_is_passed_on_as_a_reset),
