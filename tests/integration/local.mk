@@ -47,6 +47,7 @@ integration_files = \
 	tests/integration/rules.py \
 	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
+	tests/integration/shells.py \
 	tests/integration/settings.py \
 	tests/integration/sound_hosts.py \
 	tests/integration/spoofing.py \
@@ -65,6 +66,7 @@ integration_files = \
 	tests/integration/test_bench_tcp.py \
 	tests/integration/test_bench_udp.py \
 	tests/integration/test_client_limit.py \
+	tests/integration/test_completion.py \
 	tests/integration/test_control.py \
 	tests/integration/test_control_bounds.py \
 	tests/integration/test_control_rights.py \
