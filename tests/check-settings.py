@@ -21,6 +21,8 @@ TABLE = "src/config/settings.def"
 MANUAL = "man/mmproxy.conf.5"
 EXAMPLE = "etc/mmproxy.conf"
 VERSION = "configure.ac"
+CHANGES = "src/daemon/changes.c"
+PROGRAM = "man/mmproxy.8"
 
 # Headings of the manual, and what opens a group in the example.
 SCOPE_OF_HEADING = {
@@ -74,17 +76,34 @@ def read_version(text):
 
 
 def read_manual(text):
-    """{(scope, name): (the line behind .It, the lines of its .Dl)} in the manual's order."""
+    """{(scope, name): (the line behind .It, the lines of its .Dl, all of it)} in the manual's order."""
     entries, scope, entry = {}, None, None
     lines = iter(text.splitlines())
     for line in lines:
         if line.startswith((".Ss ", ".Sh ")):
             scope, entry = SCOPE_OF_HEADING.get(line[4:]), None
         elif scope and line.startswith(".It Cm "):
-            entry = entries[scope, line.split()[2]] = (next(lines, ""), [])
+            entry = entries[scope, line.split()[2]] = (next(lines, ""), [], [])
         elif entry and line.startswith(".Dl "):
-            entry[1].append(line[4:].replace(r"\(dq", '"'))
+            entry[1].append(line[4:])
+        elif entry:
+            entry[2].append(line)
     return entries
+
+
+def read_fixed(text):
+    """{(scope, name)} of what a reload may not change, of changes.c; a name alone is at the top, or
+    a listener's where its place is the listener's."""
+    fixed = set()
+    for where, name in re.findall(r'demand_restart\(&?comparison,\s*([^;]*?),\s*"([a-z._]+)"\)', text):
+        scope, _, last = name.rpartition(".")
+        fixed.add((scope or ("top" if where == '"configuration"' else "listener"), last))
+    return fixed
+
+
+def unescaped(line):
+    """What a reader of the manual sees."""
+    return line.replace(r"\(dq", '"').replace(r"\&", "")
 
 
 def read_example(text):
@@ -145,17 +164,42 @@ def check_table(table, version):
         )
 
 
+def check_fixed(fixed, manual, reload):
+    """Both pages say what a reload may not change; of a group, it is said of all that is in it."""
+    yield "changes.c: settings that the page knows", set(), fixed - manual.keys()
+    says = {
+        key: re.search(r"[Ff]ixed at the start", " ".join(lines)) is not None
+        for key, (*_, lines) in manual.items()
+    }
+    for scope, name in manual:
+        members = {key for key in manual if scope == "top" and key[0] == name}
+        wanted = (scope, name) in fixed or (bool(members) and members <= fixed)
+        said = says[scope, name] or says.get(("top", scope), False)
+        yield f"manual, {scope}.{name}: fixed at the start", wanted, said
+    for scope, name in fixed:
+        words = {name, f"{scope}.{name}", scope}
+        listed = re.search(rf"^\.Cm ({'|'.join(map(re.escape, words))})( [,;.])?$", reload, re.M)
+        yield f"mmproxy(8), RELOAD: {scope}.{name}", True, listed is not None
+
+
 def check_manual(table, manual):
     yield "manual: settings the table has not", [], names(manual.keys() - table.keys())
     yield "manual: settings it lacks", [], names(table.keys() - manual.keys())
     common = [key for key in table if key in manual]
     yield "manual: the table's order", names(common), names(k for k in manual if k in table)
     for key in common:
-        line, examples = manual[key]
+        line, examples, _ = manual[key]
         path = ".".join(key)
         wanted = first_line_of(*table[key])
         yield f"manual, {path}", line if line in wanted else wanted, line
-        named = [e for e in examples if e.startswith(f"{key[1]} = ") and e.endswith(";")]
+        # A bracket that stands alone is mdoc's, and takes the space away.
+        named = [
+            e
+            for e in map(unescaped, examples)
+            if e.startswith(f"{key[1]} = ") and e.endswith(";")
+        ]
+        alone = [e for e in examples if re.search(r"(^| )[](|)[]( |$)", e)]
+        yield f"manual, {path}: brackets are escaped", [], alone
         yield f"manual, {path}: one example", 1, len(named)
 
 
@@ -180,9 +224,15 @@ def main():
     example = read_example((source / EXAMPLE).read_text(encoding="utf-8"))
     passed = failed = 0
     version = read_version((source / VERSION).read_text(encoding="utf-8"))
+    program = (source / PROGRAM).read_text(encoding="utf-8")
     checks = [
         *check_table(table, version),
         *check_manual(table, manual),
+        *check_fixed(
+            read_fixed((source / CHANGES).read_text(encoding="utf-8")),
+            manual,
+            re.search(r"^\.Sh RELOAD\n(.*?)^\.Sh ", program, re.S | re.M)[1],
+        ),
         *check_example(table, example),
     ]
     for what, wanted, found in checks:

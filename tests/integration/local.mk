@@ -91,6 +91,7 @@ integration_files = \
 	tests/integration/test_liveness.py \
 	tests/integration/test_heartbeat.py \
 	tests/integration/test_log_journal.py \
+	tests/integration/test_manual_examples.py \
 	tests/integration/test_metrics.py \
 	tests/integration/test_metrics_http.py \
 	tests/integration/test_metrics_pages.py \
