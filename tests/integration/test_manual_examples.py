@@ -11,6 +11,10 @@ import pytest
 import ctl
 import daemon
 import plugins
+import settings
+from headers import CLIENT4, v2
+from sessions import open_session, send
+from settings import configuration
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
@@ -146,6 +150,50 @@ def test_a_mistake_in_an_example_would_be_seen(check):
     assert "max_header" in check(whole("listener", "max_header", line))
     line = "idle_timeout = 30;"
     assert check(whole("udp", "idle_timeout", line)) == ""
+
+
+# The plugins of mmproxy-plugin(3).
+
+
+def made_from_the_page():
+    """{name: (the shared object, its entry in the page)}"""
+    shown = displays(page("mmproxy-plugin.3"), "EXAMPLES")
+    programs = [one for one in shown if "#include <mmproxy/plugin.h>" in one]
+    entries = [one for one in shown if one.startswith("plugins = ")]
+    assert len(programs) == len(entries) == 2
+    made = {}
+    for program, entry in zip(programs, entries):
+        name = re.search(r'name = "([^"]+)"', program)[1]
+        assert f'name = "{name}"' in entry
+        shared = plugins.folder() / f"of-the-page-{name}.so"
+        command = ["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", f"-I{TOP}/plugin"]
+        subprocess.run(
+            [*command, "-o", shared, "-x", "c", "-"], input=program, text=True, check=True
+        )
+        made[name] = entry.replace(f'name = "{name}";', f'name = "{name}"; path = "{shared}";')
+    return made
+
+
+def test_a_plugin_of_the_page_refuses_privileged_ports(host, start_daemon, upstream):
+    entry = made_from_the_page()["unprivileged"]
+    mmproxy = start_daemon(host, config=configuration(settings.listener()) + entry)
+    send(host, v2(("203.0.113.9", 999)))
+    mmproxy.assert_closed("plugin-denied")
+    open_session(host, upstream, CLIENT4)
+
+
+def test_a_plugin_of_the_page_asks_for_tls(host, start_daemon, upstream):
+    entry = made_from_the_page()["tls-only"]
+    mmproxy = start_daemon(host, config=configuration(settings.listener()) + entry)
+    send(host, v2(CLIENT4))
+    mmproxy.assert_closed("plugin-denied")
+    mmproxy.assert_counter("plugin_tls_only_without_tls")
+    assert "the client's connection has no TLS" in mmproxy.log()
+    version = b"\x21\x00\x07TLSv1.3"
+    tls = b"\x20" + (5 + len(version)).to_bytes(2, "big") + b"\x01\x00\x00\x00\x00" + version
+    send(host, v2(CLIENT4, tlvs=tls))
+    _, peer = upstream.accept()
+    assert peer == CLIENT4
 
 
 # What mmproxyctl decode is given in its page.
