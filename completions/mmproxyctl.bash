@@ -10,23 +10,23 @@ _mmproxyctl_asked()
 	local pattern=$1
 
 	shift
-	timeout 1 "${program[@]}" --json "$@" 2>/dev/null </dev/null | grep -oE "$pattern"
+	command timeout 1 "${program[@]}" --json "$@" 2>/dev/null </dev/null | command grep -oE "$pattern"
 }
 
 # No text in the answers can look like one of these keys: quotes in texts have a backslash.
 _mmproxyctl_listeners()
 {
-	_mmproxyctl_asked '"name":"[A-Za-z0-9._-]+"' listeners | cut -d'"' -f4
+	_mmproxyctl_asked '"name":"[A-Za-z0-9._-]+"' listeners | command cut -d'"' -f4
 }
 
 _mmproxyctl_sessions()
 {
-	_mmproxyctl_asked '"id":[0-9]+' sessions --limit 1000 | cut -d: -f2
+	_mmproxyctl_asked '"id":[0-9]+' sessions --limit 1000 | command cut -d: -f2
 }
 
 _mmproxyctl_counters()
 {
-	_mmproxyctl_asked '"[a-z0-9_]+":[0-9]' counters | cut -d'"' -f2
+	_mmproxyctl_asked '"[a-z0-9_]+":[0-9]' counters | command cut -d'"' -f2
 }
 
 _mmproxyctl()
