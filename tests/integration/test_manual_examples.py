@@ -13,7 +13,7 @@ import daemon
 import plugins
 import settings
 from headers import CLIENT4, v2
-from sessions import open_session, send
+from sessions import send
 from settings import configuration
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -152,7 +152,7 @@ def test_a_mistake_in_an_example_would_be_seen(check):
     assert check(whole("udp", "idle_timeout", line)) == ""
 
 
-# The plugins of mmproxy-plugin(3).
+# The plugins of mmproxy-plugin(3); the first one is tried in test_plugin_tutorial.py, too.
 
 
 def made_from_the_page():
@@ -172,14 +172,6 @@ def made_from_the_page():
         )
         made[name] = entry.replace(f'name = "{name}";', f'name = "{name}"; path = "{shared}";')
     return made
-
-
-def test_a_plugin_of_the_page_refuses_privileged_ports(host, start_daemon, upstream):
-    entry = made_from_the_page()["unprivileged"]
-    mmproxy = start_daemon(host, config=configuration(settings.listener()) + entry)
-    send(host, v2(("203.0.113.9", 999)))
-    mmproxy.assert_closed("plugin-denied")
-    open_session(host, upstream, CLIENT4)
 
 
 def test_a_plugin_of_the_page_asks_for_tls(host, start_daemon, upstream):
