@@ -5,7 +5,9 @@
 Usage: check-settings.py [SOURCE_DIRECTORY]
 
 The table is what the loader knows. The manual must describe exactly these settings, each with the
-table's type, range and default and with an example; the example file must show each of them, and a
+table's type, range, default and first version and with an example; no setting is of a version that is
+still to come. (That each example loads is tested by tests/integration/test_manual_examples.py.) The
+example file must show each of them, and a
 commented line must show the default. A group of the example that is commented out as a whole, with a
 tab behind each '#', counts as one that is there; what stands in a plugin's own group is the plugin's
 matter. Prints what differs, and a line "N passed, N failed".
@@ -18,6 +20,9 @@ import sys
 TABLE = "src/config/settings.def"
 MANUAL = "man/mmproxy.conf.5"
 EXAMPLE = "etc/mmproxy.conf"
+VERSION = "configure.ac"
+CHANGES = "src/daemon/changes.c"
+PROGRAM = "man/mmproxy.8"
 
 # Headings of the manual, and what opens a group in the example.
 SCOPE_OF_HEADING = {
@@ -58,25 +63,47 @@ TYPE_IN_MANUAL = {
 
 
 def read_table(text):
-    """{(scope, name): (type, default, range)} in the table's order."""
-    row = re.compile(r'^SETTING\((\w+), (\w+), (\w+), "([^"]*)", "([^"]*)"\)$', re.M)
+    """{(scope, name): (type, default, range, since)} in the table's order."""
+    row = re.compile(r'^SETTING\((\w+), (\w+), (\w+), "([^"]*)", "([^"]*)", "([^"]*)"\)$', re.M)
     rows = row.findall(text)
     assert len(rows) == len(re.findall(r"^SETTING\(", text, re.M)), "a row cannot be read"
-    return {(scope, name): (kind, default, limits) for scope, name, kind, default, limits in rows}
+    return {(scope, name): tuple(rest) for scope, name, *rest in rows}
+
+
+def read_version(text):
+    """The program's own, of configure.ac."""
+    return re.search(r"^AC_INIT\(\[mmproxy\], \[([^]]+)\]", text, re.M)[1]
 
 
 def read_manual(text):
-    """{(scope, name): (the line behind .It, the lines of its .Dl)} in the manual's order."""
+    """{(scope, name): (the line behind .It, the lines of its .Dl, all of it)} in the manual's order."""
     entries, scope, entry = {}, None, None
     lines = iter(text.splitlines())
     for line in lines:
         if line.startswith((".Ss ", ".Sh ")):
             scope, entry = SCOPE_OF_HEADING.get(line[4:]), None
         elif scope and line.startswith(".It Cm "):
-            entry = entries[scope, line.split()[2]] = (next(lines, ""), [])
+            entry = entries[scope, line.split()[2]] = (next(lines, ""), [], [])
         elif entry and line.startswith(".Dl "):
-            entry[1].append(line[4:].replace(r"\(dq", '"'))
+            entry[1].append(line[4:])
+        elif entry:
+            entry[2].append(line)
     return entries
+
+
+def read_fixed(text):
+    """{(scope, name)} of what a reload may not change, of changes.c; a name alone is at the top, or
+    a listener's where its place is the listener's."""
+    fixed = set()
+    for where, name in re.findall(r'demand_restart\(&?comparison,\s*([^;]*?),\s*"([a-z._]+)"\)', text):
+        scope, _, last = name.rpartition(".")
+        fixed.add((scope or ("top" if where == '"configuration"' else "listener"), last))
+    return fixed
+
+
+def unescaped(line):
+    """What a reader of the manual sees."""
+    return line.replace(r"\(dq", '"').replace(r"\&", "")
 
 
 def read_example(text):
@@ -103,12 +130,19 @@ def read_example(text):
     return settings
 
 
-def first_line_of(kind, default, limits):
+def first_line_of(kind, default, limits, since):
     """How the manual may begin the description of such a setting."""
     types = TYPE_IN_MANUAL[kind]
     types = (types,) if isinstance(types, str) else types
     words = {"none": "no default", "required": "required"}.get(default, f"default {default}")
-    return [f"{t.format(range=limits.replace('|', ', '))}; {words}." for t in types]
+    facts = f"{words}; since {since}."
+    return [f"{t.format(range=limits.replace('|', ', '))}; {facts}" for t in types]
+
+
+def as_numbers(version):
+    """For comparing; None where it is not MAJOR.MINOR.PATCH."""
+    match = re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", version)
+    return match and tuple(map(int, match.groups()))
 
 
 def as_written(kind, default):
@@ -120,18 +154,52 @@ def names(keys):
     return [".".join(key) for key in keys]
 
 
+def check_table(table, version):
+    """Compared as numbers: 0.10.0 is later than 0.9.0."""
+    yield f"{VERSION}: the version is of three numbers", True, as_numbers(version) is not None
+    for key, (*_, since) in table.items():
+        known = as_numbers(since)
+        yield f"{TABLE}, {'.'.join(key)}: a version up to {version}", True, (
+            known is not None and known <= as_numbers(version)
+        )
+
+
+def check_fixed(fixed, manual, reload):
+    """Both pages say what a reload may not change; of a group, it is said of all that is in it."""
+    yield "changes.c: settings that the page knows", set(), fixed - manual.keys()
+    says = {
+        key: re.search(r"[Ff]ixed at the start", " ".join(lines)) is not None
+        for key, (*_, lines) in manual.items()
+    }
+    for scope, name in manual:
+        members = {key for key in manual if scope == "top" and key[0] == name}
+        wanted = (scope, name) in fixed or (bool(members) and members <= fixed)
+        said = says[scope, name] or says.get(("top", scope), False)
+        yield f"manual, {scope}.{name}: fixed at the start", wanted, said
+    for scope, name in fixed:
+        words = {name, f"{scope}.{name}", scope}
+        listed = re.search(rf"^\.Cm ({'|'.join(map(re.escape, words))})( [,;.])?$", reload, re.M)
+        yield f"mmproxy(8), RELOAD: {scope}.{name}", True, listed is not None
+
+
 def check_manual(table, manual):
     yield "manual: settings the table has not", [], names(manual.keys() - table.keys())
     yield "manual: settings it lacks", [], names(table.keys() - manual.keys())
     common = [key for key in table if key in manual]
     yield "manual: the table's order", names(common), names(k for k in manual if k in table)
     for key in common:
-        kind, default, limits = table[key]
-        line, examples = manual[key]
+        line, examples, _ = manual[key]
         path = ".".join(key)
-        wanted = first_line_of(kind, default, limits)
+        wanted = first_line_of(*table[key])
         yield f"manual, {path}", line if line in wanted else wanted, line
-        named = [e for e in examples if e.startswith(f"{key[1]} = ") and e.endswith(";")]
+        # A bracket that stands alone is mdoc's, and takes the space away.
+        named = [
+            e
+            for e in map(unescaped, examples)
+            if e.startswith(f"{key[1]} = ") and e.endswith(";")
+        ]
+        alone = [e for e in examples if re.search(r"(^| )[](|)[]( |$)", e)]
+        yield f"manual, {path}: brackets are escaped", [], alone
         yield f"manual, {path}: one example", 1, len(named)
 
 
@@ -142,7 +210,7 @@ def check_example(table, example):
     places = [(scope, name, str(listener)) for scope, name, _, _, listener in example]
     yield "example: settings it shows twice", [], names(k for k in places if places.count(k) > 1)
     for scope, name, value, commented, _ in example:
-        kind, default, _ = table.get((scope, name), (None, None, None))
+        kind, default, *_ = table.get((scope, name), (None, None))
         if commented and default not in (None, "none", "required"):
             yield f"example, {scope}.{name}: the default", as_written(kind, default), value
         if default == "required":
@@ -155,7 +223,19 @@ def main():
     manual = read_manual((source / MANUAL).read_text(encoding="utf-8"))
     example = read_example((source / EXAMPLE).read_text(encoding="utf-8"))
     passed = failed = 0
-    for what, wanted, found in [*check_manual(table, manual), *check_example(table, example)]:
+    version = read_version((source / VERSION).read_text(encoding="utf-8"))
+    program = (source / PROGRAM).read_text(encoding="utf-8")
+    checks = [
+        *check_table(table, version),
+        *check_manual(table, manual),
+        *check_fixed(
+            read_fixed((source / CHANGES).read_text(encoding="utf-8")),
+            manual,
+            re.search(r"^\.Sh RELOAD\n(.*?)^\.Sh ", program, re.S | re.M)[1],
+        ),
+        *check_example(table, example),
+    ]
+    for what, wanted, found in checks:
         if wanted == found:
             passed += 1
             continue

@@ -11,7 +11,7 @@
 #include "base/suggest.h"
 
 const struct setting setting_table[SETTING_COUNT] = {
-#define SETTING(scope, name, type, default_text, range)                                            \
+#define SETTING(scope, name, type, default_text, range, since)                                     \
 	{#name, default_text, range, SETTING_SCOPE_##scope, SETTING_TYPE_##type},
 #include "config/settings.def"
 #undef SETTING

@@ -30,7 +30,7 @@ enum setting_type {
 };
 
 enum setting_id {
-#define SETTING(scope, name, type, default_text, range) SETTING_##scope##_##name,
+#define SETTING(scope, name, type, default_text, range, since) SETTING_##scope##_##name,
 #include "config/settings.def"
 #undef SETTING
 	SETTING_COUNT,

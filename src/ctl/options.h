@@ -49,7 +49,7 @@ struct options {
  */
 int options_parse(int argc, char **argv, struct options *options, struct report *report);
 
-/* At most 24 lines of 80 columns. */
+/* Fits a terminal of 24 lines of 80 columns, with a prompt below. */
 const char *options_help(void);
 
 /* The command `help`. */

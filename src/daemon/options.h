@@ -35,6 +35,7 @@ struct options {
 int options_parse(int argc, char **argv, struct options *options, struct config *config,
 		  struct report *report);
 
-const char *options_help(void); /* at most 24 lines of 80 characters */
+/* Fits a terminal of 24 lines of 80 columns, with a prompt below. */
+const char *options_help(void);
 
 #endif

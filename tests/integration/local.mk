@@ -48,6 +48,7 @@ integration_files = \
 	tests/integration/rules.py \
 	tests/integration/service_manager.py \
 	tests/integration/sessions.py \
+	tests/integration/shells.py \
 	tests/integration/settings.py \
 	tests/integration/sound_hosts.py \
 	tests/integration/spoofing.py \
@@ -66,6 +67,7 @@ integration_files = \
 	tests/integration/test_bench_tcp.py \
 	tests/integration/test_bench_udp.py \
 	tests/integration/test_client_limit.py \
+	tests/integration/test_completion.py \
 	tests/integration/test_control.py \
 	tests/integration/test_control_bounds.py \
 	tests/integration/test_control_rights.py \
@@ -93,6 +95,7 @@ integration_files = \
 	tests/integration/test_liveness.py \
 	tests/integration/test_heartbeat.py \
 	tests/integration/test_log_journal.py \
+	tests/integration/test_manual_examples.py \
 	tests/integration/test_metrics.py \
 	tests/integration/test_metrics_http.py \
 	tests/integration/test_metrics_pages.py \

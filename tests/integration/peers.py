@@ -39,8 +39,10 @@ PROGRAMS = {
     "setcap": "libcap2-bin",
     "promtool": "prometheus",
     "tmux": "tmux",
+    "zsh": "zsh",
 }
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
+BASH_COMPLETION = "/usr/share/bash-completion/bash_completion"
 
 
 def missing():
@@ -48,6 +50,8 @@ def missing():
     packages = {package for program, package in PROGRAMS.items() if not find(program)}
     if not os.path.exists(NGINX_STREAM):
         packages.add("libnginx-mod-stream")
+    if not os.path.exists(BASH_COMPLETION):
+        packages.add("bash-completion")
     return sorted(packages)
 
 
