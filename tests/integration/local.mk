@@ -75,6 +75,7 @@ integration_files = \
 	tests/integration/test_ctl_top.py \
 	tests/integration/test_dial.py \
 	tests/integration/test_dial_hint.py \
+	tests/integration/test_documents.py \
 	tests/integration/test_doctor_hops.py \
 	tests/integration/test_doctor_host.py \
 	tests/integration/test_doctor_interrupted.py \
