@@ -127,6 +127,7 @@ integration_files = \
 	tests/integration/test_routing_reload.py \
 	tests/integration/test_routing_show.py \
 	tests/integration/test_service.py \
+	tests/integration/test_settings_table.py \
 	tests/integration/test_socket_activation.py \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
