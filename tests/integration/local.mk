@@ -86,9 +86,11 @@ integration_files = \
 	tests/integration/test_faults_probes.py \
 	tests/integration/test_faults_start.py \
 	tests/integration/test_headers.py \
+	tests/integration/test_landlock.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
 	tests/integration/test_heartbeat.py \
+	tests/integration/test_lockdown_absent.py \
 	tests/integration/test_log_journal.py \
 	tests/integration/test_metrics.py \
 	tests/integration/test_metrics_http.py \
@@ -126,6 +128,7 @@ integration_files = \
 	tests/integration/test_routing_mark.py \
 	tests/integration/test_routing_reload.py \
 	tests/integration/test_routing_show.py \
+	tests/integration/test_seccomp.py \
 	tests/integration/test_service.py \
 	tests/integration/test_settings_table.py \
 	tests/integration/test_socket_activation.py \
