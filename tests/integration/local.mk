@@ -78,6 +78,7 @@ integration_files = \
 	tests/integration/test_ctl_top.py \
 	tests/integration/test_dial.py \
 	tests/integration/test_dial_hint.py \
+	tests/integration/test_documents.py \
 	tests/integration/test_doctor_hops.py \
 	tests/integration/test_doctor_host.py \
 	tests/integration/test_doctor_interrupted.py \
@@ -91,9 +92,11 @@ integration_files = \
 	tests/integration/test_fronts_recorded.py \
 	tests/integration/test_fronts_refresh.py \
 	tests/integration/test_headers.py \
+	tests/integration/test_landlock.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_liveness.py \
 	tests/integration/test_heartbeat.py \
+	tests/integration/test_lockdown_absent.py \
 	tests/integration/test_log_journal.py \
 	tests/integration/test_manual_examples.py \
 	tests/integration/test_metrics.py \
@@ -132,7 +135,9 @@ integration_files = \
 	tests/integration/test_routing_mark.py \
 	tests/integration/test_routing_reload.py \
 	tests/integration/test_routing_show.py \
+	tests/integration/test_seccomp.py \
 	tests/integration/test_service.py \
+	tests/integration/test_settings_table.py \
 	tests/integration/test_socket_activation.py \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
