@@ -49,6 +49,7 @@ libmmproxy_a_SOURCES = \
 	src/os/loop.c src/os/loop.h \
 	src/os/own_addresses.c src/os/own_addresses.h \
 	src/os/passed_sockets.c src/os/passed_sockets.h \
+	src/os/group.c src/os/group.h \
 	src/os/privileges.c src/os/privileges.h \
 	src/os/scheduling.c src/os/scheduling.h \
 	src/os/seccomp.h src/os/seccomp_calls.def \

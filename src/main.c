@@ -56,7 +56,7 @@ static int check(struct config *config)
 
 	report_init(&mistakes);
 	if (plugins_check(config, &mistakes) < 0)
-		status = SERVER_EXIT_MISTAKE;
+		status = report_has_mistake(&mistakes) ? SERVER_EXIT_MISTAKE : EXIT_FAILURE;
 	for (size_t i = 0; i < mistakes.count; i++)
 		fprintf(stderr, "%s\n", mistakes.lines[i]);
 	report_finish(&mistakes);
@@ -116,8 +116,9 @@ int main(int argc, char **argv)
 	if (options_parse(argc, argv, &options, &config, &report) < 0) {
 		for (size_t i = 0; i < report.count; i++)
 			fprintf(stderr, "%s\n", report.lines[i]);
+		status = report_has_mistake(&report) ? SERVER_EXIT_MISTAKE : EXIT_FAILURE;
 		report_finish(&report);
-		return SERVER_EXIT_MISTAKE;
+		return status;
 	}
 	report_finish(&report);
 	switch (options.action) {

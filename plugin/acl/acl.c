@@ -103,7 +103,8 @@ static int acl_open(const struct mmproxy_host *host, struct mmproxy_instance *in
 	/* Without them everything works but counting, which host->count() knows. */
 	acl->allowed = host->counter(instance, "allowed");
 	acl->denied = host->counter(instance, "denied");
-	snprintf(message, sizeof(message), "%zu prefixes", acl_table_count(acl->rules.table));
+	snprintf(message, sizeof(message), "%zu prefix%s", acl_table_count(acl->rules.table),
+		 acl_table_count(acl->rules.table) == 1 ? "" : "es");
 	host->log(instance, MMPROXY_LOG_INFO, message);
 	*state = acl;
 	return 0;

@@ -29,7 +29,7 @@ static const char *judge_kind(int fd)
 	if (S_ISDIR(status.st_mode))
 		return "it is a directory; name a file";
 	if (!S_ISREG(status.st_mode))
-		return "it is not a regular file";
+		return "it is not a regular file; name one";
 	return NULL;
 }
 

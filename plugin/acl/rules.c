@@ -36,6 +36,7 @@ struct list {
 	unsigned line;
 	size_t prefixes;
 	size_t mistakes;
+	bool no_memory; /* or descriptors, for one of them: the next try may have them */
 };
 
 typedef void report_function(const struct mmproxy_config *config, const char *key,
@@ -117,6 +118,7 @@ static void read_prefix(struct list *list, const char *text)
 		settle(list, text, entry);
 		break;
 	default:
+		list->no_memory = true;
 		mistake(list, text, "out of memory");
 		break;
 	}
@@ -154,10 +156,12 @@ static void read_file(struct list *list)
 	const char *why;
 	char *bytes;
 	size_t length;
+	int error = acl_file_read(list->path, RULES_FILE_BYTES_MAX, &bytes, &length, &why);
 
-	if (acl_file_read(list->path, RULES_FILE_BYTES_MAX, &bytes, &length, &why) < 0) {
+	if (error < 0) {
 		char message[RULES_MESSAGE_SIZE];
 
+		list->no_memory = error == -ENOMEM || error == -EMFILE || error == -ENFILE;
 		snprintf(message, sizeof(message), "cannot read \"%.400s\": %.200s", list->path,
 			 why);
 		list->path = NULL; /* there is no line to name */
@@ -192,6 +196,13 @@ static int add_source(struct acl_rules *rules, const char *name, bool allow)
 	return 0;
 }
 
+static int result_of(const struct list *list)
+{
+	if (list->no_memory)
+		return -ENOMEM;
+	return list->mistakes > 0 ? -EINVAL : 0;
+}
+
 /* The prefixes that stand in the configuration itself. */
 static int read_setting(struct list list, bool allow)
 {
@@ -208,7 +219,7 @@ static int read_setting(struct list list, bool allow)
 		else if (found < 0)
 			list.mistakes++;
 	}
-	return list.mistakes > 0 ? -EINVAL : 0;
+	return result_of(&list);
 }
 
 static int read_files(struct list list, bool allow)
@@ -228,8 +239,10 @@ static int read_files(struct list list, bool allow)
 				return -ENOMEM;
 			read_file(&file);
 		}
-		if (found < 0 || file.mistakes > 0)
-			result = -EINVAL;
+		if (found < 0)
+			file.mistakes++;
+		if (result != -ENOMEM && file.mistakes > 0)
+			result = result_of(&file);
 	}
 	return result;
 }

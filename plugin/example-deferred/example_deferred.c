@@ -165,13 +165,14 @@ static int read_settings(const struct mmproxy_host *host, const struct mmproxy_c
 		return -EINVAL;
 	if (found == 0) {
 		host->config_mistake(config, "socket",
-				     "is required: the path of the helper's socket");
+				     "it is missing; write the path of the helper's socket");
 		return -EINVAL;
 	}
 	length = strlen(path);
 	if (length >= sizeof(address->sun_path)) {
-		host->config_mistake(config, "socket",
-				     "is too long for the path of a socket; 107 bytes is the most");
+		host->config_mistake(
+			config, "socket",
+			"this path is too long for a socket; write one of at most 107 bytes");
 		return -EINVAL;
 	}
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};

@@ -197,7 +197,7 @@ static void explain(const struct ratelimit *ratelimit, const struct mmproxy_conn
 		snprintf(why, sizeof(why), "more than %g new sessions a second from %s/%d",
 			 settings->rate, ip, length);
 	else
-		snprintf(why, sizeof(why), "%s/%d has %d sessions already", ip, length,
+		snprintf(why, sizeof(why), "%s/%d has max_sessions already (%d)", ip, length,
 			 (int)settings->max_sessions);
 	ratelimit->host->explain(conn, why);
 }

@@ -5,6 +5,7 @@
  */
 #include "base/report.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +13,6 @@
 
 /* Bytes. A mistake needs a path, a setting and two short phrases; more is noise on a terminal. */
 #define REPORT_LINE_MAX 1024
-
-/* Lines. A file of the wrong kind is all mistakes; nobody reads past the first screens. */
-#define REPORT_LINES_MAX 200
 
 void report_init(struct report *report)
 {
@@ -49,8 +47,8 @@ static char *escape_controls(const char *raw)
 	return text;
 }
 
-__attribute__((format(printf, 2, 0))) static bool add(struct report *report, const char *format,
-						      va_list arguments)
+__attribute__((format(printf, 3, 0))) static bool add(struct report *report, bool failed,
+						      const char *format, va_list arguments)
 {
 	char raw[REPORT_LINE_MAX];
 	char **lines;
@@ -69,6 +67,7 @@ __attribute__((format(printf, 2, 0))) static bool add(struct report *report, con
 	line = escape_controls(raw);
 	if (line == NULL)
 		return false;
+	report->failed[report->count] = failed;
 	lines[report->count++] = line;
 	return true;
 }
@@ -78,33 +77,43 @@ void report_add(struct report *report, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	report->lost = !add(report, format, arguments) || report->lost;
+	report->lost = !add(report, false, format, arguments) || report->lost;
 	va_end(arguments);
 }
 
 void report_add_failure(struct report *report, const char *format, ...)
 {
 	va_list arguments;
-	bool added;
 
 	va_start(arguments, format);
-	added = add(report, format, arguments);
+	report->lost = !add(report, true, format, arguments) || report->lost;
 	va_end(arguments);
-	report->failures += added;
-	report->lost = !added || report->lost;
+}
+
+bool report_is_failure(int error)
+{
+	return error == -ENOMEM || error == -EAGAIN || error == -EMFILE || error == -ENFILE;
+}
+
+void report_add_error(struct report *report, int error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	report->lost = !add(report, report_is_failure(error), format, arguments) || report->lost;
+	va_end(arguments);
 }
 
 void report_excuse(struct report *report, size_t first)
 {
-	report->failures += report->count - first;
+	for (size_t i = first; i < report->count; i++)
+		report->failed[i] = true;
 }
 
 void report_cut(struct report *report, size_t before)
 {
 	while (report->count > before)
 		free(report->lines[--report->count]);
-	if (report->failures > before)
-		report->failures = before;
 	report->lost = false;
 }
 
@@ -115,5 +124,9 @@ bool report_grew(const struct report *report, size_t before)
 
 bool report_has_mistake(const struct report *report)
 {
-	return report->count > report->failures;
+	for (size_t i = 0; i < report->count; i++) {
+		if (!report->failed[i])
+			return true;
+	}
+	return false;
 }

@@ -10,11 +10,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Lines. A file of the wrong kind is all mistakes; nobody reads past the first screens. */
+#define REPORT_LINES_MAX 200
+
 struct report {
 	char **lines;
 	size_t count;
-	size_t failures; /* of them, those that are nobody's mistake */
-	bool lost;       /* a line found no room */
+	bool failed[REPORT_LINES_MAX]; /* the line is about what could not be done */
+	bool lost;                     /* a line found no room */
 };
 
 void report_init(struct report *report);
@@ -31,6 +34,11 @@ void report_add(struct report *report, const char *format, ...)
 /* The same for a failure that is no mistake. */
 void report_add_failure(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* Either: memory or descriptors that have run out (`error` is a -errno) are nobody's mistake. */
+void report_add_error(struct report *report, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+bool report_is_failure(int error);
 
 /* The lines from number `first` on turn out to be failures. */
 void report_excuse(struct report *report, size_t first);

@@ -181,5 +181,12 @@ int config_plan_returns(const struct config *config, struct return_plan *plan)
 void config_log_remarks(const struct config *config)
 {
 	for (size_t i = 0; i < config->remarks.count; i++)
-		log_warning("config", "remark", LOG_TEXT("line", config->remarks.lines[i]));
+		log_warning("config", "remark", LOG_TEXT("text", config->remarks.lines[i]));
+}
+
+void config_log_mistakes(const struct report *mistakes)
+{
+	for (size_t i = 0; i < mistakes->count; i++)
+		log_error("config", mistakes->failed[i] ? "cannot be put in place" : "mistake",
+			  LOG_TEXT("text", mistakes->lines[i]));
 }

@@ -109,6 +109,8 @@ int config_plan_returns(const struct config *config, struct return_plan *plan);
 
 /* One warning a remark. */
 void config_log_remarks(const struct config *config);
+/* One error a line: a mistake, or what cannot be put in place although it is none. */
+void config_log_mistakes(const struct report *mistakes);
 
 /* The CPUs that this process may run on, 1 to CONFIG_WORKERS_MAX. */
 unsigned config_count_cpus(void);

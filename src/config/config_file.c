@@ -190,12 +190,12 @@ int config_load_file(const char *path, struct config *config, struct report *rep
 	int result;
 
 	if (config_begin(config) < 0) {
-		report_add(report, "%s: out of memory", path);
+		report_add_failure(report, "%s: out of memory", path);
 		return -EINVAL;
 	}
 	result = config_scan_file(path, &scan, report);
 	if (result == 0 && !has_memory_for(&scan)) {
-		report_add(report, "%s: out of memory", path);
+		report_add_failure(report, "%s: out of memory", path);
 		result = -EINVAL;
 	}
 	if (result == 0)

@@ -45,6 +45,10 @@ struct config_rule {
 void config_mistake(struct config_loader *loader, const config_setting_t *setting,
 		    const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* The same for what cannot be looked at now, and may be right. */
+void config_fail(struct config_loader *loader, const config_setting_t *setting, const char *format,
+		 ...) __attribute__((format(printf, 3, 4)));
+
 /* The same for what is no mistake, but does nothing or less than it seems to. */
 void config_remark(struct config_loader *loader, const config_setting_t *setting,
 		   const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -98,8 +98,9 @@ static bool wants_new_line(const struct scanner *scanner, const struct config_to
 
 static void out_of_memory(struct scanner *scanner)
 {
-	report_add(scanner->report, "%s: out of memory",
-		   scanner->scan->file_count > 0 ? scanner->scan->files[0] : "configuration");
+	report_add_failure(scanner->report, "%s: out of memory",
+			   scanner->scan->file_count > 0 ? scanner->scan->files[0]
+							 : "configuration");
 	scanner->failed = true;
 }
 
@@ -218,15 +219,17 @@ static void scan_tokens(struct scanner *scanner, const struct open_file *file);
 
 /* Why the file cannot be included from there, or NULL with its bytes in `text`. */
 static const char *read_include(struct scanner *scanner, const struct open_file *includer,
-				const char *path, struct file_text *text)
+				const char *path, struct file_text *text, int *error)
 {
 	const char *why;
 
+	*error = -EINVAL;
 	if (depth_of(includer) > CONFIG_SCAN_DEPTH)
 		return "includes are nested more than 10 deep; write some of them out";
 	if (++scanner->includes > SCAN_INCLUDES_MAX)
 		return "more than 1000 includes; write some of them out";
-	if (file_text_read(path, SCAN_BYTES_MAX - scanner->bytes, text, &why) < 0)
+	*error = file_text_read(path, SCAN_BYTES_MAX - scanner->bytes, text, &why);
+	if (*error < 0)
 		return why;
 	if (is_open_already(includer, text)) {
 		free(text->bytes);
@@ -243,6 +246,7 @@ static void scan_include(struct scanner *scanner, const struct open_file *includ
 	char *path = written != NULL ? config_scan_resolve(scanner->scan, written) : NULL;
 	struct open_file file = {.includer = includer};
 	const char *why;
+	int error;
 
 	free(written);
 	file.name = keep_file_name(scanner->scan, path);
@@ -250,10 +254,10 @@ static void scan_include(struct scanner *scanner, const struct open_file *includ
 		out_of_memory(scanner);
 		return;
 	}
-	why = read_include(scanner, includer, file.name, &file.text);
+	why = read_include(scanner, includer, file.name, &file.text, &error);
 	if (why != NULL) {
-		report_add(scanner->report, "%s:%u: @include: \"%.200s\": %s", includer->name,
-			   token->line, file.name, why);
+		report_add_error(scanner->report, error, "%s:%u: @include: \"%.200s\": %s",
+				 includer->name, token->line, file.name, why);
 		scanner->failed = true;
 		return;
 	}
@@ -333,14 +337,17 @@ static int scan_main_file(struct scanner *scanner, const char *path)
 	struct open_file file = {.name = keep_file_name(scan, strdup(path))};
 	const char *slash = strrchr(path, '/');
 	const char *why;
+	int error;
 
 	scan->folder = strndup(path, slash != NULL ? (size_t)(slash + 1 - path) : 0);
 	if (file.name == NULL || scan->folder == NULL) {
 		out_of_memory(scanner);
 		return -EINVAL;
 	}
-	if (file_text_read(path, SCAN_BYTES_MAX, &file.text, &why) < 0) {
-		report_add(scanner->report, "%s: cannot read the configuration: %s", path, why);
+	error = file_text_read(path, SCAN_BYTES_MAX, &file.text, &why);
+	if (error < 0) {
+		report_add_error(scanner->report, error, "%s: cannot read the configuration: %s",
+				 path, why);
 		return -EINVAL;
 	}
 	scan_tokens(scanner, &file);

@@ -7,13 +7,15 @@
 #include <config.h>
 #endif
 
-#include <grp.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/control_path.h"
 #include "config/config_address.h"
 #include "config/config_loader.h"
+#include "os/group.h"
+#include "os/log.h"
 
 #define MODE_MAX 0777
 
@@ -85,12 +87,19 @@ static void read_group_name(struct config_loader *loader, config_setting_t *sett
 			    const struct setting *known, void *field)
 {
 	const char *text = config_get_text(loader, setting);
+	int error = 0;
+	gid_t gid;
 
-	if (text != NULL && text[0] != '\0' && getgrnam(text) == NULL)
+	if (text != NULL && text[0] != '\0')
+		error = group_find(text, &gid);
+	if (error == -ENOENT)
 		config_mistake(loader, setting,
 			       "there is no group \"%.80s\"; write the name of one, or leave the "
 			       "setting out",
 			       text);
+	else if (error < 0)
+		config_fail(loader, setting, "the group \"%.80s\" cannot be looked up: %s", text,
+			    log_error_text(error));
 	else if (text != NULL)
 		config_read_text(loader, setting, known, field);
 }

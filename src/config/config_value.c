@@ -56,7 +56,8 @@ static void add_line(struct config_loader *loader, struct report *report,
 
 	vsnprintf(text, sizeof(text), format, arguments);
 	config_path(setting, path, sizeof(path));
-	report_add(report, "%s:%u: %s: %s", place.file, place.line, path, text);
+	report_add(report, "%s:%u: %s%s%s", place.file, place.line, path,
+		   path[0] != '\0' ? ": " : "", text);
 }
 
 char *config_where(const struct config_loader *loader, const config_setting_t *setting)
@@ -93,6 +94,19 @@ void config_mistake(struct config_loader *loader, const config_setting_t *settin
 	loader->failed = true;
 }
 
+void config_fail(struct config_loader *loader, const config_setting_t *setting, const char *format,
+		 ...)
+{
+	size_t before = loader->report->count;
+	va_list arguments;
+
+	va_start(arguments, format);
+	add_line(loader, loader->report, setting, format, arguments);
+	va_end(arguments);
+	report_excuse(loader->report, before);
+	loader->failed = true;
+}
+
 void config_remark(struct config_loader *loader, const config_setting_t *setting,
 		   const char *format, ...)
 {
@@ -118,7 +132,7 @@ void config_mistake_missing(struct config_loader *loader, const config_setting_t
 
 void config_out_of_memory(struct config_loader *loader, const config_setting_t *setting)
 {
-	config_mistake(loader, setting, "out of memory");
+	config_fail(loader, setting, "out of memory");
 }
 
 static const char *type_name(const config_setting_t *setting)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "os/landlock.h"
+#include "os/log.h"
 
 /* Bytes. Nobody writes such a line; a file that holds one is not the file that was meant. */
 #define FILE_TEXT_LINE_MAX 65536
@@ -26,18 +27,18 @@ static int open_regular(const char *path, struct stat *status, const char **why)
 	if (fd < 0) {
 		error = errno;
 		*why = error == EACCES && landlock_is_outside(path) ? LANDLOCK_OUTSIDE
-								    : strerror(error);
+								    : log_error_text(-error);
 		return -error;
 	}
 	if (fstat(fd, status) < 0) {
 		error = errno;
-		*why = strerror(error);
+		*why = log_error_text(-error);
 	} else if (S_ISDIR(status->st_mode)) {
 		error = EISDIR;
 		*why = "it is a directory; name a file";
 	} else if (!S_ISREG(status->st_mode)) {
 		error = EINVAL;
-		*why = "it is not a regular file";
+		*why = "it is not a regular file; name one";
 	} else {
 		return fd;
 	}
@@ -91,7 +92,8 @@ int file_text_read(const char *path, size_t limit, struct file_text *text, const
 	result = read_all(fd, limit, text);
 	close(fd);
 	if (result < 0) {
-		*why = result == -EFBIG ? "it is far too large for such a file" : strerror(-result);
+		*why = result == -EFBIG ? "it is far too large for such a file"
+					: log_error_text(result);
 		free(text->bytes);
 		text->bytes = NULL;
 	}

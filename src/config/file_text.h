@@ -16,7 +16,7 @@ struct file_text {
 /*
  * Reads a regular file of at most `limit` bytes. Anything else (a directory, a FIFO, a device) is
  * refused, so that reading can neither hang nor go on forever. Returns 0; otherwise -errno, and
- * *why is a phrase that reads well behind the file's name. It may change at the next call.
+ * *why is a phrase that reads well behind the file's name.
  */
 int file_text_read(const char *path, size_t limit, struct file_text *text, const char **why);
 

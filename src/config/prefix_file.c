@@ -51,8 +51,11 @@ static void read_line(struct prefix_file *file, char *line, unsigned number)
 	if (*text == '\0')
 		return;
 	wrong = config_parse_prefix(text, &prefix);
-	if (wrong == NULL && prefix_set_add(file->set, &prefix) < 0)
-		wrong = "out of memory";
+	if (wrong == NULL && prefix_set_add(file->set, &prefix) < 0) {
+		file->mistakes++;
+		report_add_failure(file->report, "%s:%u: out of memory", file->path, number);
+		return;
+	}
 	if (wrong != NULL) {
 		file->mistakes++;
 		report_add(file->report, "%s:%u: \"%.*s\": %s", file->path, number,
@@ -92,9 +95,11 @@ int config_read_prefix_file(const char *path, const char *named_by, struct prefi
 	struct file_text text;
 	const char *why;
 	unsigned line;
+	int error = file_text_read(path, PREFIX_FILE_BYTES_MAX, &text, &why);
 
-	if (file_text_read(path, PREFIX_FILE_BYTES_MAX, &text, &why) < 0) {
-		report_add(report, "%s: cannot read \"%.200s\": %s", named_by, path, why);
+	if (error < 0) {
+		report_add_error(report, error, "%s: cannot read \"%.200s\": %s", named_by, path,
+				 why);
 		return -EINVAL;
 	}
 	line = file_text_fault(&text, &why);

@@ -65,7 +65,7 @@ static void complain_unanswered(const json_t *object)
 	size_t i;
 
 	json_array_foreach (answer_array(object, "unanswered"), i, worker) {
-		answer_complain("worker %lld did not answer; what is its own is missing",
+		answer_complain("worker %lld did not answer; its sessions and figures are missing",
 				(long long)json_integer_value(worker));
 	}
 }

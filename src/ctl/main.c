@@ -4,8 +4,11 @@
 #include <config.h>
 #endif
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/report.h"
 #include "ctl/answer.h"
@@ -37,6 +40,7 @@ int main(int argc, char **argv)
 {
 	struct options options;
 	struct report report;
+	bool failed;
 	int status;
 
 	report_init(&report);
@@ -48,9 +52,12 @@ int main(int argc, char **argv)
 	}
 	report_finish(&report);
 	status = run(&options);
-	/* A full disk must not look like an answer. */
-	if ((ferror(stdout) || fflush(stdout) != 0) && status == EXIT_SUCCESS) {
-		answer_complain("standard output cannot be written");
+	/* A full disk must not look like an answer. What failed before now has left no errno. */
+	errno = 0;
+	failed = fflush(stdout) != 0 || ferror(stdout);
+	if (failed && status == EXIT_SUCCESS) {
+		answer_complain("standard output cannot be written%s%s", errno != 0 ? ": " : "",
+				errno != 0 ? strerror(errno) : "");
 		status = EXIT_FAILURE;
 	}
 	return status;

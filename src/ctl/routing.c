@@ -45,8 +45,9 @@ static void print_rulesets(const struct return_plan *plan)
 		       return_mark_ruleset(plan->marks[i], text));
 	}
 	if (plan->mark_count == 0)
-		answer_complain("no listener of this file has an upstream that needs a table of "
-				"nftables");
+		answer_complain(
+			"routing: no listener of this file has an upstream that needs a table of "
+			"nftables");
 }
 
 static const char *const kind_names[] = {
@@ -158,11 +159,12 @@ static bool show(const struct options *options, const struct routing_settings *s
 	bool missing;
 
 	if (error == -EOPNOTSUPP)
-		answer_complain(
-			"what is there is not known: this program was built without libmnl");
+		answer_complain("routing: what is in place is not known: this program was built "
+				"without libmnl");
 	else if (error < 0)
-		answer_complain("what is there is not known, the kernel cannot be asked: %s",
-				strerror(-error));
+		answer_complain(
+			"routing: what is in place is not known: the kernel cannot be asked: %s",
+			strerror(-error));
 	for (size_t i = 0; i < plan->mark_count; i++)
 		tables[i] = find_mark_table(plan->marks[i]);
 	missing = show_items(options, settings, plan,

@@ -63,7 +63,7 @@ static int write_running(const struct server *server, char status[static ANNOUNC
 static void append_failure(const struct reload_history *reloads, char *end, size_t room)
 {
 	const time_t loaded = (time_t)reloads->loaded;
-	size_t mistakes = reloads->mistakes.count;
+	size_t problems = reloads->mistakes.count;
 	char time[TIME_SIZE] = "";
 	struct tm utc;
 
@@ -71,8 +71,8 @@ static void append_failure(const struct reload_history *reloads, char *end, size
 		return;
 	if (gmtime_r(&loaded, &utc) != NULL)
 		strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", &utc);
-	snprintf(end, room, "; reload failed: %zu mistake%s, the configuration of %s stays",
-		 mistakes, plural(mistakes), time);
+	snprintf(end, room, "; reload failed: %zu problem%s, the configuration of %s stays",
+		 problems, plural(problems), time);
 }
 
 static void write_status(struct server *server)

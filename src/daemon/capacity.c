@@ -119,16 +119,17 @@ static int make_quota(struct server *server, size_t listener, unsigned share)
 				    count_sockets(server, listener));
 
 	if (error < 0) {
-		log_error("daemon", "cannot start", LOG_TEXT("step", "eventfd"),
+		log_error("daemon", "cannot start", LOG_TEXT("step", "flow table"),
 			  LOG_ERRNO("error", error));
 		return -1;
 	}
 	if (limit < asked)
-		log_warning("listener", "fewer flows than max_flows: descriptors are short",
-			    LOG_TEXT("name", server->generation->config.listeners[listener].name),
-			    LOG_NUMBER("max_flows", asked), LOG_NUMBER("allowed", limit),
-			    LOG_NUMBER("descriptors", server->descriptor_limit),
-			    LOG_TEXT("hint", "raise LimitNOFILE of the unit, or ulimit -n"));
+		log_warning(
+			"listener", "fewer flows than max_flows: descriptors are short",
+			LOG_TEXT("listener", server->generation->config.listeners[listener].name),
+			LOG_NUMBER("max_flows", asked), LOG_NUMBER("allowed", limit),
+			LOG_NUMBER("descriptors", server->descriptor_limit),
+			LOG_TEXT("hint", "raise LimitNOFILE of the unit, or ulimit -n"));
 	return 0;
 }
 
@@ -138,7 +139,7 @@ static int make_secret(struct siphash_key *secret)
 	if (getrandom(secret, sizeof(*secret), 0) == (ssize_t)sizeof(*secret))
 		return 0;
 	log_error("daemon", "cannot start", LOG_TEXT("step", "getrandom"),
-		  LOG_TEXT("error", strerror(errno)));
+		  LOG_ERRNO("error", -errno));
 	return -1;
 }
 
@@ -167,7 +168,8 @@ static int plan_flows(struct server *server, unsigned descriptors, unsigned *tak
 				       : CLIENT_BUCKETS_MAX,
 			       &secret) == 0)
 		return 0;
-	log_error("daemon", "out of memory");
+	log_error("daemon", "cannot start", LOG_TEXT("step", "flow table"),
+		  LOG_ERRNO("error", -ENOMEM));
 	return -1;
 }
 
@@ -238,6 +240,7 @@ static int admit_flows(struct server *server, struct generation *generation, siz
 	unsigned used = atomic_load(&server->descriptors.used);
 	unsigned left = used < limit ? (limit - used) / 2 * DESCRIPTORS_PER_SESSION : 0;
 	unsigned flows = listener->relay.udp.max_flows;
+	int error;
 
 	if (left <= beside)
 		return no_descriptors(listener, mistakes);
@@ -250,10 +253,11 @@ static int admit_flows(struct server *server, struct generation *generation, siz
 	}
 	if (!charge(server, flows + beside, &share->descriptors, &share->charged))
 		return no_descriptors(listener, mistakes);
-	if (flow_quota_init(&share->flows, flows, sockets) == 0)
+	error = flow_quota_init(&share->flows, flows, sockets);
+	if (error == 0)
 		return 0;
-	report_add_failure(mistakes, "listener \"%s\": out of memory or descriptors",
-			   listener->name);
+	report_add_failure(mistakes, "%s: listener \"%s\": no flow table can be had: %s",
+			   listener->where, listener->name, log_error_text(error));
 	return -EINVAL;
 }
 

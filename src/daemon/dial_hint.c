@@ -69,9 +69,10 @@ static void log_hint(const struct config *config, const struct relay_settings *r
 	char cause[CAUSE_SIZE];
 	bool found = find_cause(config, relay, upstream, cause);
 
-	log_warning("routing", "a dial has timed out though a plain connection works",
+	log_warning("routing",
+		    "a dial from a client's address timed out, though a plain connection works",
 		    LOG_TEXT("listener", relay->listener_name), LOG_ADDRESS("upstream", upstream),
-		    found ? LOG_TEXT("cause", cause) : LOG_NOTHING,
+		    found ? LOG_TEXT("why", cause) : LOG_NOTHING,
 		    LOG_TEXT("hint", "mmproxyctl doctor"));
 }
 
@@ -94,7 +95,8 @@ static void conclude(struct server *server, bool works)
 		log_hint(&generation->config, &generation->config.listeners[hint->listener].relay,
 			 &hint->upstream);
 	} else {
-		log_debug("routing", "a dial has timed out, and a plain connection does not work",
+		log_debug("routing",
+			  "a dial timed out, and a plain connection does not work either",
 			  LOG_ADDRESS("upstream", &hint->upstream));
 		dial_timeouts_forget(&generation->listeners[hint->listener].dial_timeouts, family);
 	}

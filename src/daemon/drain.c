@@ -38,7 +38,7 @@ static void drain_expired(struct timer *timer)
 	struct server *server = container_of(timer, struct server, drain_timer);
 
 	timer_drop(&server->progress_timer);
-	log_info("daemon", "drain_timeout is over",
+	log_info("daemon", "drain_timeout is over: ending what is left",
 		 LOG_NUMBER("sessions", server_count_sessions(server)));
 	stop_workers(server);
 }

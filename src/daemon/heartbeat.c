@@ -37,7 +37,8 @@ static void ask(struct server *server, unsigned index)
 static void log_stuck(unsigned index, uint64_t silent)
 {
 	log_error("daemon", "a worker is stuck", LOG_NUMBER("worker", index),
-		  LOG_SECONDS("silent", silent));
+		  LOG_SECONDS("silent", silent),
+		  LOG_TEXT("hint", "its sessions wait, for a plugin that does not return perhaps"));
 }
 
 static void log_back(unsigned index, uint64_t silent)

@@ -101,12 +101,17 @@ static void log_gone(const struct generation *before, const struct generation *g
 
 			if (!has_listening(generation, listening))
 				log_info("listener", "no longer listening",
-					 LOG_TEXT("name", before->config.listeners[i].name),
+					 LOG_TEXT("listener", before->config.listeners[i].name),
 					 LOG_TEXT("protocol",
 						  relay_protocol_name(listening->protocol)),
 					 LOG_ADDRESS("listen", &listening->endpoint.address));
 		}
 	}
+}
+
+static struct log_field optional_address(const char *key, const struct address *address)
+{
+	return address->family != ADDRESS_NONE ? LOG_ADDRESS(key, address) : LOG_NOTHING;
 }
 
 static void log_listening(const struct config_listener *listener,
@@ -115,11 +120,11 @@ static void log_listening(const struct config_listener *listener,
 	static const char *const framings[] = {"every", "first", "spp"};
 	bool udp = listening->protocol == RELAY_PROTOCOL_UDP;
 
-	log_info("listener", "listening", LOG_TEXT("name", listener->name),
+	log_info("listener", "listening", LOG_TEXT("listener", listener->name),
 		 LOG_TEXT("protocol", relay_protocol_name(listening->protocol)),
 		 LOG_ADDRESS("listen", &listening->endpoint.address),
-		 LOG_ADDRESS("forward_ipv4", &listener->relay.forward_ipv4),
-		 LOG_ADDRESS("forward_ipv6", &listener->relay.forward_ipv6),
+		 optional_address("forward_ipv4", &listener->relay.forward_ipv4),
+		 optional_address("forward_ipv6", &listener->relay.forward_ipv6),
 		 udp ? LOG_TEXT("framing", framings[listener->relay.udp.framing]) : LOG_NOTHING,
 		 udp ? LOG_NUMBER("max_flows", atomic_load(&share->flows.flows.limit))
 		     : LOG_NOTHING,

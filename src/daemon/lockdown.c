@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/report.h"
 #include "base/sanitizer.h"
 #include "daemon/control/control.h"
 #include "daemon/server_state.h"
@@ -194,7 +195,9 @@ static void allow_configured(struct landlock *landlock, const struct config *con
 		int error = landlock_allow(landlock, path, LANDLOCK_ACCESS_WRITE);
 
 		if (error < 0)
-			log_warning("landlock", "a path cannot be opened, nor can what it may hold",
+			log_warning("landlock",
+				    "a path of landlock.paths cannot be opened: it stays closed to "
+				    "reloads and plugins",
 				    LOG_TEXT("where", config->landlock.where),
 				    LOG_TEXT("path", path), LOG_ERRNO("error", error));
 	}
@@ -229,12 +232,25 @@ static void allow_all(struct landlock *landlock, const struct server *server)
 	allow_configured(landlock, &server->generation->config);
 }
 
-/* `error` says why there is no Landlock. */
-static void log_absence(int error)
+static int cannot_restrict(int error)
 {
+	log_error("landlock", "cannot restrict files", LOG_ERRNO("error", error),
+		  LOG_TEXT("hint", "landlock = { mode = \"off\"; } goes without"));
+	return -1;
+}
+
+/*
+ * `error` says why there is no Landlock. Where memory or descriptors have run out there may be one,
+ * and nobody has agreed to go without.
+ */
+static int judge_absence(int error)
+{
+	if (report_is_failure(error))
+		return cannot_restrict(error);
 	log_info("landlock",
 		 "files are not restricted: this kernel has no Landlock, or does not use it",
 		 LOG_ERRNO("error", error));
+	return 0;
 }
 
 int lockdown_files(struct server *server)
@@ -248,20 +264,14 @@ int lockdown_files(struct server *server)
 	error = landlock_begin(&landlock);
 	if (error < 0) {
 		landlock_finish(&landlock);
-		log_absence(error);
-		return 0;
+		return judge_absence(error);
 	}
 	allow_all(&landlock, server);
 	places = landlock_places();
 	error = landlock_enforce(&landlock);
 	landlock_finish(&landlock);
-	if (error < 0) {
-		log_error("landlock",
-			  "cannot restrict files; landlock = { mode = \"off\"; } goes "
-			  "without",
-			  LOG_ERRNO("error", error));
-		return -1;
-	}
+	if (error < 0)
+		return cannot_restrict(error);
 	server->files_locked = true;
 	log_info("landlock", "files are restricted", LOG_NUMBER("abi", (uint64_t)landlock.abi),
 		 LOG_NUMBER("places", places));
@@ -287,8 +297,8 @@ int lockdown_system_calls(struct server *server)
 		return 0;
 	}
 	if (error < 0) {
-		log_error("seccomp", "cannot filter system calls; seccomp = \"off\" goes without",
-			  LOG_ERRNO("error", error));
+		log_error("seccomp", "cannot filter system calls", LOG_ERRNO("error", error),
+			  LOG_TEXT("hint", "seccomp = \"off\" goes without"));
 		return -1;
 	}
 	server->calls_locked = true;

@@ -246,7 +246,7 @@ static void fill_addresses(const struct given *given, struct config_listener *li
 		    memcmp(endpoint.address.ip, any, sizeof(any)) == 0)
 			endpoint.both_families = true;
 		if (config_add_endpoint(listener, &endpoint) < 0)
-			report_add(report, "mmproxy: out of memory");
+			report_add_failure(report, "mmproxy: out of memory");
 	}
 	wrong = config_parse_forward(ipv4, ADDRESS_IPV4, &listener->relay.forward_ipv4);
 	if (wrong != NULL)
@@ -275,7 +275,7 @@ static void fill_permits(const struct given *given, struct config_listener *list
 				   remark);
 		if (listener->permit_sources != NULL &&
 		    prefix_set_add(listener->permit_sources, &prefix) < 0)
-			report_add(report, "mmproxy: out of memory");
+			report_add_failure(report, "mmproxy: out of memory");
 	}
 }
 
@@ -286,7 +286,7 @@ static void fill_prefixes(const struct given *given, struct config_listener *lis
 		listener->subnets = prefix_set_create();
 		if (listener->subnets == NULL ||
 		    text_list_add(&config->files, given->subnets_file) < 0)
-			report_add(report, "mmproxy: out of memory");
+			report_add_failure(report, "mmproxy: out of memory");
 		else
 			config_read_prefix_file(given->subnets_file, "mmproxy: --allowed-subnets",
 						listener->subnets, report, &config->remarks);
@@ -295,7 +295,7 @@ static void fill_prefixes(const struct given *given, struct config_listener *lis
 	if (given->permit_source_count > 0) {
 		listener->permit_sources = prefix_set_create();
 		if (listener->permit_sources == NULL)
-			report_add(report, "mmproxy: out of memory");
+			report_add_failure(report, "mmproxy: out of memory");
 	}
 	fill_permits(given, listener, report, &config->remarks);
 }
@@ -320,13 +320,13 @@ static void fill_short_form(const struct given *given, struct config *config, st
 	struct config_listener *listener = config_add_listener(config);
 
 	if (listener == NULL) {
-		report_add(report, "mmproxy: out of memory");
+		report_add_failure(report, "mmproxy: out of memory");
 		return;
 	}
 	listener->name = strdup("default");
 	listener->where = strdup("command line");
 	if (listener->name == NULL || listener->where == NULL)
-		report_add(report, "mmproxy: out of memory");
+		report_add_failure(report, "mmproxy: out of memory");
 	fill_addresses(given, listener, report);
 	fill_prefixes(given, listener, config, report);
 	fill_protocol(given, listener, report);
@@ -354,7 +354,7 @@ static void fill_config(int argc, const struct given *given, struct config *conf
 		report_add(report, "mmproxy: nothing says what to do; give --config FILE, or for "
 				   "example -l 0.0.0.0:8443 -4 127.0.0.1:443; see mmproxy --help");
 	} else if (config_begin(config) < 0) {
-		report_add(report, "mmproxy: out of memory");
+		report_add_failure(report, "mmproxy: out of memory");
 	} else {
 		fill_short_form(given, config, report);
 	}
@@ -370,7 +370,7 @@ int options_parse(int argc, char **argv, struct options *options, struct config 
 	memset(config, 0, sizeof(*config));
 	given.permit_sources = calloc((size_t)argc + 1, sizeof(*given.permit_sources));
 	if (given.permit_sources == NULL) {
-		report_add(report, "mmproxy: out of memory");
+		report_add_failure(report, "mmproxy: out of memory");
 		return -EINVAL;
 	}
 	read_arguments(argc, argv, &given, options, report);

@@ -23,15 +23,18 @@ static struct worker_update **prepare_updates(struct server *server, struct gene
 	struct worker_update **updates =
 		calloc(server->worker_count, sizeof(struct worker_update *));
 	unsigned count = 0;
+	int error;
 
 	while (updates != NULL && count < server->worker_count &&
 	       (updates[count] = listeners_update(server, generation, count)) != NULL)
 		count++;
 	if (updates != NULL && count == server->worker_count)
 		return updates;
+	error = errno;
 	while (count > 0)
 		worker_update_destroy(updates[--count]);
 	free(updates);
+	errno = error;
 	return NULL;
 }
 
@@ -67,17 +70,11 @@ void reload_adopted(struct server *server, uint64_t workers)
 	control_reloaded(server);
 }
 
-void reload_log_mistakes(const struct report *report)
-{
-	for (size_t i = 0; i < report->count; i++)
-		log_error("config", "mistake", LOG_TEXT("line", report->lines[i]));
-}
-
 static void log_failure(const struct report *report)
 {
-	reload_log_mistakes(report);
+	config_log_mistakes(report);
 	log_error("config", "reload failed, nothing changed",
-		  LOG_NUMBER("mistakes", report->count));
+		  LOG_NUMBER("problems", report->count));
 }
 
 /*
@@ -137,7 +134,9 @@ int reload_run(struct server *server, struct report *mistakes)
 	if (generation != NULL) {
 		updates = prepare_updates(server, generation);
 		if (updates == NULL)
-			report_add_failure(mistakes, "configuration: out of memory or descriptors");
+			report_add_failure(mistakes,
+					   "configuration: the workers cannot be given it: %s",
+					   log_error_text(-errno));
 	}
 	keep_outcome(server, updates != NULL, mistakes);
 	if (updates == NULL) {

@@ -27,7 +27,7 @@ struct routing_hold {
 static int fail(struct report *failures, int error)
 {
 	report_add_failure(failures, "routing: the return path cannot be managed: %s",
-			   strerror(-error));
+			   log_error_text(error));
 	return -EINVAL;
 }
 
@@ -82,9 +82,7 @@ int routing_start(struct server *server)
 
 	report_init(&failures);
 	error = routing_prepare(server, server->generation, &failures);
-	for (size_t i = 0; i < failures.count; i++)
-		log_error("daemon", "cannot start", LOG_TEXT("step", "routing"),
-			  LOG_TEXT("error", failures.lines[i]));
+	config_log_mistakes(&failures);
 	report_finish(&failures);
 	if (error < 0)
 		return -1;

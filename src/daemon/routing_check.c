@@ -20,11 +20,11 @@ struct told {
 	size_t route_count;
 };
 
-static void warn(const struct return_path *path, const char *cause, const char *mend)
+static void warn(const struct return_path *path, const char *why, const char *hint)
 {
 	log_warning("routing", "the upstream's answers do not come back",
-		    LOG_ADDRESS("upstream", &path->upstream), LOG_TEXT("cause", cause),
-		    LOG_TEXT("mend", mend));
+		    LOG_ADDRESS("upstream", &path->upstream), LOG_TEXT("why", why),
+		    LOG_TEXT("hint", hint));
 }
 
 static void tell_rule(const struct return_plan *plan, const struct return_path *path,
@@ -77,7 +77,7 @@ static void tell(const struct return_plan *plan, const struct return_path *path,
 		 const struct return_verdict *verdict, struct told *told)
 {
 	if (verdict->no_family) {
-		log_debug("routing", "not looked at: this host does not have the family",
+		log_debug("routing", "not checked: this host lacks the address family",
 			  LOG_ADDRESS("upstream", &path->upstream));
 	} else if (verdict->sound) {
 		log_debug("routing", "the upstream's answers come back",
@@ -97,10 +97,10 @@ static void tell_mark(const struct return_plan *plan, const struct return_verdic
 	char *listing = nft_mark_list(mark);
 
 	if (listing == NULL && (nftables || !return_mark_is_accepted()))
-		log_warning("routing", "nothing is seen that brings a mark back on the answers",
+		log_warning("routing", "nothing brings the mark back on the upstreams' answers",
 			    LOG_NUMBER("mark", mark),
 			    LOG_TEXT("table", return_mark_table(mark, name)),
-			    LOG_TEXT("mend", nftables ? return_mark_command(file, command)
+			    LOG_TEXT("hint", nftables ? return_mark_command(file, command)
 						      : RETURN_MARK_ACCEPT_COMMAND));
 	free(listing);
 }
@@ -146,6 +146,5 @@ void routing_check(const struct config *config, const char *file)
 	return_plan_finish(&plan);
 	/* A program that was built without libmnl has said so, or has not been asked. */
 	if (error < 0 && error != -EOPNOTSUPP)
-		log_info("routing", "the return path cannot be looked at",
-			 LOG_ERRNO("error", error));
+		log_info("routing", "the return path cannot be checked", LOG_ERRNO("error", error));
 }

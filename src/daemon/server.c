@@ -119,14 +119,19 @@ static void returns_ready(struct loop_source *source, uint32_t events)
 static void update_own_addresses(struct server *server)
 {
 	struct own_addresses *own = own_addresses_read();
-	bool told = own != NULL;
+	int error = own != NULL ? 0 : -errno;
 
-	for (unsigned i = 0; told && i < server->worker_count; i++)
-		told = worker_send_own_addresses(&server->workers[i], own) == 0;
-	if (!told) {
-		log_error("daemon", "this host's new addresses are not in force yet, trying again");
+	for (unsigned i = 0; error == 0 && i < server->worker_count; i++)
+		error = worker_send_own_addresses(&server->workers[i], own);
+	if (error < 0) {
+		/* Once: it is tried again every second, for as long as there is no memory. */
+		if (!server->addresses_stale)
+			log_warning("daemon",
+				    "this host's new addresses are not in force yet, trying again",
+				    LOG_ERRNO("error", error));
 		loop_timer_set(&server->loop, &server->addresses_timer, ADDRESSES_RETRY);
 	}
+	server->addresses_stale = error < 0;
 	if (own != NULL)
 		refcount_drop(&own->refcount);
 }
@@ -193,10 +198,10 @@ static void log_ready(const struct server *server)
 
 		tcp = tcp || listener->relay.protocol == RELAY_PROTOCOL_TCP;
 		if (listener->any_by_default)
-			log_warning("listener",
-				    "any balancer may connect and name any client: give the "
-				    "balancers' addresses with --allowed-subnets",
-				    LOG_TEXT("name", listener->name));
+			log_warning("listener", "any balancer may connect and name any client",
+				    LOG_TEXT("listener", listener->name),
+				    LOG_TEXT("hint", "give the balancers' addresses with "
+						     "--allowed-subnets"));
 	}
 	log_info("daemon", "ready", LOG_TEXT("version", PACKAGE_VERSION),
 		 LOG_NUMBER("workers", server->worker_count),
@@ -255,9 +260,11 @@ static void server_finish(struct server *server)
 	report_finish(&server->reloads.mistakes);
 }
 
-static int server_init(struct server *server, const struct server_options *options)
+/* `step` is what has failed. */
+static int server_init(struct server *server, const struct server_options *options,
+		       const char **step)
 {
-	bool failed;
+	int error, hint_error;
 
 	*server = (struct server){
 		.options = options,
@@ -268,20 +275,27 @@ static int server_init(struct server *server, const struct server_options *optio
 	};
 	generation_retirement_init(&server->retirement);
 	server->generation = generation_create(options->config, 1, &server->retirement);
+	*step = "calloc";
 	if (server->generation == NULL)
-		return -1;
+		return -ENOMEM;
 	list_init(&server->shares);
 	server->started = server->reloads.loaded = (uint64_t)time(NULL);
 	log_configure(&server->generation->config.log);
-	failed = worker_returns_init(&server->returns) < 0;
-	failed = dial_hint_init(&server->dial_hint) < 0 || failed;
-	failed = failed || loop_init(&server->loop, &sys_linux) < 0;
-	if (failed) {
+	error = worker_returns_init(&server->returns);
+	hint_error = dial_hint_init(&server->dial_hint);
+	if (error == 0)
+		error = hint_error;
+	*step = "eventfd";
+	if (error == 0) {
+		*step = "epoll_create1";
+		error = loop_init(&server->loop, &sys_linux);
+	}
+	if (error < 0) {
 		worker_returns_finish(&server->returns);
 		dial_hint_finish(&server->dial_hint);
 		generation_drop(server->generation);
 		generation_free_retired(&server->retirement);
-		return -1;
+		return error;
 	}
 	drain_init(server);
 	timer_init(&server->addresses_timer, addresses_expired);
@@ -291,10 +305,13 @@ static int server_init(struct server *server, const struct server_options *optio
 int server_run(const struct server_options *options)
 {
 	struct server server;
+	const char *step;
 	int status = EXIT_FAILURE, error;
 
-	if (server_init(&server, options) < 0) {
-		log_error("daemon", "out of memory or descriptors");
+	error = server_init(&server, options, &step);
+	if (error < 0) {
+		log_error("daemon", "cannot start", LOG_TEXT("step", step),
+			  LOG_ERRNO("error", error));
 		return EXIT_FAILURE;
 	}
 	error = startup_run(&server);

@@ -90,6 +90,7 @@ struct server {
 	struct timer progress_timer;  /* of the drain */
 	uint64_t sessions_told;       /* in the last line about it */
 	struct timer addresses_timer; /* another try at reading this host's addresses */
+	bool addresses_stale; /* the workers do not have the last ones, which has been told */
 	bool stopping;
 
 	struct control *control; /* NULL: there is no control socket */
@@ -128,8 +129,6 @@ void server_drain(struct server *server);
 uint64_t server_drain_left(const struct server *server);
 
 /* reload.c */
-/* A line in the log for each mistake. */
-void reload_log_mistakes(const struct report *report);
 /*
  * Loads everything anew. Returns 0 when that is in place, or will be as soon as each worker has it
  * (reload_adopted()), or -EINVAL with nothing changed and a line for each mistake in `mistakes` and

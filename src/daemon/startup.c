@@ -28,22 +28,28 @@
 #include "os/scheduling.h"
 #include "os/sys.h"
 
-static int out_of_memory(void)
+static int out_of_memory(const char *step)
 {
-	log_error("daemon", "out of memory");
+	log_error("daemon", "cannot start", LOG_TEXT("step", step), LOG_ERRNO("error", -ENOMEM));
 	return -1;
 }
 
 static int stage_capability(struct server *server)
 {
+	int held = privileges_hold_net_admin();
+
 	(void)server;
-	if (privileges_hold_net_admin())
+	if (held == 1)
 		return 0;
-	log_error(
-		"privileges",
-		"CAP_NET_ADMIN is missing, and dialling from a client's address needs it: start as "
-		"root, or run `setcap cap_net_admin+ep` on the program, or set "
-		"AmbientCapabilities=CAP_NET_ADMIN in the unit");
+	if (held < 0)
+		log_error("daemon", "cannot start", LOG_TEXT("step", "cap_get_proc"),
+			  LOG_ERRNO("error", held));
+	else
+		log_error("privileges",
+			  "CAP_NET_ADMIN is missing, and dialling from a client's address needs it",
+			  LOG_TEXT("hint", "start as root, or run `setcap cap_net_admin+ep` on the "
+					   "program, or set AmbientCapabilities=CAP_NET_ADMIN in "
+					   "the unit"));
 	return -1;
 }
 
@@ -52,7 +58,7 @@ static int judge(struct report *mistakes, int error)
 {
 	if (error < 0)
 		error = report_has_mistake(mistakes) ? -EINVAL : -1;
-	reload_log_mistakes(mistakes);
+	config_log_mistakes(mistakes);
 	report_finish(mistakes);
 	return error;
 }
@@ -70,10 +76,17 @@ static int stage_listeners(struct server *server)
 	return judge(&mistakes, error);
 }
 
+static int cannot_start(const char *step)
+{
+	log_error("daemon", "cannot start", LOG_TEXT("step", step), LOG_ERRNO("error", -errno));
+	return -1;
+}
+
 /* What the main thread listens to. A host without netlink goes on without notices. */
 static int stage_events(struct server *server)
 {
 	sigset_t handled;
+	int *wakes[] = {&server->done, &server->adopted, &server->retirement.wake};
 
 	sigemptyset(&handled);
 	sigaddset(&handled, SIGTERM);
@@ -83,20 +96,17 @@ static int stage_events(struct server *server)
 	/* Blocked before the first thread, so that the signalfd gets all of them. */
 	pthread_sigmask(SIG_BLOCK, &handled, NULL);
 	server->signals = signalfd(-1, &handled, SFD_NONBLOCK | SFD_CLOEXEC);
-	server->done = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	server->adopted = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	server->retirement.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (server->signals < 0 || server->done < 0 || server->adopted < 0 ||
-	    server->retirement.wake < 0) {
-		log_error("daemon", "cannot start", LOG_TEXT("step", "signalfd"),
-			  LOG_TEXT("error", strerror(errno)));
-		return -1;
+	if (server->signals < 0)
+		return cannot_start("signalfd");
+	for (size_t i = 0; i < sizeof(wakes) / sizeof(wakes[0]); i++) {
+		*wakes[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (*wakes[i] < 0)
+			return cannot_start("eventfd");
 	}
 	server->notices = own_addresses_open_notices();
 	if (server->notices < 0)
 		log_warning("daemon", "changes of this host's addresses will go unnoticed",
-			    LOG_TEXT("step", "netlink"),
-			    LOG_TEXT("error", strerror(-server->notices)));
+			    LOG_TEXT("step", "netlink"), LOG_ERRNO("error", server->notices));
 	return 0;
 }
 
@@ -113,7 +123,7 @@ static int stage_plugins(struct server *server)
 	int error;
 
 	if (plugin_host_init(&server->plugins, server->worker_count) < 0)
-		return out_of_memory();
+		return out_of_memory("plugins");
 	host_functions_fill(&server->plugins.functions, server->worker_count);
 	report_init(&mistakes);
 	error = plugins_open(&server->plugins, server->generation, &mistakes);
@@ -164,18 +174,20 @@ static int start_worker(struct server *server, unsigned index)
 
 	if (options.relay.own_addresses == NULL) {
 		log_error("daemon", "cannot read this host's addresses",
-			  LOG_TEXT("error", strerror(errno)));
+			  LOG_ERRNO("error", -errno));
 		worker_update_destroy(options.update);
 		return -1;
 	}
 	if (options.update == NULL) {
-		log_error("daemon", "cannot start a worker", LOG_TEXT("error", strerror(errno)));
+		log_error("daemon", "cannot start a worker", LOG_NUMBER("worker", index),
+			  LOG_ERRNO("error", -errno));
 		refcount_drop(&options.relay.own_addresses->refcount);
 		return -1;
 	}
 	error = worker_start(&server->workers[index], &options);
 	if (error < 0) {
-		log_error("daemon", "cannot start a worker", LOG_TEXT("error", strerror(-error)));
+		log_error("daemon", "cannot start a worker", LOG_NUMBER("worker", index),
+			  LOG_ERRNO("error", error));
 		return -1;
 	}
 	server->workers_alive++;
@@ -186,13 +198,13 @@ static int stage_workers(struct server *server)
 {
 	server->workers = calloc(server->worker_count, sizeof(*server->workers));
 	if (server->workers == NULL)
-		return out_of_memory();
+		return out_of_memory("workers");
 	for (unsigned i = 0; i < server->worker_count; i++) {
 		if (start_worker(server, i) < 0)
 			return -1;
 	}
 	listeners_handed(server->generation, NULL);
-	return heartbeat_start(server) < 0 ? out_of_memory() : 0;
+	return heartbeat_start(server) < 0 ? out_of_memory("heartbeat") : 0;
 }
 
 /* The order is decided here, once. Each returns what startup_run() does. */

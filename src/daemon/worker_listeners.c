@@ -179,8 +179,8 @@ int worker_listeners_update(struct worker *worker, struct worker_update *update)
 			continue;
 		socket->fd = -1;
 		if (failed < 0) {
-			log_error("listener", "a worker cannot take up a socket",
-				  LOG_TEXT("name", listener->name), LOG_ERRNO("error", failed));
+			log_error("listener", "a worker cannot take over a socket",
+				  LOG_TEXT("listener", listener->name), LOG_ERRNO("error", failed));
 			error = error < 0 ? error : failed;
 		}
 	}

@@ -42,8 +42,8 @@ static void fail_spoofed(struct path_judging *judging, const char *client)
 		path_fail(judging, DOCTOR_CHECK_SPOOFED,
 			  "%s is refused, where this host itself is answered", client);
 	else if (findings->spoofed == PROBE_FAILED)
-		path_fail(judging, DOCTOR_CHECK_SPOOFED, "%s cannot be spoken for: %s: %s", client,
-			  findings->spoofed_step, strerror(-findings->spoofed_error));
+		path_fail(judging, DOCTOR_CHECK_SPOOFED, "nothing can be sent from %s: %s: %s",
+			  client, findings->spoofed_step, strerror(-findings->spoofed_error));
 	else
 		path_fail(judging, DOCTOR_CHECK_SPOOFED, "%s is not answered%s%s%s", client,
 			  judging->causes != 0 ? ", also with what is broken above put right"

@@ -69,9 +69,10 @@ static void judge_capability(const struct host_facts *facts, struct diagnosis *d
 			      "this process holds CAP_NET_ADMIN");
 		return;
 	}
-	diagnosis_add(diagnosis, DOCTOR_CHECK_CAPABILITY, DOCTOR_FAILED,
-		      "this process does not hold CAP_NET_ADMIN: nothing can be sent in a client's "
-		      "name");
+	diagnosis_add(
+		diagnosis, DOCTOR_CHECK_CAPABILITY, DOCTOR_FAILED,
+		"this process does not hold CAP_NET_ADMIN: nothing can be sent from a client's "
+		"address");
 	diagnosis_mend(diagnosis, "sudo mmproxyctl doctor");
 }
 

@@ -90,7 +90,7 @@ static void print_sum(const struct diagnosis *diagnosis, FILE *to)
 	size_t warnings = diagnosis_count(diagnosis, DOCTOR_WARNING);
 
 	if (diagnosis->lost)
-		fputs("memory was out: results are missing\n", to);
+		fputs("out of memory: results are missing\n", to);
 	if (failed == 0 && warnings == 0 && !diagnosis->lost)
 		fputs("all is well\n", to);
 	else

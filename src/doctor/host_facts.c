@@ -184,7 +184,7 @@ void host_facts_read(struct host_facts *facts, struct netlink *routes, struct ne
 
 	memset(facts, 0, sizeof(*facts));
 	read_kernel(facts, routes);
-	facts->net_admin = privileges_hold_net_admin();
+	facts->net_admin = privileges_hold_net_admin() == 1;
 	if (conntrack_fill(&fill) == 0) {
 		facts->conntrack = true;
 		facts->tracked = fill.count;

@@ -47,7 +47,7 @@ bool path_skip_unprivileged(struct path_judging *judging, enum doctor_check chec
 	if (judging->findings->privileged)
 		return false;
 	diagnosis_add(judging->diagnosis, check, DOCTOR_SKIPPED,
-		      "to speak for a client takes CAP_NET_ADMIN");
+		      "sending from a client's address takes CAP_NET_ADMIN");
 	return true;
 }
 

@@ -36,14 +36,9 @@ static int load(struct plugin_module *module, const struct plugin_entry *entry,
 	int error = plugin_module_load(module, path_of(entry, text, sizeof(text)), why);
 
 	if (error < 0)
-		report_add(mistakes, "%s: plugin \"%s\": %s", entry->where, entry->name, why);
+		report_add_error(mistakes, error, "%s: plugin \"%s\": %s", entry->where,
+				 entry->name, why);
 	return error;
-}
-
-/* Errors that say nothing of the settings, whatever the hook has reported with them. */
-static bool may_pass(int error)
-{
-	return error == -ENOMEM || error == -EAGAIN || error == -EMFILE || error == -ENFILE;
 }
 
 /* A hook that read settings has answered. Whatever it returned, a mistake it reported is one. */
@@ -53,7 +48,7 @@ static int settings_read(const struct plugin_entry *entry, const char *hook, int
 	if (result != 0 || report_grew(mistakes, mistakes_before))
 		plugin_config_name_outside(entry->config);
 	plugin_config_end(entry->config, result == 0 && !report_grew(mistakes, mistakes_before));
-	if (may_pass(result))
+	if (report_is_failure(result)) /* whatever it has reported with that */
 		report_excuse(mistakes, mistakes_before);
 	if (report_grew(mistakes, mistakes_before))
 		return -EINVAL;
@@ -61,7 +56,7 @@ static int settings_read(const struct plugin_entry *entry, const char *hook, int
 		return 0;
 	report_add_failure(mistakes, "%s: plugin \"%s\": its %s hook failed: %s", entry->where,
 			   entry->name, hook,
-			   result < 0 ? strerror(-result) : "it returned no errno");
+			   result < 0 ? log_error_text(result) : "it returned no errno");
 	return result < 0 ? result : -EINVAL;
 }
 
@@ -142,7 +137,7 @@ struct mmproxy_instance *instance_open(struct plugin_host *host, const struct pl
 	    call_open(instance, mistakes, warnings) == 0) {
 		log_info("plugin", "opened", LOG_TEXT("plugin", entry->name),
 			 LOG_TEXT("path", instance->module.path),
-			 LOG_TEXT("is", instance->module.hooks.name),
+			 LOG_TEXT("name", instance->module.hooks.name),
 			 LOG_TEXT("version", instance->module.hooks.version));
 		return instance;
 	}

@@ -107,7 +107,9 @@ static void warn_of_unasked(const struct mmproxy_config *parent, struct report *
 		const struct mmproxy_config *child = parent->children[i];
 
 		if (child->name != NULL && !child->asked)
-			report_add(warnings, "%s: the plugin has no such setting; it has no effect",
+			report_add(warnings,
+				   "%s: the plugin has no such setting; correct its name, or "
+				   "remove it",
 				   child->where);
 		else
 			warn_of_unasked(child, warnings);

@@ -16,6 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/report.h"
+
 /* Newer than the headers of Debian 12. */
 #ifndef LANDLOCK_ACCESS_FS_REFER
 #define LANDLOCK_ACCESS_FS_REFER (UINT64_C(1) << 13) /* version 2 */
@@ -140,10 +142,11 @@ int landlock_allow(struct landlock *landlock, const char *path, enum landlock_ac
 	int fd = open(path, O_PATH | O_CLOEXEC);
 	int error;
 
-	if (fd < 0)
-		return -errno;
-	error = allow_open(landlock, fd, access);
-	close(fd);
+	error = fd < 0 ? -errno : allow_open(landlock, fd, access);
+	if (fd >= 0)
+		close(fd);
+	if (report_is_failure(error))
+		landlock->failed = error;
 	return error;
 }
 
@@ -154,6 +157,8 @@ unsigned landlock_places(void)
 
 int landlock_enforce(struct landlock *landlock)
 {
+	if (landlock->failed < 0)
+		return landlock->failed;
 	if (syscall(SYS_landlock_restrict_self, landlock->fd, 0) < 0)
 		return -errno;
 	enforced = true;

@@ -23,7 +23,8 @@ enum landlock_access {
 /* Rules that are being gathered. */
 struct landlock {
 	int fd;
-	int abi;          /* the kernel's version of the interface, 1 or more */
+	int failed; /* 0, or the -errno of a rule for which memory or descriptors had run out */
+	int abi;    /* the kernel's version of the interface, 1 or more */
 	uint64_t handled; /* what is forbidden unless a rule allows it: LANDLOCK_ACCESS_FS_* */
 };
 
@@ -31,7 +32,8 @@ struct landlock {
 int landlock_begin(struct landlock *landlock);
 /*
  * A folder with all beneath it, or a file. Returns 0, or -errno: -ENOENT, -EACCES and the like when
- * this process cannot reach it anyway.
+ * this process cannot reach it anyway; -ENOMEM, -EMFILE and the like keep landlock_enforce() from
+ * closing what should be open.
  */
 int landlock_allow(struct landlock *landlock, const char *path, enum landlock_access access);
 /* How many places may be read, or written to, so far. */

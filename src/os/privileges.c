@@ -7,7 +7,7 @@
 #include "os/privileges.h"
 
 #include <errno.h>
-#include <grp.h>
+#include <grp.h> /* setgroups */
 #include <inttypes.h>
 #include <linux/securebits.h>
 #include <pwd.h>
@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "os/group.h"
 #include "os/log.h"
 
 #define NET_ADMIN_BIT (UINT64_C(1) << CAP_NET_ADMIN)
@@ -34,7 +35,7 @@ static bool bounding_set_dropped;
 static int fail(const char *step)
 {
 	log_error("privileges", "cannot drop privileges", LOG_TEXT("step", step),
-		  LOG_TEXT("error", strerror(errno)));
+		  LOG_ERRNO("error", -errno));
 	return -1;
 }
 
@@ -51,9 +52,11 @@ static int holds(cap_value_t capability)
 	return value == CAP_SET;
 }
 
-bool privileges_hold_net_admin(void)
+int privileges_hold_net_admin(void)
 {
-	return holds(CAP_NET_ADMIN) == 1;
+	int held = holds(CAP_NET_ADMIN);
+
+	return held < 0 ? -errno : held;
 }
 
 static int drop_bounding_set(void)
@@ -71,33 +74,33 @@ static int drop_bounding_set(void)
 static int find_identity(const char *user, const char *group, struct privileges_identity *identity)
 {
 	const struct passwd *password_entry;
-	const struct group *group_entry;
+	int error;
 
 	errno = 0;
 	password_entry = getpwnam(user);
 	if (password_entry == NULL && errno != 0 && errno != ENOENT && errno != ESRCH)
-		return fail("looking up `user`");
+		return fail("looking up the setting user");
 	if (password_entry == NULL) {
-		log_error("privileges", "no such user: create it, or name another in `user`",
-			  LOG_TEXT("user", user));
+		log_error("privileges", "no such user", LOG_TEXT("user", user),
+			  LOG_TEXT("hint", "create it, or name another in the setting user"));
 		return -EINVAL;
 	}
 	*identity = (struct privileges_identity){password_entry->pw_uid, password_entry->pw_gid};
 	if (identity->uid == 0) {
-		log_error("privileges", "refusing to run as root: name another user in `user`",
-			  LOG_TEXT("user", user));
+		log_error("privileges", "refusing to run as root", LOG_TEXT("user", user),
+			  LOG_TEXT("hint", "name another in the setting user"));
 		return -EINVAL;
 	}
 	if (group == NULL)
 		return 0;
-	group_entry = getgrnam(group);
-	if (group_entry == NULL) {
-		log_error("privileges", "no such group: create it, or name another in `group`",
-			  LOG_TEXT("group", group));
+	error = group_find(group, &identity->gid);
+	if (error == -ENOENT) {
+		log_error("privileges", "no such group", LOG_TEXT("group", group),
+			  LOG_TEXT("hint", "create it, or name another in the setting group"));
 		return -EINVAL;
 	}
-	identity->gid = group_entry->gr_gid;
-	return 0;
+	errno = -error;
+	return error < 0 ? fail("looking up the setting group") : 0;
 }
 
 int privileges_find_identity(const char *user, const char *group,
@@ -177,13 +180,17 @@ int privileges_drop(const char *user, const char *group)
 	return 0;
 }
 
-static int mismatch(const char *what, uint64_t seen)
+/* `due` is what it may be at most, or has to be. */
+static int mismatch(const char *what, uint64_t seen, uint64_t due)
 {
-	char text[24];
+	char seen_text[24], due_text[24];
 
-	snprintf(text, sizeof(text), "%016" PRIx64, seen);
-	log_error("privileges", "refusing to run: /proc/self/status shows more than CAP_NET_ADMIN",
-		  LOG_TEXT("field", what), LOG_TEXT("value", text));
+	snprintf(seen_text, sizeof(seen_text), "%016" PRIx64, seen);
+	snprintf(due_text, sizeof(due_text), "%016" PRIx64, due);
+	log_error("privileges",
+		  "refusing to run: /proc/self/status does not show CAP_NET_ADMIN alone",
+		  LOG_TEXT("field", what), LOG_TEXT("value", seen_text),
+		  LOG_TEXT("expected", due_text));
 	return -1;
 }
 
@@ -211,7 +218,8 @@ static int judge_status_line(const char *line, unsigned *judged)
 		if ((fields[i].rule == EXACTLY && value != NET_ADMIN_BIT) ||
 		    (fields[i].rule == WITHIN && (value & ~NET_ADMIN_BIT) != 0) ||
 		    (fields[i].rule == ONE && value != 1))
-			return mismatch(fields[i].name, value);
+			return mismatch(fields[i].name, value,
+					fields[i].rule == ONE ? 1 : NET_ADMIN_BIT);
 	}
 	return 0;
 }
@@ -233,10 +241,12 @@ int privileges_verify(void)
 	if (result < 0)
 		return -1;
 	if (judged != ALL_FIELDS_JUDGED)
-		return mismatch("a field is missing; judged", judged);
+		return mismatch("those that are there, a bit each", judged, ALL_FIELDS_JUDGED);
 	if (bounding_set_dropped && cap_get_secbits() != LOCKED_SECUREBITS)
-		return mismatch("securebits", cap_get_secbits());
-	if (geteuid() == 0)
-		return mismatch("euid", 0);
+		return mismatch("securebits", cap_get_secbits(), LOCKED_SECUREBITS);
+	if (geteuid() == 0) {
+		log_error("privileges", "refusing to run as root");
+		return -1;
+	}
 	return 0;
 }

@@ -9,8 +9,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Is CAP_NET_ADMIN there to be kept? */
-bool privileges_hold_net_admin(void);
+/* Is CAP_NET_ADMIN there to be kept? 1, 0, or -errno: not to know is not the same as not to hold.
+ */
+int privileges_hold_net_admin(void);
 
 struct privileges_identity {
 	uid_t uid;

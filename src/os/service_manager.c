@@ -80,7 +80,7 @@ static int send_or_warn(const char *lines)
 	int error = send_lines(lines);
 
 	if (error < 0 && !failed)
-		log_warning("daemon", "the service manager cannot be told",
+		log_warning("daemon", "the service manager cannot be notified",
 			    LOG_ERRNO("error", error));
 	failed = error < 0;
 	return error;

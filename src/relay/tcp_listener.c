@@ -29,7 +29,7 @@ static const char *take_budgets(struct tcp_listener *listener)
 		return "max_sessions of this listener is reached";
 	if (!budget_take(listener->relay->descriptors)) {
 		budget_give_back(listener->budget);
-		return "as many sessions as RLIMIT_NOFILE has descriptors for";
+		return "there are as many sessions as descriptors for them";
 	}
 	return NULL;
 }
@@ -43,14 +43,20 @@ static void give_budgets_back(struct tcp_listener *listener)
 static void log_pause(struct tcp_listener *listener, const char *why)
 {
 	const struct address nobody = {.family = ADDRESS_NONE};
+	bool own = budget_is_full(listener->budget);
+	const struct budget *budget = own ? listener->budget : listener->relay->descriptors;
 	uint64_t suppressed;
 
 	if (!relay_admit_line(listener->relay, &nobody, COUNTER_ACCEPT_PAUSED, &suppressed))
 		return;
-	log_warning("listener", "accepting paused",
-		    LOG_TEXT("name", listener->settings->listener_name), LOG_TEXT("why", why),
-		    LOG_NUMBER("sessions", listener->relay->session_count),
-		    suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
+	log_warning(
+		"listener", "accepting paused",
+		LOG_TEXT("listener", listener->settings->listener_name), LOG_TEXT("why", why),
+		LOG_NUMBER("sessions", atomic_load(&budget->used)),
+		LOG_NUMBER("limit", atomic_load(&budget->limit)),
+		LOG_TEXT("hint", own ? "raise max_sessions, or see who has them: mmproxyctl clients"
+				     : "raise LimitNOFILE of the unit, or ulimit -n"),
+		suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
 }
 
 static void pause_accepting(struct tcp_listener *listener, const char *why)

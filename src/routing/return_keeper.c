@@ -66,9 +66,9 @@ static int take_lock(struct return_keeper *keeper, unsigned patience)
 
 	if (lock < 0 && !keeper->lock_missed)
 		log_warning("routing",
-			    "the lock between instances cannot be had, going on without it: look "
-			    "for who has bound @mmproxy/routing/lock (ss -xap)",
-			    LOG_ERRNO("error", lock));
+			    "the lock between instances is not free, going on without it",
+			    LOG_ERRNO("error", lock),
+			    LOG_TEXT("hint", "see who has bound @mmproxy/routing/lock: ss -xap"));
 	keeper->lock_missed = lock < 0;
 	return lock;
 }
@@ -109,7 +109,7 @@ static void tell_put_back(struct return_keeper *keeper, const struct return_item
 
 	keeper->put_back++;
 	if (log_limiter_admit(&keeper->limiter, &nobody, 0, keeper->loop->now, &suppressed))
-		log_warning("routing", "put back what something had removed",
+		log_warning("routing", "put back, something had removed it",
 			    LOG_TEXT("what", names->text),
 			    suppressed > 0 ? LOG_NUMBER("suppressed", suppressed) : LOG_NOTHING);
 }
@@ -124,12 +124,12 @@ static void tell_change(const struct kept *kept, int result, const char *problem
 		return;
 	return_item_text(&kept->item, text);
 	if (error == -EAFNOSUPPORT)
-		log_info("routing", "left out", LOG_TEXT("what", text), LOG_TEXT("cause", problem));
+		log_info("routing", "left out", LOG_TEXT("what", text), LOG_TEXT("why", problem));
 	else if (error < 0)
 		log_error("routing", "cannot be put in place", LOG_TEXT("what", text),
-			  LOG_TEXT("cause", problem));
+			  LOG_TEXT("why", problem));
 	else
-		log_info("routing", "in place at last", LOG_TEXT("what", text));
+		log_info("routing", "in place now", LOG_TEXT("what", text));
 }
 
 static void look(struct return_keeper *keeper)
@@ -240,8 +240,7 @@ static void take_away(struct return_keeper *keeper, struct return_item *item,
 	result = return_item_remove(item, keeper->netlink, problem);
 	if (result < 0)
 		log_error("routing", "cannot be removed",
-			  LOG_TEXT("what", return_item_text(item, text)),
-			  LOG_TEXT("cause", problem));
+			  LOG_TEXT("what", return_item_text(item, text)), LOG_TEXT("why", problem));
 	else if (result == 1)
 		return_item_names_add(removed, item);
 }
@@ -263,12 +262,13 @@ static void release(struct return_keeper *keeper, const struct return_item *item
 /* Without a token others may remove it, and it is put back. */
 static bool take_token(struct kept *kept)
 {
-	char name[TOKEN_NAME_SIZE];
+	char name[TOKEN_NAME_SIZE], text[RETURN_COMMAND_SIZE];
 	bool shared = token_is_held(return_item_token(&kept->item, name));
 
 	kept->token = token_take(name);
 	if (kept->token < 0)
-		log_warning("routing", "other instances will not know that this one needs it",
+		log_warning("routing", "other instances will not know that this one needs this",
+			    LOG_TEXT("what", return_item_text(&kept->item, text)),
 			    LOG_TEXT("token", name), LOG_ERRNO("error", kept->token));
 	return shared;
 }
@@ -358,7 +358,7 @@ static void watch_tables(struct return_keeper *keeper)
 		error = loop_watch(keeper->loop, keeper->table_notices, EPOLLIN,
 				   &keeper->table_source);
 	if (error < 0)
-		log_warning("routing", "what is removed from nftables will go unnoticed",
+		log_warning("routing", "it will go unnoticed when a table of nftables is removed",
 			    LOG_ERRNO("error", error));
 }
 

@@ -29,6 +29,6 @@ const char *refusal_hint(enum close_reason reason, const uint8_t *bytes, size_t 
 	    reason == CLOSE_SOURCE_BROADCAST)
 		return "no socket can send from this address";
 	if (source_was_refused(reason))
-		return "permit_sources opens it";
+		return "permit_sources of the listener lets it in, if it is a client of yours";
 	return close_reason_sentence(reason);
 }

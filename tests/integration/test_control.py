@@ -369,7 +369,7 @@ def test_a_killed_session_is_reset_on_both_sides(host, start_daemon, upstream):
     assert refusal(mmproxy, f"kill {found['id']}") == (
         f"kill: there is no session {found['id']}; `sessions` lists them"
     )
-    asked = mmproxy.log_lines("control: asked for .*kill")[0]
+    asked = mmproxy.log_lines("control: command received .*kill")[0]
     assert (asked["argument"], asked["uid"]) == (str(found["id"]), "0")
     assert asked["pid"] == str(os.getpid())
 

@@ -155,7 +155,7 @@ def test_one_client_more_than_32_is_told_so(host, mmproxy):
     with Client(mmproxy) as late:
         answer = late.answer()
         assert answer["ok"] is False
-        assert answer["error"] == "there are 32 clients already; try again when one has gone"
+        assert answer["error"] == "there are 32 connections already; try again when one has gone"
         assert late.answer() is None
     assert connected[0].request("log-level") == {"level": "debug"}
     connected.pop().socket.close()
@@ -175,7 +175,7 @@ def test_where_descriptors_are_short_there_is_room_for_fewer(host, start_daemon)
     connected = [Client(mmproxy) for _ in range(6)]
     assert all(client.request("status") for client in connected)
     with Client(mmproxy) as late:
-        assert "there are 6 clients already" in late.answer()["error"]
+        assert "there are 6 connections already" in late.answer()["error"]
     for client in connected:
         client.socket.close()
 

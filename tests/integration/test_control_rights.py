@@ -325,13 +325,13 @@ def test_a_client_is_judged_by_who_it_was_when_it_connected(host, start_daemon):
             os._exit(0)
         os.waitpid(child, 0)
         assert client.answer() == {"ok": True, "result": {"level": "info"}}
-    (asked,) = mmproxy.log_lines("control: asked for")
+    (asked,) = mmproxy.log_lines("control: command received")
     assert asked["uid"] == "0"
 
 
 def test_who_asked_for_a_change_is_in_the_log(host, start_daemon):
     mmproxy = controlled(start_daemon, host, group="adm")
     ask_as(mmproxy, "log-level info", STRANGER, ADM)
-    (asked,) = mmproxy.log_lines("control: asked for")
+    (asked,) = mmproxy.log_lines("control: command received")
     assert asked.level == "info"
     assert (asked["command"], asked["argument"], asked["uid"]) == ("log-level", "info", "4242")

@@ -138,7 +138,7 @@ def test_a_kill_waits_for_the_walk_before_it_and_for_the_rest_behind_that(mmprox
         killing.send(f"kill {victim}\n")
         assert granted("sessions", looking.answer())["unanswered"] == [number]
         assert granted("kill", killing.answer()) == {"id": victim}
-    asked = mmproxy.wait_for_log("control: asked for .*kill")
+    asked = mmproxy.wait_for_log("control: command received .*kill")
     closed = mmproxy.wait_for_log("session: closed .*reason=killed")
     assert closed.time() - asked.time() > 0.9, "the rest behind such a walk is a second"
     worker.let_go()

@@ -341,8 +341,8 @@ def test_workers_that_did_not_answer_are_named(fake):
     done = ctl.run(made.path, "sessions")
     assert done.returncode == 0
     assert done.stderr.splitlines() == [
-        "mmproxyctl: worker 1 did not answer; what is its own is missing",
-        "mmproxyctl: worker 3 did not answer; what is its own is missing",
+        "mmproxyctl: worker 1 did not answer; its sessions and figures are missing",
+        "mmproxyctl: worker 3 did not answer; its sessions and figures are missing",
     ]
 
 

@@ -124,10 +124,10 @@ def test_local_names_no_client():
 @pytest.mark.parametrize(
     "client, reason, hint",
     [
-        ("127.0.0.1", "source-loopback", "permit_sources opens it"),
-        ("::1", "source-loopback", "permit_sources opens it"),
-        ("169.254.1.1", "source-link-local", "permit_sources opens it"),
-        ("240.0.0.1", "source-reserved", "permit_sources opens it"),
+        ("127.0.0.1", "source-loopback", "permit_sources of the listener lets it in, if it is a client of yours"),
+        ("::1", "source-loopback", "permit_sources of the listener lets it in, if it is a client of yours"),
+        ("169.254.1.1", "source-link-local", "permit_sources of the listener lets it in, if it is a client of yours"),
+        ("240.0.0.1", "source-reserved", "permit_sources of the listener lets it in, if it is a client of yours"),
         ("224.0.0.1", "source-multicast", "no socket can send from this address"),
         ("255.255.255.255", "source-broadcast", "no socket can send from this address"),
         ("0.0.0.0", "source-unspecified", "no socket can send from this address"),

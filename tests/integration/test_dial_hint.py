@@ -7,8 +7,8 @@ from headers import CLIENT4, CLIENT6, v2
 from sessions import send
 from traffic import wait_until_ended
 
-NO_HINT = "a dial has timed out, and a plain connection does not work"
-HINT = "a dial has timed out though a plain connection works"
+NO_HINT = "a dial timed out, and a plain connection does not work either"
+HINT = "a dial from a client's address timed out, though a plain connection works"
 
 NO_ANSWERS = """\
 add table inet t
@@ -37,9 +37,9 @@ def time_out(host, mmproxy, client=CLIENT4, count=1):
 def assert_cause(line, cause):
     """Without libmnl nobody can say more than that something is wrong."""
     if "+libmnl" in daemon.version_text():
-        assert line["cause"] == cause
+        assert line["why"] == cause
     else:
-        assert "cause" not in line.fields
+        assert "why" not in line.fields
 
 
 def test_a_rule_that_is_missing_is_named_once(host, start_daemon, upstream):

@@ -53,7 +53,7 @@ def assert_refused(mmproxy, words):
     before = mmproxy.log_size()
     assert mmproxy.reload().event == "config: reload failed, nothing changed"
     (line,) = mmproxy.log_lines("config: mistake", after=before)
-    text = line["line"].replace('\\"', '"')
+    text = line["text"].replace('\\"', '"')
     assert words in text
     assert OUTSIDE in text
 
@@ -105,7 +105,7 @@ def test_the_configurations_folder_can_be_read_and_not_written_to(host, start_da
 
 def test_a_path_that_is_not_there_is_remarked_upon(host, start_daemon):
     mmproxy = start_daemon(host, top={"landlock": {"paths": ["/nowhere/at/all"]}})
-    (line,) = mmproxy.log_lines("landlock: a path cannot be opened")
+    (line,) = mmproxy.log_lines("landlock: a path of landlock.paths cannot be opened")
     assert line.level == "warning"
     assert line["path"] == "/nowhere/at/all"
     assert line["where"].startswith(f"{mmproxy.config_file}:")

@@ -69,10 +69,18 @@ def test_a_build_without_libseccomp_says_so_once_and_goes_on(host, start_daemon,
     assert_alive(*open_session(host, upstream))
 
 
-def test_landlock_that_is_there_and_fails_is_not_gone_without(host, start_daemon):
-    launch = tampered("landlock_restrict_self:error=E2BIG")
+@pytest.mark.parametrize(
+    "failure",
+    [
+        "landlock_restrict_self:error=E2BIG",
+        "landlock_create_ruleset:error=EMFILE:when=2",
+        "landlock_add_rule:error=ENOMEM:when=3",
+    ],
+)
+def test_landlock_that_is_there_and_fails_is_not_gone_without(failure, host, start_daemon):
+    launch = tampered(failure)
     mmproxy = start_daemon(host, launch=launch, ready=False)
-    words = 'landlock: cannot restrict files; landlock = { mode = "off"; } goes without'
+    words = "landlock: cannot restrict files"
     assert_does_not_start(mmproxy, words)
 
 

@@ -186,5 +186,5 @@ def test_a_reload_does_not_change_the_target(host, start_daemon, journal):
     mmproxy.write_config(changed)
     mmproxy.process.send_signal(signal.SIGHUP)
     entry = journal.wait_for("config: mistake")
-    assert "log.target: changed, and this change needs a restart" in entry["MMPROXY_LINE"]
+    assert "log.target: changed, and this change needs a restart" in entry["MMPROXY_TEXT"]
     journal.wait_for("config: reload failed")

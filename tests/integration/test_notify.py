@@ -105,7 +105,7 @@ def test_a_failed_reload_is_ready_again_and_stays_in_the_status(host, start_daem
     ready = manager.wait_for("READY", after=manager.notices.index(loading))
     assert int(loading["MONOTONIC_USEC"]) > 0
     wanted = re.escape(IDLE) + (
-        r"; reload failed: 2 mistakes, the configuration of \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ stays"
+        r"; reload failed: 2 problems, the configuration of \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ stays"
     )
     assert re.fullmatch(wanted, ready["STATUS"])
 
@@ -216,7 +216,7 @@ def test_a_service_manager_that_is_stuck_holds_nothing_up(host, start_daemon, up
     manager.wait_for("READY")  # of the start; what is awaited below is the reload's
     known = len(manager.notices)
     with manager.stuck():
-        line = mmproxy.wait_for_log("daemon: the service manager cannot be told")
+        line = mmproxy.wait_for_log("daemon: the service manager cannot be notified")
         assert line["error"] == "Resource temporarily unavailable"
         assert mmproxy.reload().event == "config: reloaded"
         assert request(mmproxy, "status")["generation"] == 2
@@ -230,7 +230,7 @@ def test_a_service_manager_that_is_stuck_holds_nothing_up(host, start_daemon, up
         for end in session:
             end.close()
         assert mmproxy.wait_until_ended() == 0
-    assert len(mmproxy.log_lines("cannot be told")) == 2
+    assert len(mmproxy.log_lines("cannot be notified")) == 2
 
 
 @needs_libsystemd
@@ -252,8 +252,8 @@ def test_a_service_manager_that_has_gone_is_warned_about_once(
     mmproxy = start_daemon(host, launch=manager.launch(watchdog=0.3))
     manager.wait_for("WATCHDOG")
     manager.path.unlink()
-    line = mmproxy.wait_for_log("daemon: the service manager cannot be told")
+    line = mmproxy.wait_for_log("daemon: the service manager cannot be notified")
     assert line.level == "warning"
     open_session(host, upstream)
     mmproxy.reload()
-    assert len(mmproxy.log_lines("cannot be told")) == 1
+    assert len(mmproxy.log_lines("cannot be notified")) == 1

@@ -312,7 +312,7 @@ def test_a_path_leads_to_its_file_even_if_the_files_name_was_relative(host, star
 def test_at_a_start_warnings_are_remarks_of_the_log(host, start_daemon):
     config = reader([("int", "one", {})], "    one = 1;\n    two = 2;\n")
     mmproxy = start_daemon(host, config=config)
-    remarks = [line["line"] for line in mmproxy.log_lines("config: remark")]
+    remarks = [line["text"] for line in mmproxy.log_lines("config: remark")]
     assert any("conf:4: plugins[0].config.one: 1 1" in line for line in remarks)
     assert any("conf:5: plugins[0].config.two: " in line for line in remarks)
 
@@ -415,7 +415,7 @@ def test_two_entries_whose_counters_would_be_one_do_not_start(host, start_daemon
     mmproxy = start_daemon(host, plugins=entries, ready=False)
     assert mmproxy.wait_until_ended() == 2
     (mistake,) = mmproxy.log_lines("config: mistake")
-    assert mistake["line"].replace('\\"', '"').endswith(
+    assert mistake["text"].replace('\\"', '"').endswith(
         'plugins[1]: plugin "a_b": its counter "c" would be plugin_a_b_c, as "b_c" of plugin "a" '
         "is; write another name (counters last until a restart)"
     )

@@ -321,9 +321,9 @@ def test_a_helper_that_does_not_keep_up_is_an_error_and_holds_nobody_up(
 @pytest.mark.parametrize(
     "config, says",
     [
-        ({}, "config.socket: is required"),
+        ({}, "config.socket: it is missing; write the path of the helper"),
         ({"socket": 5}, "config.socket: wrong type"),
-        ({"socket": "/" + "x" * 107}, "config.socket: is too long"),
+        ({"socket": "/" + "x" * 107}, "config.socket: this path is too long"),
     ],
     ids=["none", "number", "long"],
 )

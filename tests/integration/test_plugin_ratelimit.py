@@ -100,7 +100,7 @@ def test_refuse_with_reset_is_a_reset(host, start_daemon, upstream):
     )
     open_session(host, upstream)
     line = assert_limited(
-        host, mmproxy, (CLIENT4[0], 41100), "203.0.113.9/32 has 1 sessions already", RESET
+        host, mmproxy, (CLIENT4[0], 41100), "203.0.113.9/32 has max_sessions already (1)", RESET
     )
     assert line["reason"] == "plugin-reset"
 
@@ -111,7 +111,7 @@ def test_refuse_with_reset_is_a_reset(host, start_daemon, upstream):
 def test_a_client_has_no_more_sessions_at_once_than_the_limit(host, start_daemon, upstream):
     mmproxy = start_daemon(host, plugins=[ratelimit(max_sessions=2)])
     sessions = [open_session(host, upstream, client) for client in ports(CLIENT4, 2)]
-    why = "203.0.113.9/32 has 2 sessions already"
+    why = "203.0.113.9/32 has max_sessions already (2)"
     for client in ports(CLIENT4, 3, 42000):
         assert_limited(host, mmproxy, client, why)
     open_session(host, upstream, OTHER4)
@@ -190,7 +190,7 @@ def test_a_flow_is_a_session_until_it_ends(host, start_udp, udp_upstream):
     udp.round_trip(balancer, udp_upstream, CLIENT4)
     balancer.send((CLIENT4[0], 42000), b"one too many")
     line = mmproxy.wait_for_log("session: refused")
-    assert line["why"] == "203.0.113.9/32 has 1 sessions already"
+    assert line["why"] == "203.0.113.9/32 has max_sessions already (1)"
     udp.assert_nothing_reaches(udp_upstream, balancer, mmproxy)
     udp.round_trip(balancer, udp_upstream, OTHER4)
     udp.wait_until_closed(mmproxy, CLIENT4)
@@ -214,7 +214,7 @@ def test_a_datagram_of_a_flow_takes_no_token(host, start_udp, udp_upstream):
 def test_an_ipv6_client_is_its_network(host, start_daemon, upstream6):
     mmproxy = start_daemon(host, plugins=[ratelimit(max_sessions=1)])
     open_session(host, upstream6, CLIENT6)
-    why = "2001:db8:c::/64 has 1 sessions already"
+    why = "2001:db8:c::/64 has max_sessions already (1)"
     assert_limited(host, mmproxy, ("2001:db8:c::abcd:1", 41000), why)
     open_session(host, upstream6, ("2001:db8:c:1::9", 41000))
 
@@ -224,11 +224,11 @@ def test_the_prefixes_can_be_set(host, start_daemon, upstream, upstream6):
         host, plugins=[ratelimit(max_sessions=1, ipv4_prefix=20, ipv6_prefix=126)]
     )
     open_session(host, upstream, ("203.0.113.9", 41000))
-    why = "203.0.112.0/20 has 1 sessions already"
+    why = "203.0.112.0/20 has max_sessions already (1)"
     assert_limited(host, mmproxy, ("203.0.127.1", 41000), why)
     open_session(host, upstream, ("203.0.128.1", 41000))
     open_session(host, upstream6, ("2001:db8:c::9", 41000))
-    why = "2001:db8:c::8/126 has 1 sessions already"
+    why = "2001:db8:c::8/126 has max_sessions already (1)"
     assert_limited(host, mmproxy, ("2001:db8:c::b", 41000), why)
     open_session(host, upstream6, ("2001:db8:c::c", 41000))
 
@@ -253,11 +253,11 @@ def test_clients_pass_uncounted_while_all_others_that_are_known_have_sessions(
         open_session(host, upstream, client)
     assert mmproxy.counters()["plugin_ratelimit_table_full"] == 3
     assert_limited(
-        host, mmproxy, ("203.0.113.1", 42000), "203.0.113.1/32 has 1 sessions already"
+        host, mmproxy, ("203.0.113.1", 42000), "203.0.113.1/32 has max_sessions already (1)"
     )
     finish(mmproxy, known[0])
     open_session(host, upstream, (OTHER4[0], 43000))
-    why = "198.51.100.7/32 has 1 sessions already"
+    why = "198.51.100.7/32 has max_sessions already (1)"
     assert_limited(host, mmproxy, (OTHER4[0], 44000), why)
     counters = mmproxy.counters()
     assert counters["plugin_ratelimit_table_full"] == 3
@@ -280,7 +280,7 @@ def test_a_reload_begins_anew_and_what_was_before_it_is_not_counted(host, start_
     old = open_session(host, upstream)
     assert mmproxy.reload().event == "config: reloaded"
     new = open_session(host, upstream, (CLIENT4[0], 42000))
-    why = "203.0.113.9/32 has 1 sessions already"
+    why = "203.0.113.9/32 has max_sessions already (1)"
     assert_limited(host, mmproxy, (CLIENT4[0], 43000), why)
     # The old one's end makes no room here, the new one's does.
     finish(mmproxy, old)

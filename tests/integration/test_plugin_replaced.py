@@ -27,12 +27,12 @@ def test_a_reload_loads_the_new_file_beside_the_one_that_is_in_use(host, start_d
     entry = {"name": "judge", "path": path, "config": {"default": "deny"}}
     config = configuration(listener(plugins=[entry]), workers=1)
     mmproxy = start_daemon(host, config=config)
-    assert mmproxy.wait_for_log("plugin: opened")["is"] != "acl"
+    assert mmproxy.wait_for_log("plugin: opened")["name"] != "acl"
     session = open_session(host, upstream)
 
     replace(path, "acl")
     assert mmproxy.reload().event == "config: reloaded"
-    assert mmproxy.log_lines("plugin: opened")[-1]["is"] == "acl"
+    assert mmproxy.log_lines("plugin: opened")[-1]["name"] == "acl"
     assert read_to_end(send(host, v2(CLIENT4))) == (b"", EOF)
     mmproxy.assert_closed("plugin-denied")
     assert_alive(*session)
@@ -59,7 +59,7 @@ def test_a_file_that_is_still_being_copied_is_refused_and_changes_nothing(
     os.replace(f"{path}.new", path)
     assert mmproxy.reload().event == "config: reload failed, nothing changed"
     (mistake,) = mmproxy.log_lines("config: mistake")
-    assert "copied.so is cut short" in mistake["line"]
+    assert "copied.so is cut short" in mistake["text"]
     assert_alive(*session)
     assert_alive(*open_session(host, upstream, unused_client()))
 

@@ -152,9 +152,9 @@ def test_a_port_below_1024_out_of_reach_is_named(host, start_daemon):
 @pytest.mark.parametrize(
     "top, words",
     [
-        ({"user": "no-such-user"}, "no such user: create it, or name another"),
-        ({"user": "root"}, "refusing to run as root: name another user"),
-        ({"group": "no-such-group"}, "no such group: create it, or name another"),
+        ({"user": "no-such-user"}, "no such user user=no-such-user hint=\"create it, or name another"),
+        ({"user": "root"}, "refusing to run as root user=root hint=\"name another"),
+        ({"group": "no-such-group"}, "no such group group=no-such-group hint=\"create it, or name another"),
     ],
     ids=lambda value: "" if isinstance(value, str) else "_".join(value.values()),
 )

@@ -36,10 +36,10 @@ def assert_reloaded(mmproxy, *listeners, **top):
 
 def assert_nothing_changed(mmproxy, *listeners, **top):
     """Returns the mistakes that the log names."""
-    before = len(mmproxy.log_lines("config: mistake"))
+    before = len(mmproxy.log_lines("config: (mistake|cannot be put in place)"))
     line = reload_with(mmproxy, *listeners, **top)
     assert "nothing changed" in line.text
-    return [mistake["line"].replace('\\"', '"') for mistake in mmproxy.log_lines("config: mistake")[before:]]
+    return [mistake["text"].replace('\\"', '"') for mistake in mmproxy.log_lines("config: (mistake|cannot be put in place)")[before:]]
 
 
 def assert_serves(host, upstream, address):
@@ -76,7 +76,7 @@ def test_an_added_listener_serves(host, mmproxy, upstream):
     session = open_session(host, upstream)
     assert is_refused(host, SECOND)
     assert_reloaded(mmproxy, listener(), second)
-    assert mmproxy.wait_for_log("listener: listening name=second")["listen"] == "127.0.0.1:8444"
+    assert mmproxy.wait_for_log("listener: listening listener=second")["listen"] == "127.0.0.1:8444"
     for _ in range(10):
         assert_serves(host, upstream, SECOND)
         assert_serves(host, upstream, MMPROXY)
@@ -118,7 +118,7 @@ def test_a_removed_listener_refuses_and_its_sessions_go_on(host, start_daemon, u
     session = open_session(host, upstream)
     assert_reloaded(mmproxy, second)
     line = mmproxy.wait_for_log("listener: no longer listening")
-    assert (line["name"], line["listen"]) == ("web", "127.0.0.1:8443")
+    assert (line["listener"], line["listen"]) == ("web", "127.0.0.1:8443")
     wait_until(lambda: is_refused(host, MMPROXY), 10, "new connections are refused")
     assert not listening_sockets(mmproxy, 8443)
     assert_serves(host, upstream, SECOND)

@@ -10,7 +10,7 @@ from settings import configuration, listener, udp_listener
 from upstreams import UPSTREAM4, UPSTREAM6, Listener
 
 MISSING = "routing: the upstream's answers do not come back"
-NO_MARK = "routing: nothing is seen that brings a mark back on the answers"
+NO_MARK = "routing: nothing brings the mark back on the upstreams' answers"
 
 RULE4 = "ip rule add from 127.0.0.0/8 iif lo table 123"
 RULE6 = "ip -6 rule add from ::1/128 iif lo table 123"
@@ -25,8 +25,8 @@ def missing(bare, start_daemon):
     def run(*listeners, **top):
         config = configuration(*(listeners or [listener()]), **top)
         lines = start_daemon(bare, config=config).log_lines(MISSING)
-        assert all(line.level == "warning" and line["cause"] for line in lines)
-        return [line["mend"] for line in lines]
+        assert all(line.level == "warning" and line["why"] for line in lines)
+        return [line["hint"] for line in lines]
 
     return run
 
@@ -53,7 +53,7 @@ def test_the_commands_that_are_printed_mend_it(bare, missing, start_daemon):
     mmproxy = start_daemon(bare)
     lines = mmproxy.log_lines(MISSING)
     assert [line["upstream"] for line in lines] == ["127.0.0.1:443"] * 2 + ["[::1]:443"] * 2
-    commands = [line["mend"] for line in lines]
+    commands = [line["hint"] for line in lines]
     assert commands == [RULE4, ROUTE4, RULE6, ROUTE6]
     mmproxy.stop()
     execute(bare, commands)
@@ -127,7 +127,7 @@ def test_what_brings_a_mark_back_is_missing_too(bare, missing, start_daemon):
         lines = mmproxy.log_lines(NO_MARK)
         mmproxy.stop()
         assert all(line.level == "warning" and line["mark"] == "123" for line in lines)
-        return [(line["mend"], mmproxy.config_file) for line in lines]
+        return [(line["hint"], mmproxy.config_file) for line in lines]
 
     [(command, _)] = said(tcp)
     assert command == "sysctl -w net.ipv4.tcp_fwmark_accept=1"

@@ -190,10 +190,10 @@ def test_a_route_that_takes_the_place_of_ours_is_told(bare, managed):
     """It is somebody's: it stays, and there is a line about it until it has gone."""
     bare.ip("route replace blackhole default table 123")
     line = managed.wait_for_log("routing: cannot be put in place")
-    assert "table 123 has another default route" in line["cause"] and line.level == "error"
+    assert "table 123 has another default route" in line["why"] and line.level == "error"
     bare.ip("route del blackhole default table 123")
     wait_until_put_back(bare, lambda: rules.loopback_is_managed(bare))
-    managed.wait_for_log("routing: in place at last")
+    managed.wait_for_log("routing: in place now")
     assert len(managed.log_lines("routing: cannot be put in place")) == 1
 
 
@@ -260,9 +260,9 @@ def test_a_table_that_has_another_default_route_refuses_the_start(bare, start_da
     mmproxy = start_daemon(bare, top={"routing": MANAGE}, ready=False)
     assert mmproxy.wait_until_ended() == 1
     [line] = mmproxy.log_lines(" error ")
-    assert line.event == "daemon: cannot start"
-    assert "table 123 has another default route, dev outside" in line["error"]
-    assert "`routing.table`" in line["error"]
+    assert line.event == "config: cannot be put in place"
+    assert "table 123 has another default route, dev outside" in line["text"]
+    assert "`routing.table`" in line["text"]
     assert rules.rules(bare, 4) == [] and rules.rules(bare, 6) == []
     assert rules.routes(bare, 6) == []
     assert [route[1] for route in rules.routes(bare, 4)] == ["default"]
@@ -287,7 +287,7 @@ def test_a_host_without_ipv6_is_managed_for_ipv4(bare, start_daemon):
     assert_serves(bare, CLIENT4, Listener(bare))
     assert rules.loopback_is_managed(bare, families=[4])
     [line] = mmproxy.log_lines("routing: left out")
-    assert line.level == "info" and "no IPv6" in line["cause"]
+    assert line.level == "info" and "no IPv6" in line["why"]
     assert not mmproxy.log_lines(" (warning|error) routing")
     flush_all(bare)
     wait_until_put_back(bare, lambda: rules.loopback_is_managed(bare, families=[4]))
@@ -301,7 +301,7 @@ def test_ipv6_that_is_switched_on_later_is_managed_from_then_on(bare, start_daem
     mmproxy = start_daemon(bare, top={"routing": MANAGE})
     bare.sysctl("net.ipv6.conf.all.disable_ipv6", 0)
     wait_until_put_back(bare, lambda: rules.loopback_is_managed(bare))
-    mmproxy.wait_for_log("routing: in place at last")
+    mmproxy.wait_for_log("routing: in place now")
     assert_serves(bare, CLIENT6, Listener(bare, UPSTREAM6))
 
 

@@ -122,8 +122,8 @@ def test_a_reload_that_cannot_have_its_route_changes_nothing(bare, start):
     bare.ip("route add default dev outside table 124\n")
     before = rules.everything(bare)
     assert reload(mmproxy, routing={**MANAGE, "table": 124}).event.startswith("config: reload failed")
-    [line] = mmproxy.log_lines("config: mistake")
-    assert "table 124 has another default route" in line["line"]
+    [line] = mmproxy.log_lines("config: cannot be put in place")
+    assert "table 124 has another default route" in line["text"]
     wait_until(lambda: rules.everything(bare) == before, 5, lambda: rules.everything(bare))
     assert_alive(*open_session(bare, upstream))
 

@@ -271,7 +271,7 @@ def test_each_listener_has_a_line_at_the_start(host, start_daemon):
         ),
     )
     lines = mmproxy.log_lines("listener: listening")
-    seen = {(line["name"], address) for line in lines for address in line["listen"].split(",")}
+    seen = {(line["listener"], address) for line in lines for address in line["listen"].split(",")}
     assert seen == {
         ("web", "127.0.0.1:8443"),
         ("ssh", "127.0.0.1:8022"),

@@ -157,7 +157,7 @@ def test_tcp_and_udp_on_one_port_live_side_by_side(
     session.sendall(b"answer")
     assert read_exactly(connection, 6) == b"answer"
     lines = mmproxy.log_lines("listener: listening")
-    seen = {(line["name"], line["protocol"], line["listen"]) for line in lines}
+    seen = {(line["listener"], line["protocol"], line["listen"]) for line in lines}
     assert seen == {
         ("tcp", "tcp", "127.0.0.1:8443"),
         ("udp", "udp", "127.0.0.1:8443"),

@@ -38,6 +38,7 @@ unit_tests = \
 	tests/unit/test_proxy_header \
 	tests/unit/test_proxy_tlv \
 	tests/unit/test_quota_sequences \
+	tests/unit/test_report \
 	tests/unit/test_return_plan \
 	tests/unit/test_session_view \
 	tests/unit/test_siphash \
@@ -126,6 +127,11 @@ tests_unit_test_decimal_SOURCES = tests/unit/test_decimal.c
 tests_unit_test_decimal_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_decimal_CFLAGS = $(unit_cflags)
 tests_unit_test_decimal_LDADD = $(pure_ldadd)
+
+tests_unit_test_report_SOURCES = tests/unit/test_report.c
+tests_unit_test_report_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_report_CFLAGS = $(unit_cflags)
+tests_unit_test_report_LDADD = $(pure_ldadd)
 
 tests_unit_test_escape_SOURCES = tests/unit/test_escape.c
 tests_unit_test_escape_CPPFLAGS = $(unit_cppflags)

@@ -62,7 +62,7 @@ static void a_file_beyond_the_limit_is_refused(void **state)
 	(void)state;
 	expect_refusal(scratch_write_bytes("large", large, LIMIT + 1), -EFBIG,
 		       "it is far too large for a list");
-	expect_refusal("/dev/zero", -EINVAL, "it is not a regular file");
+	expect_refusal("/dev/zero", -EINVAL, "it is not a regular file; name one");
 }
 
 static void a_file_that_is_not_there_is_refused(void **state)
@@ -82,7 +82,7 @@ static void a_fifo_that_nobody_writes_to_holds_nothing_up(void **state)
 {
 	(void)state;
 	assert_int_equal(mkfifo(scratch_path("fifo"), 0600), 0);
-	expect_refusal(scratch_path("fifo"), -EINVAL, "it is not a regular file");
+	expect_refusal(scratch_path("fifo"), -EINVAL, "it is not a regular file; name one");
 }
 
 static void a_file_of_the_kernels_has_no_size_and_is_read_nevertheless(void **state)

@@ -247,8 +247,8 @@ static void an_include_that_cannot_be_read_is_named_with_its_line(void **state)
 	refuses("@include \"nobody\"\n", wanted);
 	if (mkfifo(scratch_path("fifo"), 0600) < 0)
 		fail_msg("mkfifo");
-	snprintf(wanted, sizeof(wanted), "f:1: @include: \"%s\": it is not a regular file",
-		 scratch_path("fifo"));
+	snprintf(wanted, sizeof(wanted),
+		 "f:1: @include: \"%s\": it is not a regular file; name one", scratch_path("fifo"));
 	refuses("@include \"fifo\"\n", wanted);
 }
 

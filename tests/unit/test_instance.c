@@ -164,8 +164,8 @@ static void one_that_opens_is_open_until_it_is_closed(void **state)
 	(void)state;
 	assert_true(open_it());
 	expect_line(&mistakes, NULL);
-	expect_line(&warnings,
-		    WHERE ".config.typo: the plugin has no such setting; it has no effect");
+	expect_line(&warnings, WHERE
+		    ".config.typo: the plugin has no such setting; correct its name, or remove it");
 	assert_ptr_equal(handed, &host.functions);
 	assert_int_equal(handed->workers, 2);
 	assert_int_equal(opens, 1);
@@ -253,8 +253,8 @@ static void a_check_reads_the_settings_and_opens_nothing(void **state)
 	(void)state;
 	assert_int_equal(instance_check(&for_check, &entry, &mistakes, &warnings), 0);
 	expect_line(&mistakes, NULL);
-	expect_line(&warnings,
-		    WHERE ".config.typo: the plugin has no such setting; it has no effect");
+	expect_line(&warnings, WHERE
+		    ".config.typo: the plugin has no such setting; correct its name, or remove it");
 	complaint = "nothing fits; write something else";
 	assert_int_equal(instance_check(&for_check, &entry, &mistakes, &warnings), -EINVAL);
 	expect_line(&mistakes, WHERE ".config: nothing fits; write something else");

@@ -420,11 +420,11 @@ static void a_setting_that_nobody_asked_for_has_no_effect_and_says_so(void **sta
 	/* A group that is unknown as a whole is told once. */
 	expect_warnings(
 		"m.conf:3: plugins[0].config.list[].typo: the plugin has no such setting; "
-		"it has no effect\n"
+		"correct its name, or remove it\n"
 		"m.conf:3: plugins[0].config.list[].unread: the plugin has no such setting; "
-		"it has no effect\n"
-		"m.conf:3: plugins[0].config.unknown: the plugin has no such setting; it "
-		"has no effect\n");
+		"correct its name, or remove it\n"
+		"m.conf:3: plugins[0].config.unknown: the plugin has no such setting; "
+		"correct its name, or remove it\n");
 }
 
 static void a_setting_that_was_asked_for_in_vain_was_asked_for(void **state)
@@ -468,8 +468,8 @@ static void a_second_hook_has_to_ask_again(void **state)
 	assert_int_equal(plugin_get_path(tree, "file", 0, &path), 1);
 	assert_string_equal(path, "/etc/mmproxy/one");
 	plugin_config_end(tree, true);
-	expect_warnings("m.conf:3: plugins[0].config.n: the plugin has no such setting; it has no "
-			"effect\n");
+	expect_warnings("m.conf:3: plugins[0].config.n: the plugin has no such setting; correct "
+			"its name, or remove it\n");
 }
 
 /* ---- What a plugin finds itself ---- */

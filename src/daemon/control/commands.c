@@ -166,7 +166,7 @@ static void run_counters(struct control_connection *connection,
 static void log_change(const struct control_connection *connection, const char *command,
 		       const char *argument)
 {
-	log_info("control", "asked for", LOG_TEXT("command", command),
+	log_info("control", "command received", LOG_TEXT("command", command),
 		 argument != NULL ? LOG_TEXT("argument", argument) : LOG_NOTHING,
 		 LOG_NUMBER("uid", connection->uid), LOG_NUMBER("pid", (uint64_t)connection->pid));
 }

@@ -173,9 +173,9 @@ static void send_line(struct control_connection *connection, char *line)
 
 	if (line == NULL || control->unsent + length > UNSENT_MAX) {
 		log_warning("control",
-			    line == NULL ? "out of memory for an answer"
-					 : "an answer was given up: too much waits for "
-					   "clients that do not read",
+			    line == NULL ? "an answer is dropped: out of memory"
+					 : "an answer is dropped: too much waits for programs "
+					   "that do not read",
 			    LOG_NUMBER("pid", (uint64_t)connection->pid),
 			    LOG_NUMBER("uid", connection->uid));
 		free(line);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "daemon/control/gather.h"
 #include "daemon/control/state.h"
 #include "daemon/server_state.h"
+#include "os/group.h"
 #include "os/log.h"
 #include "os/privileges.h"
 
@@ -42,7 +42,7 @@ struct failure {
 
 static int fail(struct failure *failure, const char *step)
 {
-	*failure = (struct failure){step, strerror(errno), NULL};
+	*failure = (struct failure){step, log_error_text(-errno), NULL};
 	return -1;
 }
 
@@ -63,35 +63,39 @@ static void make_default_folder(const struct privileges_identity *owner)
 {
 	if (geteuid() == 0 && mkdir(CONTROL_FOLDER, 0755) == 0 &&
 	    lchown(CONTROL_FOLDER, owner->uid, owner->gid) < 0)
-		log_warning("control", "cannot hand over the folder",
-			    LOG_TEXT("path", CONTROL_FOLDER), LOG_TEXT("error", strerror(errno)));
+		log_warning("control", "cannot give the control socket's folder to the user",
+			    LOG_TEXT("path", CONTROL_FOLDER), LOG_TEXT("step", "chown"),
+			    LOG_ERRNO("error", -errno));
 }
 
 static int find_group(struct control *control, const char *name, struct failure *failure)
 {
-	const struct group *entry;
+	int error;
 
 	if (name == NULL)
 		return 0;
-	entry = getgrnam(name);
-	if (entry == NULL) {
-		*failure = (struct failure){"looking up control.group", "no such group",
-					    "create it, or name another"};
+	error = group_find(name, &control->group);
+	if (error < 0) {
+		*failure =
+			(struct failure){"looking up control.group", log_error_text(error), NULL};
+		if (error == -ENOENT) {
+			failure->why = "no such group";
+			failure->hint = "create it, or name another";
+		}
 		return -1;
 	}
-	control->group = entry->gr_gid;
 	control->has_group = true;
 	return 0;
 }
 
-/* Does anybody listen there? */
-static bool somebody_answers(const struct sockaddr_un *address)
+/* Does anybody listen there? -1 with errno: that cannot be found out. */
+static int somebody_answers(const struct sockaddr_un *address)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool answers;
 
 	if (fd < 0)
-		return true;
+		return -1;
 	/* EAGAIN: there is, but too many wait for it. */
 	answers = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
 		  errno != ECONNREFUSED;
@@ -103,6 +107,7 @@ static bool somebody_answers(const struct sockaddr_un *address)
 static int remove_stale(const struct sockaddr_un *address, struct failure *failure)
 {
 	struct stat status;
+	int answers;
 
 	if (lstat(address->sun_path, &status) < 0)
 		return errno == ENOENT ? 0 : fail(failure, "lstat");
@@ -111,7 +116,10 @@ static int remove_stale(const struct sockaddr_un *address, struct failure *failu
 					    "remove it, or set control.socket"};
 		return -1;
 	}
-	if (somebody_answers(address)) {
+	answers = somebody_answers(address);
+	if (answers < 0)
+		return fail(failure, "socket");
+	if (answers == 1) {
 		*failure = (struct failure){"bind", "another process answers there",
 					    "set control.socket for one of the two"};
 		return -1;
@@ -180,17 +188,28 @@ static int publish(struct control *control, const struct sockaddr_un *address, m
 static int take_place(const char *path, char *beside, size_t size, struct failure *failure)
 {
 	struct stat status;
+	bool taken;
 	int fd;
 
 	snprintf(beside, size, "%s.lock", path);
 	fd = open(beside, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-	if (fd < 0)
-		return fail(failure, "open");
+	if (fd < 0) {
+		fail(failure, "open");
+		if (errno == ENOENT || errno == EACCES)
+			failure->hint =
+				"create its folder, writable for the user that starts mmproxy, "
+				"or set control.socket to another path";
+		return -1;
+	}
 	/* Without a name, it was another's until a moment ago. */
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &status) == 0 && status.st_nlink > 0)
+	taken = flock(fd, LOCK_EX | LOCK_NB) == 0;
+	if (taken && fstat(fd, &status) == 0 && status.st_nlink > 0)
 		return fd;
-	*failure = (struct failure){"bind", "another process is about to answer there",
-				    "set control.socket for one of the two"};
+	if (!taken && errno != EWOULDBLOCK)
+		fail(failure, "flock");
+	else
+		*failure = (struct failure){"bind", "another process is about to answer there",
+					    "set control.socket for one of the two"};
 	close(fd);
 	return -1;
 }
@@ -298,7 +317,7 @@ static int judge_failure(const struct config_control *config, const char *path,
 
 	LOG_EVENT(demanded ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "control",
 		  demanded ? "cannot open the control socket"
-			   : "no control socket, and mmproxyctl cannot connect",
+			   : "no control socket: mmproxyctl cannot connect",
 		  demanded ? LOG_TEXT("where", config->where) : LOG_NOTHING, LOG_TEXT("path", path),
 		  LOG_TEXT("step", failure->step), LOG_TEXT("error", failure->why),
 		  failure->hint != NULL ? LOG_TEXT("hint", failure->hint) : LOG_NOTHING);
@@ -359,14 +378,16 @@ static void watch_listening(struct control *control, uint32_t events)
 static void turn_away(const struct control *control, int fd)
 {
 	char line[128];
-	int length = snprintf(line, sizeof(line),
-			      "{\"ok\":false,\"error\":\"there are %u clients already; try again "
-			      "when one has gone\"}\n",
-			      control->connection_limit);
+	int length =
+		snprintf(line, sizeof(line),
+			 "{\"ok\":false,\"error\":\"there are %u connections already; try again "
+			 "when one has gone\"}\n",
+			 control->connection_limit);
 
 	/* A fresh socket has room for it. */
 	if (send(fd, line, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) != length)
-		log_debug("control", "a client was turned away without a word");
+		log_debug("control",
+			  "a connection was turned away without a word: there are too many");
 	close(fd);
 }
 

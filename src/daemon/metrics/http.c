@@ -165,7 +165,7 @@ static int cannot_listen(const struct config *config, const char *step, int erro
 		  LOG_ADDRESS("listen", &config->metrics_listen), LOG_TEXT("step", step),
 		  LOG_ERRNO("error", error),
 		  error == -EACCES && config->metrics_listen.port < 1024
-			  ? LOG_TEXT("hint", "ports below 1024 need a start as root")
+			  ? LOG_TEXT("hint", "a port below 1024 needs a start as root")
 			  : LOG_NOTHING);
 	return -1;
 }
@@ -182,7 +182,9 @@ int metrics_http_listen(struct server *server)
 		return 0;
 	http = calloc(1, sizeof(*http));
 	if (http == NULL) {
-		log_error("metrics", "out of memory");
+		log_error("metrics", "cannot listen",
+			  LOG_ADDRESS("listen", &config->metrics_listen),
+			  LOG_TEXT("step", "calloc"), LOG_ERRNO("error", -ENOMEM));
 		return -1;
 	}
 	server->metrics_http = http;

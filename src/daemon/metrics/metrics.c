@@ -62,11 +62,14 @@ static void put_routing(struct exposition *exposition, const struct server *serv
 	const struct routing_state state = routing_look(server);
 
 	put_one(exposition, "mmproxy_routing_managed", EXPOSITION_GAUGE,
-		"Rules, routes and nftables tables that mmproxy sees to.", state.items);
+		"Rules, routes and nftables tables that mmproxy sees to (routing.mode = manage).",
+		state.items);
 	put_one(exposition, "mmproxy_routing_missing", EXPOSITION_GAUGE,
-		"Of them, those that are not in place.", state.missing);
+		"Rules, routes and nftables tables that mmproxy sees to and that are not in place.",
+		state.missing);
 	put_one(exposition, "mmproxy_routing_put_back_total", EXPOSITION_COUNTER,
-		"How often something had removed any of them.", state.put_back);
+		"How often something else had removed a rule, route or table that mmproxy sees to.",
+		state.put_back);
 }
 
 static struct listener_figures figures_of(const struct server *server, const struct list *link)
@@ -137,9 +140,10 @@ static void put_sessions(struct exposition *exposition, const struct server *ser
 	size_t count = generation->config.listener_count;
 
 	put_alive(exposition, server);
-	exposition_family(exposition, limit, EXPOSITION_GAUGE,
-			  "How many may be alive: max_sessions, or what the descriptors allow all "
-			  "TCP listeners together; places in the flow table.");
+	exposition_family(
+		exposition, limit, EXPOSITION_GAUGE,
+		"TCP sessions, or UDP flows, that may be alive: max_sessions, or what the "
+		"descriptors allow all TCP listeners together; max_flows.");
 	for (size_t i = 0; i < count; i++) {
 		const struct listener_figures figures = listener_share_figures(
 			generation->listeners[i].share, &server->descriptors);
