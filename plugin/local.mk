@@ -36,4 +36,4 @@ installcheck-local:
 		$(top_srcdir)/tests/installcheck $(sbindir)/mmproxy$(EXEEXT) $(pkgconfigdir) \
 		$(top_srcdir)/plugin/example/example.c
 
-EXTRA_DIST += plugin/example/example.c tests/installcheck tests/check-plugin-header
+EXTRA_DIST += plugin/example/example.c tests/installcheck

@@ -7,8 +7,9 @@ include tests/bench/local.mk
 include tests/integration/local.mk
 
 EXTRA_DIST += \
-	tests/analyze tests/analyze-exceptions tests/check-fronts.py tests/check-links tests/check-mends tests/check-messages.py \
-	tests/check-options.py tests/check-settings.py tests/check-version \
+	tests/analyze tests/analyze-exceptions \
+	tests/checks/fronts tests/checks/links tests/checks/mends tests/checks/messages tests/checks/options \
+	tests/checks/plugin-header tests/checks/settings tests/checks/version \
 	tests/demo.py tests/lint tests/run-all tests/run-demo \
 	tests/soak/churn tests/soak/run tests/soak/files.py tests/soak/loads.py tests/soak/long_run.py \
 	tests/soak/million.py tests/soak/soak.py \

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a real bash and a real zsh offer behind a piece of a command line.
 
-That the options are those of the programs is held by tests/check-options.py, for bash; here zsh has to
+That the options are those of the programs is held by tests/checks/options, for bash; here zsh has to
 offer the same.
 """
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What stands in the manual pages as an example is what the programs take."""
 
+import importlib.machinery
 import importlib.util
 import pathlib
 import re
@@ -28,10 +29,11 @@ LISTENER = {
 
 
 def check_settings():
-    """tests/check-settings.py, which reads the page."""
-    spec = importlib.util.spec_from_file_location("check_settings", TOP / "tests/check-settings.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """tests/checks/settings, which reads the page."""
+    path = str(TOP / "tests/checks/settings")
+    loader = importlib.machinery.SourceFileLoader("check_settings", path)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
     return module
 
 

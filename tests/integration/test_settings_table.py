@@ -11,7 +11,7 @@ import pytest
 from daemon import binary
 
 _TABLE = pathlib.Path(__file__).resolve().parents[2] / "src" / "config" / "settings.def"
-_ROW = re.compile(r'^SETTING\((\w+), (\w+), (\w+), "([^"]*)", "([^"]*)"\)$', re.MULTILINE)
+_ROW = re.compile(r'^SETTING\((\w+), (\w+), (\w+), "([^"]*)", "([^"]*)", "[^"]*"\)$', re.MULTILINE)
 
 # What stands for a text or a list of them, where it has to mean something.
 _TEXTS = {
