@@ -153,7 +153,8 @@ class Namespace:
 class Path:
     """Three machines in a row: client, balancer, server, a cable between each two.
 
-    The client knows the balancer alone. The server runs mmproxy and its upstreams.
+    The client knows the balancer alone. The server runs mmproxy and its upstreams, whose answers find
+    their way back unless the test wants mmproxy to see to that.
     """
 
     CLIENT4, CLIENT6 = "203.0.113.9", "2001:db8:c::9"
@@ -161,7 +162,7 @@ class Path:
     BALANCER4, BALANCER6 = "198.51.100.1", "2001:db8:5::1"  # the balancer, as the server sees it
     SERVER4, SERVER6 = "198.51.100.2", "2001:db8:5::2"
 
-    def __init__(self):
+    def __init__(self, return_path=True):
         self._made = []
         try:
             self.client = self._make("client")
@@ -175,7 +176,8 @@ class Path:
             _give(self.server, "outside", self.SERVER4, self.SERVER6)
             self.server.ip(f"route add default via {self.BALANCER4}")
             self.server.ip(f"route add default via {self.BALANCER6}", "-6")
-            self.server.add_return_path()
+            if return_path:
+                self.server.add_return_path()
         except BaseException:
             self.destroy()
             raise
