@@ -11,6 +11,8 @@ EXTRA_DIST += \
 	tests/checks/fronts tests/checks/links tests/checks/mends tests/checks/messages tests/checks/options \
 	tests/checks/plugin-header tests/checks/settings tests/checks/version \
 	tests/demo.py tests/lint tests/run-all tests/run-demo \
+	tests/package/checks.py tests/package/chroots.py tests/package/lifecycle.py tests/package/packages.py \
+	tests/package/run tests/package/scene.py tests/package/snapshot.py \
 	tests/soak/churn tests/soak/run tests/soak/files.py tests/soak/loads.py tests/soak/long_run.py \
 	tests/soak/million.py tests/soak/soak.py \
 	tests/tools/build tests/tools/install-packages \

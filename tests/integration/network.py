@@ -153,8 +153,8 @@ class Namespace:
 class Path:
     """Three machines in a row: client, balancer, server, a cable between each two.
 
-    The client knows the balancer alone. The server runs mmproxy and its upstreams. It has a return
-    path, unless the test is about mmproxy's own.
+    The client knows the balancer alone. The server runs mmproxy and its upstreams, whose answers find
+    their way back unless the test wants mmproxy to see to that.
     """
 
     CLIENT4, CLIENT6 = "203.0.113.9", "2001:db8:c::9"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A real systemd in namespaces of the test's own, over an overlay of this machine's root.
+"""A real systemd in namespaces of the test's own, over an overlay of this machine's root, or of another.
 
 It boots in a second, has a journal, and nothing of the machine's own services. What is installed
 goes into the overlay and vanishes with it. Its network is a Namespace: a test opens sockets there
@@ -26,19 +26,20 @@ _numbers = itertools.count(1)
 # Waiting for systemd itself; sanitizers and a busy machine are slow.
 _PATIENCE = 30
 
-# Arguments: a folder to work in, the terminal that becomes /dev/console, and a control group. It
-# runs in new mount, PID, UTS and IPC namespaces; what it becomes is PID 1 there.
+# Arguments: a folder to work in, the terminal that becomes /dev/console, a control group, and the root
+# that the overlay is over. It runs in new mount, PID, UTS and IPC namespaces; what it becomes is PID 1
+# there.
 #
 # Version 1's hierarchy of names is one for the whole machine, so that two runs must not meet in it:
 # PID 1 starts in a group of its own, and systemd makes the others below that one. systemd does not
 # find its groups in a chroot, so the new root becomes the root.
 _BOOT = r"""
-work=$1 console=$2 group=$3
+work=$1 console=$2 group=$3 lower=$4
 root=$work/root
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs "$work"
 mkdir "$work/upper" "$work/work" "$root"
-mount -t overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" overlay "$root"
+mount -t overlay -o "lowerdir=$lower,upperdir=$work/upper,workdir=$work/work" overlay "$root"
 cd "$root"
 mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys
@@ -96,11 +97,16 @@ done
 
 
 class RealSystemd:
-    """`with RealSystemd(namespace) as systemd:` boots it, and ends it whatever happens."""
+    """`with RealSystemd(namespace) as systemd:` boots it, and ends it whatever happens.
 
-    def __init__(self, namespace):
+    `root` is the folder of a Debian root; by default it is this machine's own. `owner` is this process
+    as the machine sees it, if it is in a PID namespace.
+    """
+
+    def __init__(self, namespace, root="/", owner=None):
         self.namespace = namespace
-        self._group = f"mmproxy-test-{os.getpid()}-{next(_numbers)}"
+        self._root = root
+        self._group = f"mmproxy-test-{owner or os.getpid()}-{next(_numbers)}"
         self._console = bytearray()
         self._process = None
         self.directory = None
@@ -126,6 +132,7 @@ class RealSystemd:
         command = ["setpriv", "--pdeathsig", "KILL"]
         command += ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
         command += ["sh", "-euc", _BOOT, "sh", self.directory, os.ttyname(slave), self._group]
+        command += [self._root]
         try:
             self._process = self.namespace.popen(
                 command, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave
