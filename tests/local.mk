@@ -7,7 +7,9 @@ include tests/bench/local.mk
 include tests/integration/local.mk
 
 EXTRA_DIST += \
-	tests/analyze tests/analyze-exceptions tests/check-settings.py tests/demo.py tests/lint tests/run-all tests/run-demo \
+	tests/analyze tests/analyze-exceptions tests/check-settings.py \
+	tests/rpm/macros tests/rpm/rpmlint.toml tests/rpm/run \
+	tests/demo.py tests/lint tests/run-all tests/run-demo \
 	tests/soak/churn tests/soak/run tests/soak/files.py tests/soak/loads.py tests/soak/long_run.py \
 	tests/soak/million.py tests/soak/soak.py \
 	tests/tools/build tests/tools/install-packages \
