@@ -8,6 +8,7 @@ include tests/integration/local.mk
 
 EXTRA_DIST += \
 	tests/analyze tests/analyze-exceptions tests/check-settings.py \
+	tests/container/base_tree.py tests/container/engine.py tests/container/run \
 	tests/rpm/macros tests/rpm/rpmlint.toml tests/rpm/run \
 	tests/demo.py tests/lint tests/run-all tests/run-demo \
 	tests/soak/churn tests/soak/run tests/soak/files.py tests/soak/loads.py tests/soak/long_run.py \
