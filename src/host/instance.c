@@ -41,10 +41,26 @@ static int load(struct plugin_module *module, const struct plugin_entry *entry,
 	return error;
 }
 
-/* A hook that read settings has answered. Whatever it returned, a mistake it reported is one. */
-static int settings_read(const struct plugin_entry *entry, const char *hook, int result,
+/* What a hook returned, which may be any number. */
+static const char *error_text(int result, char *text, size_t size)
+{
+	if (result > 0)
+		return "it returned no errno";
+	if (strerrordesc_np(-result) != NULL)
+		return log_error_text(result);
+	snprintf(text, size, "unknown error %d", -result);
+	return text;
+}
+
+/*
+ * A hook that read settings has answered. Whatever it returned, a mistake it reported is one.
+ * `lasts`: so is an error without a word, since the hook has looked at nothing but settings.
+ */
+static int settings_read(const struct plugin_entry *entry, const char *hook, bool lasts, int result,
 			 size_t mistakes_before, struct report *mistakes)
 {
+	char text[32];
+
 	if (result != 0 || report_grew(mistakes, mistakes_before))
 		plugin_config_name_outside(entry->config);
 	plugin_config_end(entry->config, result == 0 && !report_grew(mistakes, mistakes_before));
@@ -54,9 +70,10 @@ static int settings_read(const struct plugin_entry *entry, const char *hook, int
 		return -EINVAL;
 	if (result == 0)
 		return 0;
-	report_add_failure(mistakes, "%s: plugin \"%s\": its %s hook failed: %s", entry->where,
-			   entry->name, hook,
-			   result < 0 ? log_error_text(result) : "it returned no errno");
+	/* What may be gone the next time is no mistake. */
+	report_add_error(mistakes, lasts ? result : -EAGAIN,
+			 "%s: plugin \"%s\": its %s hook failed: %s", entry->where, entry->name,
+			 hook, error_text(result, text, sizeof(text)));
 	return result < 0 ? result : -EINVAL;
 }
 
@@ -72,7 +89,7 @@ int instance_check(const struct mmproxy_host *functions, const struct plugin_ent
 	if (module.hooks.check != NULL) {
 		plugin_config_begin(entry->config, mistakes, warnings);
 		error = module.hooks.check(functions, entry->config);
-		error = settings_read(entry, "check", error, before, mistakes);
+		error = settings_read(entry, "check", true, error, before, mistakes);
 	}
 	plugin_module_unload(&module);
 	return error;
@@ -115,7 +132,7 @@ static int call_open(struct mmproxy_instance *instance, struct report *mistakes,
 	/* It says that it is open, and that its settings are wrong: then it is not to be. */
 	if (error == 0 && report_grew(mistakes, before) && instance->module.hooks.close != NULL)
 		instance->module.hooks.close(instance->state);
-	return settings_read(entry, "open", error, before, mistakes);
+	return settings_read(entry, "open", false, error, before, mistakes);
 }
 
 struct mmproxy_instance *instance_open(struct plugin_host *host, const struct plugin_entry *entry,
