@@ -97,6 +97,19 @@ static void judge_held(const struct listen_facts *facts, const char *where,
 	}
 }
 
+/* Nobody is served there: mmproxy does not run, or not with this configuration. */
+static void judge_free(const struct listen_endpoint *endpoint, const char *where,
+		       struct diagnosis *diagnosis)
+{
+	diagnosis_add(diagnosis, DOCTOR_CHECK_LISTEN, DOCTOR_WARNING,
+		      "%s is free: no mmproxy listens there%s", where,
+		      endpoint->address.port < 1024
+			      ? "; a port below 1024 takes a start as root, or mmproxy.socket"
+			      : "");
+	diagnosis_mend(diagnosis, "systemctl start mmproxy.service");
+	diagnosis_mend(diagnosis, "or, if it runs: mmproxyctl reload");
+}
+
 void check_listen_judge(const struct listen_facts *facts, const struct listen_endpoint *endpoint,
 			struct diagnosis *diagnosis)
 {
@@ -105,7 +118,7 @@ void check_listen_judge(const struct listen_facts *facts, const struct listen_en
 	format_endpoint(endpoint, where);
 	switch (-facts->error) {
 	case 0:
-		diagnosis_add(diagnosis, DOCTOR_CHECK_LISTEN, DOCTOR_OK, "%s is free", where);
+		judge_free(endpoint, where, diagnosis);
 		break;
 	case EADDRINUSE:
 		judge_held(facts, where, diagnosis);
