@@ -321,6 +321,16 @@ static void balancers_that_are_anybody_are_warned_of(void **state)
 	assert_int_equal(judge_subnets("0.0.0.0:443", ""), DOCTOR_FAILED);
 }
 
+static void the_examples_balancers_are_warned_of(void **state)
+{
+	(void)state;
+	assert_int_equal(judge_subnets("10.0.0.1:443", "192.0.2.0/24"), DOCTOR_WARNING);
+	assert_int_equal(judge_subnets("10.0.0.1:443", "192.0.2.0/25"), DOCTOR_OK);
+	assert_int_equal(judge_subnets("10.0.0.1:443", "192.0.2.128/25"), DOCTOR_OK);
+	assert_int_equal(judge_subnets("10.0.0.1:443", "192.0.2.0/23"), DOCTOR_OK);
+	assert_int_equal(judge_subnets("10.0.0.1:443", "192.0.0.0/22"), DOCTOR_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +344,7 @@ int main(void)
 		cmocka_unit_test(only_an_enforced_profile_is_warned_of),
 		cmocka_unit_test(an_address_may_be_mmproxys_or_the_service_managers),
 		cmocka_unit_test(balancers_that_are_anybody_are_warned_of),
+		cmocka_unit_test(the_examples_balancers_are_warned_of),
 		cmocka_unit_test(loopback_is_out_of_reach_for_balancers_elsewhere),
 	};
 
