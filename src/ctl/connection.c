@@ -44,8 +44,9 @@ static int fail_connect(struct connection *connection, int error)
 	case ENOENT:
 	case ENOTDIR:
 		return fail(connection,
-			    "there is no control socket here; is mmproxy running? --socket PATH "
-			    "says where its setting `control` puts it");
+			    "there is no control socket here; is mmproxy running? See `systemctl "
+			    "status mmproxy`, or name the socket of its setting `control` with "
+			    "--socket PATH");
 	case ECONNREFUSED:
 		/* The kernel says the same of what is there and no socket. */
 		if (stat(connection->path, &status) == 0 && !S_ISSOCK(status.st_mode))
@@ -53,8 +54,9 @@ static int fail_connect(struct connection *connection, int error)
 				    "this is no socket; --socket PATH says where mmproxy's setting "
 				    "`control` puts it");
 		return fail(connection,
-			    "nobody answers here; is mmproxy running? --socket PATH says where "
-			    "its setting `control` puts the socket");
+			    "nobody answers here; is mmproxy running? See `systemctl status "
+			    "mmproxy`, or name the socket of its setting `control` with --socket "
+			    "PATH");
 	case EACCES:
 	case EPERM:
 		return fail(connection,

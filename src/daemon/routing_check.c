@@ -115,6 +115,20 @@ static void tell_marks(const struct return_plan *plan, const struct return_verdi
 		tell_mark(plan, verdicts, plan->marks[i], file);
 }
 
+/* Commands are forgotten at the next boot, so whoever has not chosen them hears of the other way.
+ */
+static void tell_manage(const struct return_plan *plan, const struct told *told,
+			enum routing_mode mode)
+{
+	bool any = told->route_count > 0;
+
+	for (size_t i = 0; i < plan->rule_count; i++)
+		any = any || told->rules[i];
+	if (any && mode == ROUTING_MODE_CHECK)
+		log_info("routing", "mmproxy can add what is missing and keep it there",
+			 LOG_TEXT("hint", "routing = { mode = \"manage\"; }"));
+}
+
 static int check_plan(const struct return_plan *plan, enum routing_mode mode, const char *file)
 {
 	struct return_verdict *verdicts = calloc(plan->path_count + 1, sizeof(*verdicts));
@@ -125,8 +139,10 @@ static int check_plan(const struct return_plan *plan, enum routing_mode mode, co
 		error = return_check_all(plan, verdicts);
 	for (size_t i = 0; error == 0 && i < plan->path_count; i++)
 		tell(plan, &plan->paths[i], &verdicts[i], &told);
-	if (error == 0)
+	if (error == 0) {
+		tell_manage(plan, &told, mode);
 		tell_marks(plan, verdicts, mode, file);
+	}
 	free(told.rules);
 	free(verdicts);
 	return error;

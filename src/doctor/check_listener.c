@@ -97,6 +97,19 @@ static void judge_held(const struct listen_facts *facts, const char *where,
 	}
 }
 
+/* Nobody is served there: mmproxy does not run, or not with this configuration. */
+static void judge_free(const struct listen_endpoint *endpoint, const char *where,
+		       struct diagnosis *diagnosis)
+{
+	diagnosis_add(diagnosis, DOCTOR_CHECK_LISTEN, DOCTOR_WARNING,
+		      "%s is free: no mmproxy listens there%s", where,
+		      endpoint->address.port < 1024
+			      ? "; a port below 1024 takes a start as root, or mmproxy.socket"
+			      : "");
+	diagnosis_mend(diagnosis, "systemctl start mmproxy.service");
+	diagnosis_mend(diagnosis, "or, if it runs: mmproxyctl reload");
+}
+
 void check_listen_judge(const struct listen_facts *facts, const struct listen_endpoint *endpoint,
 			struct diagnosis *diagnosis)
 {
@@ -105,7 +118,7 @@ void check_listen_judge(const struct listen_facts *facts, const struct listen_en
 	format_endpoint(endpoint, where);
 	switch (-facts->error) {
 	case 0:
-		diagnosis_add(diagnosis, DOCTOR_CHECK_LISTEN, DOCTOR_OK, "%s is free", where);
+		judge_free(endpoint, where, diagnosis);
 		break;
 	case EADDRINUSE:
 		judge_held(facts, where, diagnosis);
@@ -140,6 +153,20 @@ static bool listens_everywhere(const struct config_listener *listener)
 	return false;
 }
 
+static bool has(const struct prefix_set *set, const char *text)
+{
+	struct address address;
+
+	return address_parse_ip(text, &address) == 0 && prefix_set_contains(set, &address);
+}
+
+/* The prefix that the configuration comes with, which is nobody's: RFC 5737. */
+static bool holds_the_example(const struct prefix_set *subnets)
+{
+	return has(subnets, "192.0.2.0") && has(subnets, "192.0.2.255") &&
+	       !has(subnets, "192.0.1.255") && !has(subnets, "192.0.3.0");
+}
+
 void check_subnets_judge(const struct config_listener *listener, struct diagnosis *diagnosis)
 {
 	const struct prefix_set *subnets = listener->subnets;
@@ -161,6 +188,10 @@ void check_subnets_judge(const struct config_listener *listener, struct diagnosi
 		diagnosis_add(diagnosis, DOCTOR_CHECK_SUBNETS, DOCTOR_WARNING,
 			      "the list holds the whole of %s: anybody can claim to be any client",
 			      prefix_set_is_everybody(subnets, ADDRESS_IPV4) ? "IPv4" : "IPv6");
+		diagnosis_mend(diagnosis, "subnets = [ the balancers' addresses ];");
+	} else if (holds_the_example(subnets)) {
+		diagnosis_add(diagnosis, DOCTOR_CHECK_SUBNETS, DOCTOR_WARNING,
+			      "192.0.2.0/24 is an example's, and has no balancer of yours");
 		diagnosis_mend(diagnosis, "subnets = [ the balancers' addresses ];");
 	} else {
 		diagnosis_add(diagnosis, DOCTOR_CHECK_SUBNETS, DOCTOR_OK,

@@ -92,6 +92,7 @@ static void fail_return(struct path_judging *judging, enum doctor_check check, c
 	}
 	path_fail(judging, check, "%s", evidence);
 	mend(judging->facts, judging->diagnosis);
+	path_mend_by_managing(judging->diagnosis);
 }
 
 /* Rules and routes stand, and the answers do not carry what the rule asks for. */

@@ -102,6 +102,12 @@ void path_mend_mark(const struct path_facts *facts, struct diagnosis *diagnosis)
 		diagnosis_mend(diagnosis, "%s", return_mark_command(facts->config, command));
 }
 
+/* What commands add is gone after the next boot. */
+void path_mend_by_managing(struct diagnosis *diagnosis)
+{
+	diagnosis_mend(diagnosis, "or, for good: routing = { mode = \"manage\"; };");
+}
+
 /* Any route will do, for it is looked up again once the mark is there. */
 void path_mend_unrouted(const struct path_facts *facts, struct diagnosis *diagnosis)
 {

@@ -17,6 +17,7 @@ void path_mend_rule(const struct path_facts *facts, struct diagnosis *diagnosis)
 void path_mend_unrouted(const struct path_facts *facts, struct diagnosis *diagnosis);
 void path_mend_mark(const struct path_facts *facts, struct diagnosis *diagnosis);
 void path_mend_route(const struct path_facts *facts, struct diagnosis *diagnosis);
+void path_mend_by_managing(struct diagnosis *diagnosis);
 void path_mend_rp_filter(const struct path_facts *facts, struct diagnosis *diagnosis);
 void path_mend_nat(const struct path_facts *facts, struct diagnosis *diagnosis);
 void path_mend_firewall(const struct path_facts *facts, struct diagnosis *diagnosis);

@@ -59,7 +59,15 @@ class Report:
         return self.where("failed")
 
     def warnings(self):
-        return self.where("warning")
+        """All but those of addresses where nobody listens: most tests have no mmproxy."""
+        return self.where("warning") - self.unserved()
+
+    def unserved(self):
+        return {
+            (check.check, check.where)
+            for check in self.checks
+            if check.status == "warning" and "no mmproxy listens there" in check.evidence
+        }
 
     def get(self, name, where=None):
         """The one result of a check: of the host, of a listener or an upstream."""

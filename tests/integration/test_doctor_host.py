@@ -162,10 +162,11 @@ def test_a_listeners_address_that_is_not_the_hosts_is_told(loopback):
         ("127.0.0.1:8443", "any", False),
         ("*:8443", "any", True),
         ("0.0.0.0:8443", ["0.0.0.0/0"], True),
-        ("*:8443", ["192.0.2.0/24"], False),
+        ("*:8443", ["198.51.100.0/24"], False),
+        ("*:8443", ["192.0.2.0/24", "2001:db8::/32"], True),
     ],
 )
-def test_balancers_that_are_the_whole_world_are_warned_of(listen, subnets, warned, loopback):
+def test_balancers_that_are_the_whole_world_or_the_examples_are_warned_of(listen, subnets, warned, loopback):
     listener = settings.listener("web", listen=listen, subnets=subnets)
     report = doctor.examine(loopback.namespace, settings.configuration(listener))
     assert report.failed() == set(), report

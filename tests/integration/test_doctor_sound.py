@@ -140,8 +140,9 @@ def test_a_firewall_and_a_nat_that_let_it_pass_are_sound(udp, sound):
 
 
 @kinds
-def test_the_text_has_a_line_a_check_and_says_that_all_is_well(kind, sound):
+def test_the_text_has_a_line_a_check_and_says_that_all_is_well(kind, sound, start_daemon):
     host = sound(kind)
+    start_daemon(host.namespace, config=host.config())
     done = doctor.run(host.namespace, host.config(), env={"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"})
     assert done.returncode == 0 and done.stderr == "", done
     *lines, end = done.stdout.splitlines()
@@ -162,7 +163,8 @@ def test_the_text_is_ascii_where_the_locale_is(sound):
     assert done.returncode == 1
     assert done.stdout.isascii()
     assert "\n1 failed" in done.stdout, done.stdout
-    assert "mend: ip rule add from 127.0.0.0/8 iif lo table 123" in done.stdout
+    assert "mend: ip rule add from 127.0.0.0/8 iif lo table 123\n" in done.stdout
+    assert 'mend: or, for good: routing = { mode = "manage"; };' in done.stdout
 
 
 def test_a_host_without_ipv6_passes_with_upstreams_of_ipv4(sound):
@@ -236,10 +238,22 @@ def test_a_wildcard_udp_upstream_is_sound_where_marks_tell(sound):
 
 def test_a_running_mmproxy_holds_its_own_ports(sound, start_daemon):
     host = sound(Loopback)
+    report = examine_sound(host)
+    assert report.unserved() == {("listen", f"web{family}") for family in FAMILIES}, report
     start_daemon(host.namespace, config=host.config())
     report = examine_sound(host)
+    assert report.unserved() == set(), report
     for family in FAMILIES:
         assert "mmproxy" in report.get("listen", f"web{family}").evidence
+
+
+def test_a_listener_that_has_not_been_loaded_is_told(sound, start_daemon):
+    host = sound(Loopback)
+    start_daemon(host.namespace, config=host.config())
+    report = doctor.examine(host.namespace, host.config().replace(":8444", ":8441"))
+    assert report.unserved() == {("listen", "web4")}, report
+    told = report.get("listen", "web4")
+    assert "8441" in told.evidence and "or, if it runs: mmproxyctl reload" in told.mend, told
 
 
 def test_live_sessions_are_no_fault(sound, start_daemon):

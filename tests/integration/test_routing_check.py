@@ -55,6 +55,8 @@ def test_the_commands_that_are_printed_mend_it(bare, missing, start_daemon):
     assert [line["upstream"] for line in lines] == ["127.0.0.1:443"] * 2 + ["[::1]:443"] * 2
     commands = [line["hint"] for line in lines]
     assert commands == [RULE4, ROUTE4, RULE6, ROUTE6]
+    [line] = mmproxy.log_lines(" info routing: mmproxy can add what is missing")
+    assert line["hint"] == 'routing = { mode = \\"manage\\"; }'
     mmproxy.stop()
     execute(bare, commands)
     assert missing() == []

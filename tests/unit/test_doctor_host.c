@@ -209,13 +209,13 @@ static void only_an_enforced_profile_is_warned_of(void **state)
 
 /* Listeners. */
 
-static void an_address_may_be_free_or_mmproxys_or_the_service_managers(void **state)
+static void an_address_may_be_mmproxys_or_the_service_managers(void **state)
 {
 	static const struct {
 		struct listen_facts facts;
 		enum doctor_status status;
 	} cases[] = {
-		{{.error = 0}, DOCTOR_OK},
+		{{.error = 0}, DOCTOR_WARNING},
 		{{.error = -EADDRINUSE, .holder = {7, "mmproxy", "mmproxy"}}, DOCTOR_OK},
 		{{.error = -EADDRINUSE, .holder = {1, "init", "systemd"}}, DOCTOR_OK},
 		{{.error = -EADDRINUSE, .holder = {7, "nginx", "nginx"}}, DOCTOR_FAILED},
@@ -321,6 +321,16 @@ static void balancers_that_are_anybody_are_warned_of(void **state)
 	assert_int_equal(judge_subnets("0.0.0.0:443", ""), DOCTOR_FAILED);
 }
 
+static void the_examples_balancers_are_warned_of(void **state)
+{
+	(void)state;
+	assert_int_equal(judge_subnets("10.0.0.1:443", "192.0.2.0/24"), DOCTOR_WARNING);
+	assert_int_equal(judge_subnets("10.0.0.1:443", "192.0.2.0/25"), DOCTOR_OK);
+	assert_int_equal(judge_subnets("10.0.0.1:443", "192.0.2.128/25"), DOCTOR_OK);
+	assert_int_equal(judge_subnets("10.0.0.1:443", "192.0.2.0/23"), DOCTOR_OK);
+	assert_int_equal(judge_subnets("10.0.0.1:443", "192.0.0.0/22"), DOCTOR_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -332,8 +342,9 @@ int main(void)
 		cmocka_unit_test(clients_ports_that_block_services_are_named),
 		cmocka_unit_test(profiles_are_found_by_name_and_mode),
 		cmocka_unit_test(only_an_enforced_profile_is_warned_of),
-		cmocka_unit_test(an_address_may_be_free_or_mmproxys_or_the_service_managers),
+		cmocka_unit_test(an_address_may_be_mmproxys_or_the_service_managers),
 		cmocka_unit_test(balancers_that_are_anybody_are_warned_of),
+		cmocka_unit_test(the_examples_balancers_are_warned_of),
 		cmocka_unit_test(loopback_is_out_of_reach_for_balancers_elsewhere),
 	};
 
