@@ -12,7 +12,8 @@ EXTRA_DIST += \
 	tests/checks/plugin-header tests/checks/settings tests/checks/version \
 	tests/demo.py tests/lint tests/run-all tests/run-demo \
 	tests/package/checks.py tests/package/chroots.py tests/package/lifecycle.py tests/package/packages.py \
-	tests/package/quickstart.py tests/package/run tests/package/scene.py tests/package/snapshot.py \
+	tests/package/mirror.py tests/package/quickstart.py tests/package/run tests/package/scene.py \
+	tests/package/snapshot.py \
 	tests/container/base_tree.py tests/container/engine.py tests/container/run \
 	tests/rpm/macros tests/rpm/rpmlint.toml tests/rpm/run \
 	tests/soak/churn tests/soak/run tests/soak/files.py tests/soak/loads.py tests/soak/long_run.py \

@@ -35,19 +35,15 @@ import sys
 import tempfile
 import time
 
+import mirror
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 CACHE = TOP / "build" / "package"
-RELEASE = "bookworm"
 
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-_SUITES = (RELEASE, f"{RELEASE}-updates", f"{RELEASE}-security")
 _ISOLATED = "MMPROXY_PACKAGE_TEST_ISOLATED"
 
 # Seconds until a root is made anew: the mirror drops the packages that its lists name.
 _LIFETIME = 7 * 24 * 3600
-
-# Options of this machine's apt that decide whether it reaches its mirror, and trusts its clock.
-_APT_OPTIONS = ("Acquire::http::", "Acquire::https::", "Acquire::Check-")
 
 # Arguments: the root, what to do first, and a command out here. It runs in a mount and a PID
 # namespace of its own; /dev in the root is this machine's.
@@ -122,15 +118,14 @@ def output_of(*command, **options):
 
 def base():
     """The folder of the root that debootstrap makes: what a fresh Debian 12 server is like."""
-    sources = _sources()
+    sources = mirror.sources()
 
     def make(folder):
-        mirror = sources[0].split()[2]
         downloads = _downloads("archives")
-        options = [f"--keyring={_KEYRING}", f"--cache-dir={downloads}"]
-        output_of("debootstrap", *options, RELEASE, folder, mirror)
+        options = [f"--keyring={mirror.KEYRING}", f"--cache-dir={downloads}"]
+        output_of("debootstrap", *options, mirror.RELEASE, folder, mirror.uri(sources[0]))
         (folder / "etc/apt/sources.list").write_text("\n".join(sources) + "\n")
-        (folder / "etc/apt/apt.conf.d/90machine").write_text(_apt_options())
+        (folder / "etc/apt/apt.conf.d/90machine").write_text(mirror.apt_options())
         with Chroot(folder, writable=True) as root:
             root.run("apt-get", "-q", "update")
 
@@ -236,25 +231,6 @@ class Chroot:
         there = self.path / path.lstrip("/")
         there.parent.mkdir(parents=True, exist_ok=True)
         there.write_text(text)
-
-
-def _sources():
-    """Lines of sources.list: those of this machine's that are Debian's own for the release."""
-    names = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
-    listed = output_of("apt-get", "indextargets", "--format", names, "Created-By: Packages")
-    found = {}
-    for line in listed.splitlines():
-        uri, suite, component = line.split()
-        if component == "main" and suite in _SUITES:
-            found.setdefault(suite, f"deb [signed-by={_KEYRING}] {uri} {suite} main")
-    if RELEASE not in found:
-        sys.exit(f"this machine's apt knows no mirror of {RELEASE}: see apt-get indextargets")
-    return [found[suite] for suite in _SUITES if suite in found]
-
-
-def _apt_options():
-    lines = output_of("apt-config", "dump").splitlines()
-    return "".join(f"{line}\n" for line in lines if line.startswith(_APT_OPTIONS))
 
 
 def _downloads(name):
