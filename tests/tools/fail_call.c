@@ -21,7 +21,8 @@
  * allocations never reach the shim, which `seen` then shows.
  *
  * An EAGAIN that the kernel did not say is a promise to tell when the descriptor can be used, which
- * an edge-triggered loop relies on. The shim keeps it: it has the kernel look again.
+ * an edge-triggered loop relies on; so is, by epoll(7), a count that is short of what was asked
+ *for. The shim keeps it: it has the kernel look again.
  */
 #include "fail_call.h"
 
@@ -95,8 +96,10 @@ int fail_call_judge(unsigned id, const long *arguments, long *count)
 		return 0;
 	atomic_fetch_add(&control->hits, 1);
 	if (control->error == 0) {
-		if (count != NULL && (unsigned long)*count > control->limit)
+		if (count != NULL && (unsigned long)*count > control->limit) {
 			*count = control->limit;
+			keep_promise(id, arguments);
+		}
 		return 0;
 	}
 	if (control->error == EAGAIN)
