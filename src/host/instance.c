@@ -70,10 +70,10 @@ static int settings_read(const struct plugin_entry *entry, const char *hook, boo
 		return -EINVAL;
 	if (result == 0)
 		return 0;
-	/* What may be gone the next time is no mistake. */
-	report_add_error(mistakes, lasts ? result : -EAGAIN,
-			 "%s: plugin \"%s\": its %s hook failed: %s", entry->where, entry->name,
-			 hook, error_text(result, text, sizeof(text)));
+	report_add_error(mistakes, result, "%s: plugin \"%s\": its %s hook failed: %s",
+			 entry->where, entry->name, hook, error_text(result, text, sizeof(text)));
+	if (!lasts) /* it may be gone the next time */
+		report_excuse(mistakes, mistakes_before);
 	return result < 0 ? result : -EINVAL;
 }
 
