@@ -8,6 +8,7 @@
     start_daemon  starts mmproxy; called with settings of the one listener, or with a whole config
     upstream      a listening socket at 127.0.0.1:443 of `host`, the test accepts by hand
     upstream6     the same at [::1]:443
+    upstreams     a server for each family on the server of `path`, at port 443, which says whom it sees
     start_udp     starts mmproxy with settings of the one UDP listener
     udp_upstream  a UDP socket at 127.0.0.1:443 of `host`, the test answers by hand
     udp_upstream6 the same at [::1]:443
@@ -33,7 +34,7 @@ import peers
 import raised
 import settings
 import systemd as real_systemd
-from upstreams import UPSTREAM4, UPSTREAM6, Datagrams, Listener
+from upstreams import UPSTREAM4, UPSTREAM6, Datagrams, Listener, Server, report_peer
 
 DEADLINE = 60
 
@@ -228,6 +229,14 @@ def start_daemon(request):
             if made.log_file.exists():
                 _raised.note(request.node.nodeid, made.log())
             made.discard()
+
+
+@pytest.fixture
+def upstreams(path):
+    made = [Server(path.server, report_peer, address) for address in (UPSTREAM4, UPSTREAM6)]
+    yield made
+    for server in made:
+        server.close()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from peers import HAProxy, Nginx, Sshd, certificate
 from traffic import EOF, Background, hash_to_end, read_exactly, read_to_end, send_and_finish
-from upstreams import UPSTREAM4, UPSTREAM6, Listener, Server, echo, report_peer
+from upstreams import UPSTREAM4, Listener, Server, echo
 from waiting import wait_until
 
 UNIQUE_ID = "unique-id-format %[uuid()]"
@@ -33,15 +33,6 @@ HAPROXY_KINDS = {
 BOTH = [socket.AF_INET, socket.AF_INET6]
 families = pytest.mark.parametrize("family", BOTH, ids=["ipv4", "ipv6"])
 hops = pytest.mark.parametrize("hop", BOTH, ids=["over_ipv4", "over_ipv6"])
-
-
-@pytest.fixture
-def upstreams(path):
-    """A test server for each family on the server machine, which says whom it sees."""
-    made = [Server(path.server, report_peer, address) for address in (UPSTREAM4, UPSTREAM6)]
-    yield made
-    for server in made:
-        server.close()
 
 
 @pytest.fixture

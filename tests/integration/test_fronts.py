@@ -43,15 +43,6 @@ def start_front(path, start_daemon):
     return run
 
 
-@pytest.fixture
-def upstreams(path):
-    """A server for each family at port 443, which says whom it sees."""
-    made = [Server(path.server, report_peer, address) for address in (UPSTREAM4, UPSTREAM6)]
-    yield made
-    for server in made:
-        server.close()
-
-
 def connect(path, family):
     own, front = (
         (path.CLIENT4, path.FRONT4) if family == socket.AF_INET else (path.CLIENT6, path.FRONT6)
