@@ -56,6 +56,7 @@ libmmproxy_a_SOURCES = \
 	src/os/service_manager.c src/os/service_manager.h \
 	src/os/socket.c src/os/socket.h \
 	src/os/sys.c src/os/sys.h \
+	src/os/wall_clock.h \
 	src/host/host_functions.c src/host/host_functions.h \
 	src/host/instance.c src/host/instance.h \
 	src/host/module.c src/host/module.h \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The clock that patience and rates go by. */
+/* The clocks: one that patience and rates go by, and that of the wall. */
 #ifndef MMPROXY_CTL_CLOCK_H
 #define MMPROXY_CTL_CLOCK_H
 
@@ -11,6 +11,15 @@ static inline double clock_now(void)
 	struct timespec time;
 
 	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* Seconds since the epoch. Not time(), which lags by a tick: an age could be less than 0. */
+static inline double clock_wall(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_REALTIME, &time);
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 

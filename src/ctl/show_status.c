@@ -2,9 +2,9 @@
 /* mmproxyctl status: a label and a figure a line. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "ctl/answer.h"
+#include "ctl/clock.h"
 #include "ctl/format.h"
 #include "ctl/lines.h"
 #include "ctl/show.h"
@@ -29,7 +29,7 @@ static void add_generation(struct lines *lines, const json_t *status)
 
 	lines_add(lines, LINE_PLAIN, LABEL "%" PRIu64 ", loaded %s (%s ago)", "generation",
 		  answer_count(status, "generation"), format_time(loaded, at),
-		  format_duration((double)time(NULL) - loaded, age));
+		  format_duration(clock_wall() - loaded, age));
 }
 
 static void add_reload(struct lines *lines, const json_t *reload)

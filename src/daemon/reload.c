@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/report.h"
 #include "daemon/changes.h"
@@ -16,6 +15,7 @@
 #include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "os/log.h"
+#include "os/wall_clock.h"
 
 /* What each worker is to be told: all of it, or NULL. */
 static struct worker_update **prepare_updates(struct server *server, struct generation *generation)
@@ -108,7 +108,7 @@ static void keep_outcome(struct server *server, bool loaded, const struct report
 	reloads->last_failed = !loaded;
 	for (size_t i = 0; i < mistakes->count; i++)
 		report_add(&reloads->mistakes, "%s", mistakes->lines[i]);
-	reloads->last = (uint64_t)time(NULL);
+	reloads->last = wall_clock_seconds();
 	if (loaded)
 		reloads->loaded = reloads->last;
 	else

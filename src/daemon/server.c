@@ -13,7 +13,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/control/control.h"
@@ -22,6 +21,7 @@
 #include "daemon/server_state.h"
 #include "os/log.h"
 #include "os/sys.h"
+#include "os/wall_clock.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unversioned"
@@ -279,7 +279,7 @@ static int server_init(struct server *server, const struct server_options *optio
 	if (server->generation == NULL)
 		return -ENOMEM;
 	list_init(&server->shares);
-	server->started = server->reloads.loaded = (uint64_t)time(NULL);
+	server->started = server->reloads.loaded = wall_clock_seconds();
 	log_configure(&server->generation->config.log);
 	error = worker_returns_init(&server->returns);
 	hint_error = dial_hint_init(&server->dial_hint);
