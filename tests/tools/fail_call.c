@@ -21,8 +21,8 @@
  * allocations never reach the shim, which `seen` then shows.
  *
  * An EAGAIN that the kernel did not say is a promise to tell when the descriptor can be used, which
- * an edge-triggered loop relies on; so is, by epoll(7), a count that is short of what was asked
- *for. The shim keeps it: it has the kernel look again.
+ * an edge-triggered loop relies on; so is, by epoll(7), a count that is less than was asked for.
+ * The shim keeps it: it has the kernel look again.
  */
 #include "fail_call.h"
 
