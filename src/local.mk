@@ -141,7 +141,7 @@ libmmproxy_a_SOURCES = \
 libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
 libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) \
 	$(LIBSYSTEMD_CFLAGS) $(LIBMICROHTTPD_CFLAGS) $(LIBMNL_CFLAGS) $(LIBNFTABLES_CFLAGS) \
-	$(LIBSECCOMP_CFLAGS)
+	$(LIBSECCOMP_CFLAGS) $(LIBBPF_CFLAGS)
 if HAVE_LIBMNL
 libmmproxy_a_SOURCES += \
 	src/routing/kernel_routes.c src/routing/kernel_routes.h \
@@ -170,6 +170,7 @@ libmmproxy_a_SOURCES += src/os/seccomp.c
 else
 libmmproxy_a_SOURCES += src/os/seccomp_absent.c
 endif
+include src/offload/local.mk
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \
 	src/os/log_json.c \
@@ -226,6 +227,7 @@ endif
 sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
 mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \
-	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(LIBSECCOMP_LIBS)
+	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(LIBSECCOMP_LIBS) \
+	$(LIBBPF_LIBS)
 
 include src/ctl/local.mk

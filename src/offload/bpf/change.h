@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* Making a TCP segment of one leg one of the other, with its checksums. */
+#ifndef MMPROXY_OFFLOAD_BPF_CHANGE_H
+#define MMPROXY_OFFLOAD_BPF_CHANGE_H
+
+#include "segment.h"
+
+#define TCP_CHECKSUM   __builtin_offsetof(struct tcphdr, check)
+#define IPV4_ADDRESSES __builtin_offsetof(struct iphdr, saddr)
+#define IPV4_CHECKSUM  __builtin_offsetof(struct iphdr, check)
+#define IPV6_ADDRESSES __builtin_offsetof(struct ipv6hdr, saddr)
+
+INLINE __u32 changed_window(__u32 word, const struct offload_change *change)
+{
+	__u32 window = (word & 0xffff) << (change->window_left & 15) >> (change->window_right & 15);
+
+	return (word & 0xffff0000) | (window > 0xffff ? 0xffff : window);
+}
+
+/* All ones, or none: without a branch a word, of which the verifier would follow each. */
+INLINE __u32 mask_of(__u32 bits, __u32 i)
+{
+	return -(bits >> i & 1);
+}
+
+/* The header as the other leg's, but for its checksum. */
+INLINE void change_words(__u32 *words, const struct segment *segment,
+			 const struct offload_change *change)
+{
+	words[0] = change->tuple.source_port | (__u32)change->tuple.destination_port << 16;
+	words[1] = bpf_htonl(segment->sequence + change->sequence);
+	words[2] = segment->words[2];
+	if (segment->ack)
+		words[2] = bpf_htonl(segment->acknowledgement + change->acknowledgement);
+	words[3] = bpf_htonl(changed_window(bpf_ntohl(segment->words[3]), change));
+	words[4] = segment->words[4];
+#pragma clang loop unroll(full)
+	for (__u32 i = TCP_WORDS_MIN; i < TCP_WORDS; i++) {
+		__u32 word = bpf_ntohl(segment->words[i]);
+
+		word += change->timestamp & mask_of(segment->timestamps, i);
+		word += change->timestamp_echo & mask_of(segment->echoes, i);
+		word += change->acknowledgement & mask_of(segment->edges, i);
+		words[i] = bpf_htonl(word);
+	}
+}
+
+INLINE int change_header(struct __sk_buff *skb, struct segment *segment,
+			 const struct offload_change *change)
+{
+	__u32 words[TCP_WORDS + 1] = {};
+	__u32 length = segment->header;
+	__s64 difference;
+
+	change_words(words, segment, change);
+	asm volatile("" : "+r"(length));
+	length &= 60;
+	if (length < sizeof(struct tcphdr))
+		return -1;
+	difference = bpf_csum_diff(segment->words, length, words, length, 0);
+	if (bpf_skb_store_bytes(skb, segment->transport, words, length, 0) != 0)
+		return -1;
+	return bpf_l4_csum_replace(skb, segment->transport + TCP_CHECKSUM, 0, difference, 0);
+}
+
+INLINE int change_ipv4(struct __sk_buff *skb, const struct segment *segment,
+		       const struct offload_tuple *tuple, __s64 *difference)
+{
+	__u32 before[2] = {segment->tuple.source[3], segment->tuple.destination[3]};
+	__u32 after[2] = {tuple->source[3], tuple->destination[3]};
+
+	*difference = bpf_csum_diff(before, sizeof(before), after, sizeof(after), 0);
+	if (bpf_skb_store_bytes(skb, ETH_HLEN + IPV4_ADDRESSES, after, sizeof(after), 0) != 0)
+		return -1;
+	return bpf_l3_csum_replace(skb, ETH_HLEN + IPV4_CHECKSUM, 0, *difference, 0);
+}
+
+INLINE int change_ipv6(struct __sk_buff *skb, struct segment *segment,
+		       const struct offload_tuple *tuple, __s64 *difference)
+{
+	__u32 after[8];
+
+	__builtin_memcpy(after, tuple->source, sizeof(after));
+	*difference = bpf_csum_diff(segment->tuple.source, sizeof(after), after, sizeof(after), 0);
+	return bpf_skb_store_bytes(skb, ETH_HLEN + IPV6_ADDRESSES, after, sizeof(after), 0);
+}
+
+/* 0; or -1, and the packet is not what it was. */
+INLINE int change_segment(struct __sk_buff *skb, struct segment *segment,
+			  const struct offload_change *change)
+{
+	__s64 difference;
+	int error;
+
+	if (change_header(skb, segment, change) != 0)
+		return -1;
+	error = segment->ipv6 ? change_ipv6(skb, segment, &change->tuple, &difference)
+			      : change_ipv4(skb, segment, &change->tuple, &difference);
+	if (error != 0)
+		return error;
+	return bpf_l4_csum_replace(skb, segment->transport + TCP_CHECKSUM, 0, difference,
+				   BPF_F_PSEUDO_HDR);
+}
+
+#endif

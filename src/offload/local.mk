@@ -1,0 +1,24 @@
+# The kernel datapath: programs that clang makes for the kernel, in a header that bpftool makes of them.
+
+offload_bpf_headers = src/offload/layout.h src/offload/bpf/change.h src/offload/bpf/segment.h
+EXTRA_DIST += $(offload_bpf_headers) src/offload/bpf/tcp.bpf.c
+
+if HAVE_BPF
+libmmproxy_a_SOURCES += \
+	src/offload/datapath.c src/offload/datapath.h \
+	src/offload/interfaces.c src/offload/interfaces.h \
+	src/offload/programs.c src/offload/programs.h
+nodist_libmmproxy_a_SOURCES = src/offload/tcp.skel.h
+# What bpftool writes is not held to our warnings.
+libmmproxy_a_CPPFLAGS += -isystem $(top_builddir)/src/offload
+
+src/offload/bpf/tcp.bpf.o: src/offload/bpf/tcp.bpf.c $(offload_bpf_headers)
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(BPF_CLANG) $(BPF_CFLAGS) $(LIBBPF_CFLAGS) -Wall -Wextra -Werror \
+		-I$(top_srcdir)/src -c $(srcdir)/src/offload/bpf/tcp.bpf.c -o $@
+src/offload/tcp.skel.h: src/offload/bpf/tcp.bpf.o
+	$(AM_V_GEN)$(BPFTOOL) gen skeleton src/offload/bpf/tcp.bpf.o name tcp_programs >$@.new && mv $@.new $@
+src/offload/libmmproxy_a-programs.$(OBJEXT): src/offload/tcp.skel.h
+CLEANFILES += src/offload/bpf/tcp.bpf.o src/offload/tcp.skel.h
+else
+libmmproxy_a_SOURCES += src/offload/datapath_absent.c src/offload/datapath.h
+endif
