@@ -47,6 +47,7 @@ struct reload_history {
 };
 
 struct server {
+	struct datapath *datapath; /* NULL: none */
 	struct client_counts client_counts; /* has lines of the cache to itself */
 	const struct server_options *options;
 	struct generation *generation;

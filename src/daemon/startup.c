@@ -23,7 +23,10 @@
 #include "daemon/server_state.h"
 #include "host/host_functions.h"
 #include "os/descriptors.h"
+#include "offload/datapath.h"
+#include "offload/programs.h"
 #include "os/log.h"
+#include <stdlib.h>
 #include "os/privileges.h"
 #include "os/scheduling.h"
 #include "os/sys.h"
@@ -114,6 +117,23 @@ static int stage_privileges(struct server *server)
 {
 	const struct config *config = &server->generation->config;
 
+	if (getenv("OFFLOAD") != NULL) { /* WIP */
+		struct report report;
+		const struct owner owner = {0, 0};
+
+		report_init(&report);
+		programs_clear(getenv("OFFLOAD"), &report);
+		if (programs_load(getenv("OFFLOAD"), &owner, &report) == 0) {
+			struct programs programs;
+
+			programs_open(getenv("OFFLOAD"), &programs);
+			programs_attach(&programs, &report);
+			programs_close(&programs);
+			server->datapath = datapath_open(getenv("OFFLOAD"));
+		}
+		for (size_t n = 0; n < report.count; n++)
+			log_error("offload", "wip", LOG_TEXT("text", report.lines[n]));
+	}
 	return privileges_drop(config->user, config->group);
 }
 
@@ -163,6 +183,7 @@ static int start_worker(struct server *server, unsigned index)
 				.tickets = &server->plugins.pools[index],
 				.udp_claims = &server->udp_claims,
 				.client_counts = &server->client_counts,
+				.datapath = server->datapath,
 				.own_addresses = own_addresses_read(),
 			},
 		.update = listeners_update(server, server->generation, index),

@@ -109,6 +109,70 @@ static ssize_t linux_splice(int from, int to, size_t size)
 	return OR_ERRNO(splice(from, NULL, to, NULL, size, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
 }
 
+static int linux_unread(int fd)
+{
+	int bytes = 0;
+
+	return ioctl(fd, SIOCINQ, &bytes) < 0 ? -errno : bytes;
+}
+
+static int linux_not_sent(int fd)
+{
+	int bytes = 0;
+
+	return ioctl(fd, SIOCOUTQNSD, &bytes) < 0 ? -errno : bytes;
+}
+
+static ssize_t linux_peek(int fd, void *bytes, size_t size)
+{
+	return OR_ERRNO(recv(fd, bytes, size, MSG_PEEK | MSG_DONTWAIT));
+}
+
+static void linux_skip(int fd, size_t size)
+{
+	while (size > 0) {
+		ssize_t length = recv(fd, NULL, size, MSG_TRUNC | MSG_DONTWAIT);
+
+		if (length <= 0)
+			return;
+		size -= (size_t)length;
+	}
+}
+
+static int get_number(int fd, int name, uint32_t *value)
+{
+	socklen_t length = sizeof(*value);
+
+	return OR_ERRNO(getsockopt(fd, IPPROTO_TCP, name, value, &length));
+}
+
+/* Only a socket in repair mode tells its sequence numbers. It goes on as if nothing had been. */
+static int linux_tcp_position(int fd, struct tcp_position *position)
+{
+	int error = linux_set_option(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+
+	if (error < 0)
+		return error;
+	error = linux_set_option(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
+	if (error == 0)
+		error = get_number(fd, TCP_QUEUE_SEQ, &position->sent);
+	if (error == 0)
+		error = linux_set_option(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE);
+	if (error == 0)
+		error = get_number(fd, TCP_QUEUE_SEQ, &position->received);
+	if (error == 0)
+		error = get_number(fd, TCP_TIMESTAMP, &position->timestamp);
+	/* Without a probe of the window, which would be a word to the peer. */
+	linux_set_option(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+	return error;
+}
+
+static void linux_abandon(int fd)
+{
+	linux_set_option(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+	close(fd);
+}
+
 static int linux_pipe(int fds[2], int size)
 {
 	int error, given;
@@ -192,6 +256,12 @@ const struct sys sys_linux = {
 	.splice = linux_splice,
 	.pipe = linux_pipe,
 	.unsent = linux_unsent,
+	.unread = linux_unread,
+	.not_sent = linux_not_sent,
+	.peek = linux_peek,
+	.skip = linux_skip,
+	.tcp_position = linux_tcp_position,
+	.abandon = linux_abandon,
 	.shutdown_write = linux_shutdown_write,
 	.reset_on_close = linux_reset_on_close,
 	.close = linux_close,

@@ -17,6 +17,13 @@
 struct mmsghdr;
 struct tcp_info;
 
+/* Where a TCP connection stands, in sequence numbers and the ticks of its timestamps. */
+struct tcp_position {
+	uint32_t sent;     /* behind the last byte that was written */
+	uint32_t received; /* the one that is expected next */
+	uint32_t timestamp;
+};
+
 struct sys {
 	int (*socket)(int domain, int type); /* SOCK_STREAM or SOCK_DGRAM; close-on-exec */
 	int (*accept)(int fd, struct sockaddr_storage *peer);
@@ -35,6 +42,12 @@ struct sys {
 	ssize_t (*splice)(int from, int to, size_t size);
 	int (*pipe)(int fds[2], int size); /* asks for `size` bytes; returns what the pipe has */
 	int (*unsent)(int fd); /* bytes in the socket that the peer has not acknowledged */
+	int (*unread)(int fd);   /* bytes that the socket has received */
+	int (*not_sent)(int fd); /* bytes in it that have not been sent even once */
+	ssize_t (*peek)(int fd, void *bytes, size_t size); /* reads, and leaves it there */
+	void (*skip)(int fd, size_t size);                 /* reads into nothing */
+	int (*tcp_position)(int fd, struct tcp_position *position);
+	void (*abandon)(int fd); /* closes without a word to the peer, who goes on */
 	int (*shutdown_write)(int fd);
 	int (*reset_on_close)(int fd); /* SO_LINGER with zero: close() sends RST */
 	void (*close)(int fd);

@@ -21,6 +21,7 @@ int relay_init(struct relay *relay, const struct relay_options *options)
 		.tickets = options->tickets,
 		.udp_claims = options->udp_claims,
 		.client_counts = options->client_counts,
+		.datapath = options->datapath,
 		.worker_count = options->worker_count,
 		.last_session = (uint64_t)options->worker + 1 - options->worker_count,
 	};

@@ -27,6 +27,7 @@
 #define RELAY_HOT_SIZE 65536
 
 struct client_counts;
+struct datapath;
 struct dial_result;
 struct ticket_pool;
 struct udp_claims;
@@ -49,6 +50,7 @@ struct relay {
 	struct ticket_pool *tickets;   /* for plugins' deferred verdicts; outlives the relay */
 	struct udp_claims *udp_claims; /* of all workers */
 	struct client_counts *client_counts; /* the same */
+	struct datapath *datapath;           /* the same; NULL: all sessions stay relays */
 	struct timer room; /* the next look whether other workers want some; see tcp_room.h */
 	struct udp_workspace *udp;      /* NULL until there is a UDP listener */
 	_Atomic unsigned session_count; /* with UDP flows, which are in no list here */
@@ -69,6 +71,7 @@ struct relay_options {
 	struct ticket_pool *tickets;
 	struct udp_claims *udp_claims;
 	struct client_counts *client_counts;
+	struct datapath *datapath; /* or NULL */
 	struct own_addresses *own_addresses; /* taken over, also when relay_init() fails */
 };
 

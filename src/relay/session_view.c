@@ -52,6 +52,11 @@ static const char *tcp_state_name(enum tcp_state state)
 		return "dial";
 	case TCP_RELAY:
 		return "relay";
+	case TCP_SETTLING:
+		return "settling";
+	case TCP_MOVED:
+	case TCP_OFFLOADED:
+		return "offloaded";
 	case TCP_RESETTING:
 	case TCP_CLOSED:
 		break;

@@ -15,6 +15,7 @@
 #include "relay/session_plugins.h"
 #include "relay/tcp.h"
 #include "relay/tcp_listener.h"
+#include "relay/tcp_offload.h"
 #include "wire/proxy_header.h"
 
 static void client_ready(struct loop_source *source, uint32_t events);
@@ -118,6 +119,9 @@ static void client_ready(struct loop_source *source, uint32_t events)
 	case TCP_RESETTING:
 		tcp_relay_advance(session);
 		break;
+	case TCP_SETTLING:
+	case TCP_MOVED:
+	case TCP_OFFLOADED:
 	case TCP_CLOSED:
 		break;
 	}
@@ -149,6 +153,11 @@ static void timer_expired(struct timer *timer)
 	case TCP_RESETTING:
 		tcp_relay_expired(session);
 		break;
+	case TCP_SETTLING:
+	case TCP_MOVED:
+		tcp_offload_expired(session);
+		break;
+	case TCP_OFFLOADED:
 	case TCP_VERDICT: /* its plugins' ticket has a timer of its own */
 	case TCP_CLOSED:
 		break;
@@ -256,6 +265,7 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 	close_end(session, &session->client, reset);
 	close_end(session, &session->upstream, reset);
 	timer_drop(&session->timer);
+	tcp_offload_forget(session);
 	header_queue_leave(session);
 	list_remove(&session->link);
 	client_counts_give_back(relay->client_counts, session->client_count);

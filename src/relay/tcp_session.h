@@ -28,6 +28,7 @@ struct budget;
 struct client_count;
 struct header_queue;
 struct plugin_session;
+struct tcp_offload;
 
 enum tcp_state {
 	TCP_HEADER,
@@ -35,6 +36,9 @@ enum tcp_state {
 	TCP_DIAL,
 	TCP_RELAY,
 	TCP_RESETTING,
+	TCP_SETTLING,
+	TCP_MOVED,
+	TCP_OFFLOADED,
 	TCP_CLOSED, /* only until the end of the loop's round */
 };
 
@@ -59,6 +63,7 @@ struct tcp_session {
 	struct address client_address;      /* from the header; the balancer's own for LOCAL */
 	struct address destination_address; /* what the client asked for; none for LOCAL */
 	struct plugin_session *plugins;     /* NULL: none are asked */
+	struct tcp_offload *offload;        /* NULL: the kernel knows nothing of it */
 	union {
 		uint64_t step_began; /* until connected: sys->clock() when accepted, or dialled */
 		struct {             /* RESETTING */
@@ -70,6 +75,9 @@ struct tcp_session {
 	int error;               /* its -errno */
 	uint8_t header_version;  /* 0: none read yet */
 	uint8_t state;           /* enum tcp_state */
+	uint8_t moves;           /* of bytes, until it is observed */
+	bool offload_never : 1;  /* it stays a relay */
+	bool small_buffers : 1;  /* for receiving, until it has been handed over, or stays */
 	bool header_local : 1;
 	bool port_replaced : 1; /* the upstream sees another port than the header's */
 	bool client_died : 1;   /* RESETTING: it was the client, not the upstream */
