@@ -13,6 +13,13 @@
 
 #define OFFLOAD_LAYOUT 1
 
+/* Keys of the map that tells about the others. It alone stays as it is in every layout. */
+enum offload_about {
+	OFFLOAD_ABOUT_LAYOUT, /* OFFLOAD_LAYOUT of those who made it */
+	OFFLOAD_ABOUT_LIVE,   /* how many sessions and flows the kernel carries now */
+	OFFLOAD_ABOUT_COUNT
+};
+
 /* Whose packet is it? As it arrives here. */
 struct offload_tuple {
 	__u32 source[4];
@@ -47,8 +54,9 @@ enum offload_seen {
 	OFFLOAD_SEEN_TIMESTAMP = 2, /* so is `timestamp` */
 	OFFLOAD_SEEN_FIN = 4,       /* `end` is behind it */
 	OFFLOAD_SEEN_RESET = 8,
-	OFFLOAD_SEEN_SYN = 16, /* of another connection, which ends this one */
-	OFFLOAD_SEEN_ODD = 32, /* fragments or unknown options, which cannot be carried over */
+	OFFLOAD_SEEN_SYN = 16,   /* of another connection, which ends this one */
+	OFFLOAD_SEEN_ODD = 32,   /* fragments or unknown options, which cannot be carried over */
+	OFFLOAD_SEEN_TAKEN = 64, /* nothing: a daemon has ended it, by offload_tcp_end */
 };
 
 /* How a packet goes on when it has become one of the other leg. */
@@ -76,9 +84,9 @@ struct offload_leg {
 	__u32 end;       /* sequence number behind the last that came by it */
 	__u32 acked;     /* the highest acknowledgement that came by it */
 	__u32 timestamp; /* the newest that came by it */
-	__u32 sent; /* moved: what our socket had sent; when it is acknowledged, the socket may go
-		     */
+	__u32 sent;      /* moved: by our socket, which may go when all of it is acknowledged */
 	__s64 delivered; /* moved: bytes of the other leg that the far end has got since, and FIN */
+	__u64 last_seen; /* its newest packet; nanoseconds, CLOCK_MONOTONIC */
 	__u32 interface; /* the index of the one it came by */
 	__u8 seen;       /* enum offload_seen */
 	__u8 unused[3];
@@ -88,8 +96,35 @@ struct offload_leg {
 struct offload_session {
 	__u32 lock; /* struct bpf_spin_lock: read and written with BPF_F_LOCK */
 	__u32 state;
-	__u64 last_seen; /* the newest packet; nanoseconds, CLOCK_MONOTONIC */
+	__u64 last_active; /* when bytes last came; as last_seen */
 	struct offload_leg legs[2];
+};
+
+/* An address and a port, as in a tuple; or a family of zero, and nothing. */
+struct offload_address {
+	__u32 ip[4];
+	__u16 port;
+	__u16 family; /* 4 or 6 */
+};
+
+#define OFFLOAD_NAME_SIZE 65
+
+/* What only the daemon reads: all that a later one has to know of a session that it takes over. */
+struct offload_record {
+	char listener[OFFLOAD_NAME_SIZE]; /* its name, and NUL */
+	__u8 header_version;
+	__u8 header_local;
+	__u8 unused[5];
+	__u64 started;  /* seconds since the epoch */
+	__u64 bytes[2]; /* from the client and from the upstream, up to the moment it was moved */
+	struct offload_address balancer, client, destination;
+	struct {
+		struct offload_tuple tuple; /* as its packets arrive */
+		__u32 options;              /* TCPI_OPT_ of <linux/tcp.h> */
+		__u16 segment;              /* the largest that our socket sent, in bytes */
+		__u8 window_sent;           /* shifts: of the windows that we send, */
+		__u8 window_received;       /* and of those that come */
+	} legs[2];
 };
 
 /* To offload_tcp_move, as its packet. */
@@ -102,7 +137,13 @@ struct offload_move {
 	} legs[2];
 };
 
-/* What it returns. */
+/* To offload_tcp_end, as its packet: it ends a session that was moved, and tells of it. */
+struct offload_end {
+	__u64 session;
+	__u64 unused; /* a packet has at least 14 bytes */
+};
+
+/* What both return; the second only the first and the last. */
 enum offload_move_result {
 	OFFLOAD_MOVE_DONE,
 	OFFLOAD_MOVE_LATE,    /* something has come since */

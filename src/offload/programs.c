@@ -26,8 +26,9 @@
 #define FILTER_HANDLE   1
 
 static const char *const names[PROGRAM_COUNT] = {
-	[PROGRAM_LAYOUT] = "layout", [PROGRAM_PLACES] = "places", [PROGRAM_SESSIONS] = "sessions",
-	[PROGRAM_EVENTS] = "events", [PROGRAM_TCP] = "tcp",       [PROGRAM_MOVE] = "move",
+	[PROGRAM_ABOUT] = "about",     [PROGRAM_PLACES] = "places", [PROGRAM_SESSIONS] = "sessions",
+	[PROGRAM_RECORDS] = "records", [PROGRAM_EVENTS] = "events", [PROGRAM_TCP] = "tcp",
+	[PROGRAM_MOVE] = "move",       [PROGRAM_END] = "end",
 };
 
 static void path_of(char path[static PATH_MAX], const char *directory, int which)
@@ -82,12 +83,14 @@ static int pin_all(const struct tcp_programs *skeleton, const char *directory,
 		   const struct owner *owner, struct report *report)
 {
 	const int fds[PROGRAM_COUNT] = {
-		[PROGRAM_LAYOUT] = bpf_map__fd(skeleton->maps.offload_layout),
+		[PROGRAM_ABOUT] = bpf_map__fd(skeleton->maps.offload_about),
 		[PROGRAM_PLACES] = bpf_map__fd(skeleton->maps.offload_places),
 		[PROGRAM_SESSIONS] = bpf_map__fd(skeleton->maps.offload_sessions),
+		[PROGRAM_RECORDS] = bpf_map__fd(skeleton->maps.offload_records),
 		[PROGRAM_EVENTS] = bpf_map__fd(skeleton->maps.offload_events),
 		[PROGRAM_TCP] = bpf_program__fd(skeleton->progs.offload_tcp),
 		[PROGRAM_MOVE] = bpf_program__fd(skeleton->progs.offload_tcp_move),
+		[PROGRAM_END] = bpf_program__fd(skeleton->progs.offload_tcp_end),
 	};
 	int error = 0;
 
@@ -98,9 +101,10 @@ static int pin_all(const struct tcp_programs *skeleton, const char *directory,
 
 static int write_layout(int map, struct report *report)
 {
-	const __u32 first = 0, layout = OFFLOAD_LAYOUT;
+	const __u32 key = OFFLOAD_ABOUT_LAYOUT;
+	const __u64 layout = OFFLOAD_LAYOUT;
 
-	if (bpf_map_update_elem(map, &first, &layout, BPF_ANY) < 0)
+	if (bpf_map_update_elem(map, &key, &layout, BPF_ANY) < 0)
 		return fail(report, "cannot write", "the layout's number", -errno);
 	return 0;
 }
@@ -127,7 +131,7 @@ int programs_load(const char *directory, const struct owner *owner, struct repor
 	skeleton = tcp_programs__open_and_load();
 	if (skeleton == NULL)
 		return fail(report, "cannot load", "the kernel's programs", -errno);
-	error = write_layout(bpf_map__fd(skeleton->maps.offload_layout), report);
+	error = write_layout(bpf_map__fd(skeleton->maps.offload_about), report);
 	if (error == 0)
 		error = pin_all(skeleton, directory, owner, report);
 	if (error < 0)
@@ -160,14 +164,14 @@ static int open_all(const char *directory, struct programs *programs)
 
 int programs_open(const char *directory, struct programs *programs)
 {
-	const __u32 first = 0;
-	__u32 layout = 0;
+	const __u32 key = OFFLOAD_ABOUT_LAYOUT;
+	__u64 layout = 0;
 	int error;
 
 	for (int i = 0; i < PROGRAM_COUNT; i++)
 		programs->fd[i] = -1;
 	error = open_all(directory, programs);
-	if (error == 0 && bpf_map_lookup_elem(programs->fd[PROGRAM_LAYOUT], &first, &layout) < 0)
+	if (error == 0 && bpf_map_lookup_elem(programs->fd[PROGRAM_ABOUT], &key, &layout) < 0)
 		error = -errno;
 	if (error == 0 && layout != OFFLOAD_LAYOUT)
 		error = -EPROTO;

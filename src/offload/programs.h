@@ -15,12 +15,14 @@ struct report;
 
 /* What is pinned. */
 enum program {
-	PROGRAM_LAYOUT,   /* a map of one entry, OFFLOAD_LAYOUT */
+	PROGRAM_ABOUT,    /* a map: enum offload_about to a number of 64 bits */
 	PROGRAM_PLACES,   /* a map: struct offload_tuple to struct offload_place */
 	PROGRAM_SESSIONS, /* a map: their numbers to struct offload_session */
+	PROGRAM_RECORDS,  /* a map: their numbers to struct offload_record */
 	PROGRAM_EVENTS,   /* a ring of struct offload_event */
 	PROGRAM_TCP,      /* the one for ingress */
-	PROGRAM_MOVE,     /* the one that is run, with struct offload_move */
+	PROGRAM_MOVE,     /* to be run, with struct offload_move */
+	PROGRAM_END,      /* the same, with struct offload_end */
 	PROGRAM_COUNT
 };
 

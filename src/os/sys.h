@@ -41,7 +41,7 @@ struct sys {
 	uint32_t (*dropped)(int fd); /* datagrams that found the receive queue full; 0: unknown */
 	ssize_t (*splice)(int from, int to, size_t size);
 	int (*pipe)(int fds[2], int size); /* asks for `size` bytes; returns what the pipe has */
-	int (*unsent)(int fd); /* bytes in the socket that the peer has not acknowledged */
+	int (*unsent)(int fd);   /* bytes in the socket that the peer has not acknowledged */
 	int (*unread)(int fd);   /* bytes that the socket has received */
 	int (*not_sent)(int fd); /* bytes in it that have not been sent even once */
 	ssize_t (*peek)(int fd, void *bytes, size_t size); /* reads, and leaves it there */

@@ -13,7 +13,7 @@
 struct session {
 	struct bpf_spin_lock lock;
 	__u32 state;
-	__u64 last_seen;
+	__u64 last_active;
 	struct offload_leg legs[2];
 };
 
@@ -35,19 +35,36 @@ struct {
 	__type(value, struct session);
 } offload_sessions SEC(".maps");
 
+/* No program reads it: it is here to be pinned with the others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 17);
+	__type(key, __u64);
+	__type(value, struct offload_record);
+} offload_records SEC(".maps");
+
 /* Room for as many ends as there are sessions would be 3 MiB; what finds none is swept up later. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 18);
 } offload_events SEC(".maps");
 
-/* Read by a daemon before anything else. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, OFFLOAD_ABOUT_COUNT);
 	__type(key, __u32);
-	__type(value, __u32);
-} offload_layout SEC(".maps");
+	__type(value, __u64);
+} offload_about SEC(".maps");
+
+INLINE void count_live(__s64 change)
+{
+	__u32 key = OFFLOAD_ABOUT_LIVE;
+	__s64 *live = bpf_map_lookup_elem(&offload_about, &key);
+
+	if (live != NULL)
+		__sync_fetch_and_add(live, change);
+}
 
 INLINE int is_after(__u32 one, __u32 other)
 {
@@ -87,8 +104,10 @@ INLINE void note_timestamp(struct offload_leg *leg, const struct segment *segmen
 }
 
 /* What the segment says of its leg, whatever becomes of it. */
-INLINE void note(struct offload_leg *leg, const struct segment *segment, __u32 interface)
+INLINE void note(struct session *session, struct offload_leg *leg, const struct segment *segment,
+		 __u32 interface, __u64 now)
 {
+	leg->last_seen = now;
 	if (segment->odd)
 		leg->seen |= OFFLOAD_SEEN_ODD;
 	if (segment->rst)
@@ -98,6 +117,8 @@ INLINE void note(struct offload_leg *leg, const struct segment *segment, __u32 i
 	note_timestamp(leg, segment);
 	leg->interface = interface;
 	leg->seen |= OFFLOAD_SEEN_ANY;
+	if (segment->payload != 0)
+		session->last_active = now;
 }
 
 /* The highest sequence number of the leg that the other one's far end has acknowledged. */
@@ -139,6 +160,7 @@ INLINE void tell_end(__u64 session)
 {
 	struct offload_event event = {.session = session};
 
+	count_live(-1);
 	bpf_ringbuf_output(&offload_events, &event, sizeof(event), 0);
 }
 
@@ -167,6 +189,7 @@ int offload_tcp(struct __sk_buff *skb)
 	struct offload_place *place;
 	struct session *session;
 	int state, ended;
+	__u64 now;
 
 	if (read_tuple(skb, &segment) != 0)
 		return TC_ACT_UNSPEC;
@@ -178,12 +201,12 @@ int offload_tcp(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	leg = &session->legs[place->leg == OFFLOAD_UPSTREAM];
 	other = &session->legs[place->leg != OFFLOAD_UPSTREAM];
+	now = bpf_ktime_get_ns();
 	bpf_spin_lock(&session->lock);
-	note(leg, &segment, skb->ifindex);
+	note(session, leg, &segment, skb->ifindex, now);
 	ended = ends(session, leg, other, &segment);
 	state = session->state;
 	bpf_spin_unlock(&session->lock);
-	session->last_seen = bpf_ktime_get_ns();
 	if (ended)
 		tell_end(place->session);
 	if (state == OFFLOAD_OBSERVED)
@@ -229,7 +252,35 @@ int offload_tcp_move(struct __sk_buff *skb)
 		}
 	}
 	bpf_spin_unlock(&session->lock);
+	if (result == OFFLOAD_MOVE_DONE)
+		count_live(1);
 	return result;
+}
+
+/* Takes struct offload_end as its packet. */
+SEC("tc")
+int offload_tcp_end(struct __sk_buff *skb)
+{
+	struct offload_end end;
+	struct session *session;
+	int ended;
+
+	if (bpf_skb_load_bytes(skb, 0, &end, sizeof(end)) != 0)
+		return OFFLOAD_MOVE_UNKNOWN;
+	session = bpf_map_lookup_elem(&offload_sessions, &end.session);
+	if (session == NULL)
+		return OFFLOAD_MOVE_UNKNOWN;
+	bpf_spin_lock(&session->lock);
+	ended = session->state == OFFLOAD_MOVED;
+	if (ended) {
+		session->legs[OFFLOAD_BALANCER].seen |= OFFLOAD_SEEN_TAKEN;
+		session->state = OFFLOAD_ENDED;
+	}
+	bpf_spin_unlock(&session->lock);
+	if (!ended)
+		return OFFLOAD_MOVE_UNKNOWN;
+	tell_end(end.session);
+	return OFFLOAD_MOVE_DONE;
 }
 
 /* Some helpers are only for programs that say so. */
