@@ -64,7 +64,7 @@ void server_drain(struct server *server)
 		 LOG_NUMBER("sessions", server->sessions_told),
 		 LOG_SECONDS("drain_timeout", drain_timeout));
 	for (unsigned i = 0; i < server->worker_count; i++)
-		worker_send_drain(&server->workers[i]);
+		worker_send_drain(&server->workers[i], true);
 	loop_timer_set(&server->loop, &server->drain_timer, drain_timeout);
 	loop_timer_set(&server->loop, &server->progress_timer, PROGRESS_INTERVAL);
 	announce_stopping(server);

@@ -19,9 +19,11 @@
 #include "daemon/metrics/http.h"
 #include "daemon/routing.h"
 #include "daemon/server_state.h"
+#include "offload/datapath.h"
 #include "os/log.h"
 #include "os/sys.h"
 #include "os/wall_clock.h"
+#include "relay/session_view.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unversioned"
@@ -150,6 +152,23 @@ static void notices_ready(struct loop_source *source, uint32_t events)
 	update_own_addresses(server);
 }
 
+static void session_ended(uint64_t session, void *context)
+{
+	struct server *server = context;
+
+	worker_send_ending(&server->workers[session_worker(session, server->worker_count)],
+			   session);
+}
+
+/* Of what the kernel carries. */
+static void datapath_ready(struct loop_source *source, uint32_t events)
+{
+	struct server *server = container_of(source, struct server, datapath_source);
+
+	(void)events;
+	datapath_read_events(server->datapath, session_ended, server);
+}
+
 int server_watch(struct server *server)
 {
 	const struct {
@@ -163,6 +182,8 @@ int server_watch(struct server *server)
 		{server->retirement.wake, &server->retired_source},
 		{server->returns.wake, &server->returns_source},
 		{server->dial_hint.wake, &server->dial_hint.wake_source},
+		{server->datapath != NULL ? datapath_events_fd(server->datapath) : -1,
+		 &server->datapath_source},
 	};
 
 	server->signals_source.ready = signals_ready;
@@ -171,10 +192,11 @@ int server_watch(struct server *server)
 	server->notices_source.ready = notices_ready;
 	server->retired_source.ready = retired_ready;
 	server->returns_source.ready = returns_ready;
+	server->datapath_source.ready = datapath_ready;
 	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
 		int error = 0;
 
-		/* A host without netlink has no notices. */
+		/* A host without netlink has no notices, and not each a datapath. */
 		if (watched[i].fd >= 0)
 			error = loop_watch(&server->loop, watched[i].fd, EPOLLIN,
 					   watched[i].source);

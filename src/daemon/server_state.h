@@ -28,6 +28,7 @@
 #include "daemon/server.h"
 #include "daemon/worker.h"
 #include "host/plugin_host.h"
+#include "offload/heritage.h"
 #include "os/loop.h"
 #include "os/passed_sockets.h"
 #include "relay/budget.h"
@@ -47,7 +48,6 @@ struct reload_history {
 };
 
 struct server {
-	struct datapath *datapath; /* NULL: none */
 	struct client_counts client_counts; /* has lines of the cache to itself */
 	const struct server_options *options;
 	struct generation *generation;
@@ -59,6 +59,9 @@ struct server {
 	unsigned pipes_per_worker;
 	struct budget descriptors; /* of TCP sessions */
 	struct udp_claims udp_claims;
+	struct datapath *datapath; /* NULL: sessions stay relays */
+	struct heritage heritage;  /* what an earlier process has left in it */
+	struct loop_source datapath_source;
 	struct list shares; /* what each listener's sessions share, also of those that drain */
 	struct passed_sockets passed; /* by the service manager */
 	uint64_t last_socket;         /* the newest listening socket's id */

@@ -22,14 +22,14 @@
 #include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "host/host_functions.h"
-#include "os/descriptors.h"
 #include "offload/datapath.h"
 #include "offload/programs.h"
+#include "os/descriptors.h"
 #include "os/log.h"
-#include <stdlib.h>
 #include "os/privileges.h"
 #include "os/scheduling.h"
 #include "os/sys.h"
+#include <stdlib.h>
 
 static int out_of_memory(const char *step)
 {
@@ -122,14 +122,14 @@ static int stage_privileges(struct server *server)
 		const struct owner owner = {0, 0};
 
 		report_init(&report);
-		programs_clear(getenv("OFFLOAD"), &report);
-		if (programs_load(getenv("OFFLOAD"), &owner, &report) == 0) {
-			struct programs programs;
-
+		struct programs programs;
+		if (programs_open(getenv("OFFLOAD"), &programs) == 0 ||
+		    programs_load(getenv("OFFLOAD"), &owner, &report) == 0) {
 			programs_open(getenv("OFFLOAD"), &programs);
 			programs_attach(&programs, &report);
 			programs_close(&programs);
 			server->datapath = datapath_open(getenv("OFFLOAD"));
+			heritage_find(&server->heritage, server->datapath);
 		}
 		for (size_t n = 0; n < report.count; n++)
 			log_error("offload", "wip", LOG_TEXT("text", report.lines[n]));
@@ -186,6 +186,7 @@ static int start_worker(struct server *server, unsigned index)
 				.datapath = server->datapath,
 				.own_addresses = own_addresses_read(),
 			},
+		.heritage = &server->heritage,
 		.update = listeners_update(server, server->generation, index),
 		.done = server->done,
 		.adopted = server->adopted,

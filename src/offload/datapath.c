@@ -57,29 +57,55 @@ void datapath_close(struct datapath *datapath)
 	free(datapath);
 }
 
+static int add_places(int places, uint64_t session, const struct offload_record *record)
+{
+	for (unsigned leg = 0; leg < 2; leg++) {
+		const struct offload_place place = {.session = session, .leg = leg};
+		int error =
+			bpf_map_update_elem(places, &record->legs[leg].tuple, &place, BPF_NOEXIST);
+
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+static void forget_place(int places, const struct offload_tuple *tuple, uint64_t session)
+{
+	struct offload_place place;
+
+	/* Another session may have it. */
+	if (bpf_map_lookup_elem(places, tuple, &place) == 0 && place.session == session)
+		bpf_map_delete_elem(places, tuple);
+}
+
+int datapath_keep_record(struct datapath *datapath, uint64_t session,
+			 const struct offload_record *record)
+{
+	return bpf_map_update_elem(datapath->programs.fd[PROGRAM_RECORDS], &session, record,
+				   BPF_ANY);
+}
+
+int datapath_read_record(struct datapath *datapath, uint64_t session, struct offload_record *record)
+{
+	return bpf_map_lookup_elem(datapath->programs.fd[PROGRAM_RECORDS], &session, record);
+}
+
+/* The record first and the places last: whatever a later daemon finds, it can clear away. */
 int datapath_observe(struct datapath *datapath, uint64_t session,
-		     const struct offload_tuple tuples[static 2])
+		     const struct offload_record *record)
 {
 	const struct offload_session blank = {.state = OFFLOAD_OBSERVED};
-	const struct programs *programs = &datapath->programs;
-	int error =
-		bpf_map_update_elem(programs->fd[PROGRAM_SESSIONS], &session, &blank, BPF_NOEXIST);
-	unsigned leg = 0;
+	const struct offload_tuple tuples[2] = {record->legs[0].tuple, record->legs[1].tuple};
+	const int *fd = datapath->programs.fd;
+	int error = datapath_keep_record(datapath, session, record);
 
-	if (error < 0)
-		return error;
-	for (; leg < 2 && error == 0; leg++) {
-		const struct offload_place place = {.session = session, .leg = leg};
-
-		error = bpf_map_update_elem(programs->fd[PROGRAM_PLACES], &tuples[leg], &place,
-					    BPF_NOEXIST);
-	}
 	if (error == 0)
-		return 0;
-	/* The one that failed is another session's. */
-	if (leg > 1)
-		bpf_map_delete_elem(programs->fd[PROGRAM_PLACES], &tuples[0]);
-	bpf_map_delete_elem(programs->fd[PROGRAM_SESSIONS], &session);
+		error = bpf_map_update_elem(fd[PROGRAM_SESSIONS], &session, &blank, BPF_NOEXIST);
+	if (error == 0)
+		error = add_places(fd[PROGRAM_PLACES], session, record);
+	if (error < 0)
+		datapath_forget(datapath, session, tuples);
 	return error;
 }
 
@@ -107,21 +133,58 @@ int datapath_move(struct datapath *datapath, const struct offload_move *move)
 	return -ENOENT;
 }
 
-static void forget_place(int places, const struct offload_tuple *tuple, uint64_t session)
+int datapath_end(struct datapath *datapath, uint64_t session)
 {
-	struct offload_place place;
+	const struct offload_end end = {.session = session};
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &end, .data_size_in = sizeof(end));
+	int error = bpf_prog_test_run_opts(datapath->programs.fd[PROGRAM_END], &run);
 
-	/* A later connection of the same two may have it by now. */
-	if (bpf_map_lookup_elem(places, tuple, &place) == 0 && place.session == session)
-		bpf_map_delete_elem(places, tuple);
+	if (error < 0)
+		return error;
+	return run.retval == OFFLOAD_MOVE_DONE ? 0 : -ENOENT;
+}
+
+void datapath_forget_places(struct datapath *datapath, uint64_t session,
+			    const struct offload_tuple tuples[static 2])
+{
+	for (unsigned leg = 0; leg < 2; leg++)
+		forget_place(datapath->programs.fd[PROGRAM_PLACES], &tuples[leg], session);
 }
 
 void datapath_forget(struct datapath *datapath, uint64_t session,
 		     const struct offload_tuple tuples[static 2])
 {
-	for (unsigned leg = 0; leg < 2; leg++)
-		forget_place(datapath->programs.fd[PROGRAM_PLACES], &tuples[leg], session);
-	bpf_map_delete_elem(datapath->programs.fd[PROGRAM_SESSIONS], &session);
+	const int *fd = datapath->programs.fd;
+
+	datapath_forget_places(datapath, session, tuples);
+	bpf_map_delete_elem(fd[PROGRAM_SESSIONS], &session);
+	bpf_map_delete_elem(fd[PROGRAM_RECORDS], &session);
+}
+
+int datapath_find(struct datapath *datapath, const struct offload_tuple *tuple, uint64_t *session)
+{
+	struct offload_place place;
+	int error = bpf_map_lookup_elem(datapath->programs.fd[PROGRAM_PLACES], tuple, &place);
+
+	if (error == 0)
+		*session = place.session;
+	return error;
+}
+
+int datapath_each(struct datapath *datapath, void (*each)(uint64_t session, void *context),
+		  void *context)
+{
+	const int records = datapath->programs.fd[PROGRAM_RECORDS];
+	uint64_t session, next;
+	int error = bpf_map_get_next_key(records, NULL, &next);
+
+	/* The next one is looked up first; from one that is gone the walk would begin anew. */
+	while (error == 0) {
+		session = next;
+		error = bpf_map_get_next_key(records, &session, &next);
+		each(session, context);
+	}
+	return error == -ENOENT ? 0 : error;
 }
 
 int datapath_events_fd(const struct datapath *datapath)

@@ -1,64 +1,85 @@
 /* SPDX-License-Identifier: MIT */
-/* A build without BPF: every session stays a relay. */
+/* A build without BPF: nobody has a datapath, so that nobody calls what follows the first two. */
 #include <errno.h>
 #include <stddef.h>
 
 #include "offload/datapath.h"
 
-struct datapath *datapath_open(const char *directory)
+#define UNUSED __attribute__((unused))
+
+struct datapath *datapath_open(const char *directory UNUSED)
 {
-	(void)directory;
 	errno = ENOSYS;
 	return NULL;
 }
 
-void datapath_close(struct datapath *datapath)
+void datapath_close(struct datapath *datapath UNUSED)
 {
-	(void)datapath;
 }
 
-int datapath_observe(struct datapath *datapath, uint64_t session,
-		     const struct offload_tuple tuples[static 2])
+int datapath_observe(struct datapath *datapath UNUSED, uint64_t session UNUSED,
+		     const struct offload_record *record UNUSED)
 {
-	(void)datapath;
-	(void)session;
-	(void)tuples;
 	return -ENOSYS;
 }
 
-int datapath_look(struct datapath *datapath, uint64_t session, struct offload_session *noted)
+int datapath_keep_record(struct datapath *datapath UNUSED, uint64_t session UNUSED,
+			 const struct offload_record *record UNUSED)
 {
-	(void)datapath;
-	(void)session;
-	(void)noted;
 	return -ENOSYS;
 }
 
-int datapath_move(struct datapath *datapath, const struct offload_move *move)
+int datapath_read_record(struct datapath *datapath UNUSED, uint64_t session UNUSED,
+			 struct offload_record *record UNUSED)
 {
-	(void)datapath;
-	(void)move;
 	return -ENOSYS;
 }
 
-void datapath_forget(struct datapath *datapath, uint64_t session,
-		     const struct offload_tuple tuples[static 2])
+int datapath_look(struct datapath *datapath UNUSED, uint64_t session UNUSED,
+		  struct offload_session *noted UNUSED)
 {
-	(void)datapath;
-	(void)session;
-	(void)tuples;
+	return -ENOSYS;
 }
 
-int datapath_events_fd(const struct datapath *datapath)
+int datapath_move(struct datapath *datapath UNUSED, const struct offload_move *move UNUSED)
 {
-	(void)datapath;
+	return -ENOSYS;
+}
+
+int datapath_end(struct datapath *datapath UNUSED, uint64_t session UNUSED)
+{
+	return -ENOSYS;
+}
+
+void datapath_forget(struct datapath *datapath UNUSED, uint64_t session UNUSED,
+		     const struct offload_tuple tuples[static 2] UNUSED)
+{
+}
+
+void datapath_forget_places(struct datapath *datapath UNUSED, uint64_t session UNUSED,
+			    const struct offload_tuple tuples[static 2] UNUSED)
+{
+}
+
+int datapath_find(struct datapath *datapath UNUSED, const struct offload_tuple *tuple UNUSED,
+		  uint64_t *session UNUSED)
+{
+	return -ENOSYS;
+}
+
+int datapath_each(struct datapath *datapath UNUSED,
+		  void (*each)(uint64_t session, void *context) UNUSED, void *context UNUSED)
+{
+	return -ENOSYS;
+}
+
+int datapath_events_fd(const struct datapath *datapath UNUSED)
+{
 	return -1;
 }
 
-void datapath_read_events(struct datapath *datapath, void (*ended)(uint64_t session, void *context),
-			  void *context)
+void datapath_read_events(struct datapath *datapath UNUSED,
+			  void (*ended)(uint64_t session, void *context) UNUSED,
+			  void *context UNUSED)
 {
-	(void)datapath;
-	(void)ended;
-	(void)context;
 }

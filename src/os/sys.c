@@ -146,6 +146,13 @@ static int get_number(int fd, int name, uint32_t *value)
 	return OR_ERRNO(getsockopt(fd, IPPROTO_TCP, name, value, &length));
 }
 
+static uint16_t linux_segment_size(int fd)
+{
+	uint32_t size = 0;
+
+	return get_number(fd, TCP_MAXSEG, &size) == 0 ? (uint16_t)size : 0;
+}
+
 /* Only a socket in repair mode tells its sequence numbers. It goes on as if nothing had been. */
 static int linux_tcp_position(int fd, struct tcp_position *position)
 {
@@ -162,6 +169,8 @@ static int linux_tcp_position(int fd, struct tcp_position *position)
 		error = get_number(fd, TCP_QUEUE_SEQ, &position->received);
 	if (error == 0)
 		error = get_number(fd, TCP_TIMESTAMP, &position->timestamp);
+	if (error == 0)
+		error = get_number(fd, TCP_MAXSEG, &position->segment);
 	/* Without a probe of the window, which would be a word to the peer. */
 	linux_set_option(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
 	return error;
@@ -260,6 +269,7 @@ const struct sys sys_linux = {
 	.not_sent = linux_not_sent,
 	.peek = linux_peek,
 	.skip = linux_skip,
+	.segment_size = linux_segment_size,
 	.tcp_position = linux_tcp_position,
 	.abandon = linux_abandon,
 	.shutdown_write = linux_shutdown_write,

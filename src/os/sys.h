@@ -22,6 +22,7 @@ struct tcp_position {
 	uint32_t sent;     /* behind the last byte that was written */
 	uint32_t received; /* the one that is expected next */
 	uint32_t timestamp;
+	uint32_t segment; /* the largest that the peer takes, with its options */
 };
 
 struct sys {
@@ -46,6 +47,7 @@ struct sys {
 	int (*not_sent)(int fd); /* bytes in it that have not been sent even once */
 	ssize_t (*peek)(int fd, void *bytes, size_t size); /* reads, and leaves it there */
 	void (*skip)(int fd, size_t size);                 /* reads into nothing */
+	uint16_t (*segment_size)(int fd);                  /* what TCP sends at most; 0: unknown */
 	int (*tcp_position)(int fd, struct tcp_position *position);
 	void (*abandon)(int fd); /* closes without a word to the peer, who goes on */
 	int (*shutdown_write)(int fd);

@@ -9,6 +9,7 @@
 #include "os/dial.h"
 #include "os/sys.h"
 #include "relay/tcp_listener.h"
+#include "relay/tcp_offload.h"
 #include "relay/tcp_room.h"
 
 int relay_init(struct relay *relay, const struct relay_options *options)
@@ -26,6 +27,7 @@ int relay_init(struct relay *relay, const struct relay_options *options)
 		.last_session = (uint64_t)options->worker + 1 - options->worker_count,
 	};
 	list_init(&relay->sessions);
+	tcp_offload_init(relay);
 	list_init(&relay->listeners);
 	list_init(&relay->udp_listeners);
 	timer_init(&relay->room, tcp_room_leave);
@@ -44,6 +46,7 @@ void relay_finish(struct relay *relay)
 {
 	assert(list_empty(&relay->sessions) && list_empty(&relay->listeners));
 	timer_drop(&relay->room);
+	tcp_offload_finish(relay);
 	pipe_pool_finish(&relay->pipes);
 	loop_finish(&relay->loop);
 	free(relay->hot);
@@ -75,6 +78,11 @@ void relay_count_dial(struct relay *relay, const struct dial_result *result)
 		counter_add(&relay->counters, COUNTER_PORT_CONFLICTS, 1);
 	if (result->port_privileged)
 		counter_add(&relay->counters, COUNTER_CLIENT_PORT_PRIVILEGED, 1);
+}
+
+void relay_number_after(struct relay *relay, uint64_t session, unsigned worker)
+{
+	relay->last_session = session / relay->worker_count * relay->worker_count + worker + 1;
 }
 
 uint64_t relay_new_session_id(struct relay *relay)

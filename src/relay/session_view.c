@@ -15,6 +15,7 @@
 
 #include "base/client_totals.h"
 #include "relay/relay.h"
+#include "relay/tcp_offload.h"
 #include "relay/tcp_session.h"
 #include "relay/udp.h"
 #include "wire/proxy_header.h"
@@ -216,7 +217,7 @@ static int insert(struct session_list *list, const struct session_view *view)
 	return 0;
 }
 
-static int add_tcp(struct session_list *list, const struct tcp_session *session, uint64_t now,
+static int add_tcp(struct session_list *list, struct tcp_session *session, uint64_t now,
 		   const struct session_filter *filter)
 {
 	struct session_view view;
@@ -227,6 +228,7 @@ static int add_tcp(struct session_list *list, const struct tcp_session *session,
 	list->matched++;
 	if (is_beyond(list, session->started, session->id))
 		return 0;
+	tcp_offload_look(session);
 	view_tcp(&view, session, now);
 	return insert(list, &view);
 }
@@ -344,6 +346,7 @@ static int total_tcp(void *data, struct tcp_session *session)
 
 	if (client == NULL)
 		return 0;
+	tcp_offload_look(session);
 	return client_totals_add(data, &(struct client_total){
 					       .client = *client,
 					       .sessions = 1,

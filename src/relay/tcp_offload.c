@@ -1,30 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Handing a session over. The instant for it is one at which this process holds no byte: what one
- * socket has received the other has sent, and the kernel has seen no more come in. Where in doubt, the
- * session stays a relay.
- */
+/* Sessions that the kernel carries: their way there, their looks, their end. */
 #include "relay/tcp_offload.h"
 
 #include <errno.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
+#include <search.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "offload/datapath.h"
+#include "offload/revive.h"
 #include "os/socket.h"
 #include "os/sys.h"
 #include "relay/budget.h"
+#include "relay/relay.h"
+#include "relay/tcp.h"
+#include "relay/tcp_handover.h"
 #include "relay/tcp_listener.h"
 #include "relay/tcp_session.h"
 
-/* Moves of bytes before a session is observed: a short one costs nothing more. */
+/* Moves of bytes before it is thought of: a short session costs nothing more. */
 #define MOVES_BEFORE_BUFFERS 2
 #define MOVES_BEFORE_WATCH   4
 
 /*
- * What a socket may receive that is not read yet, in bytes: no more than the other end takes at once.
+ * What a socket may receive that is not read yet, in bytes: no more than the other end takes at
+ * once.
  */
 #define SMALL_BUFFER 131072
 
@@ -35,236 +34,157 @@
 #define SETTLE_TICKS   200
 #define LOOK_WAIT_MAX  100
 
-/* TCP_ESTABLISHED of <netinet/tcp.h>, whose struct tcp_info is not the one of <linux/tcp.h>. */
-#define STATE_ESTABLISHED 1
+/* Between looks at an offloaded session: what it moves is counted then, and lost ends are found. */
+#define LOOK_INTERVAL 5000
 
-/* Timestamps must never go back, and the ticks of two hosts do not come at the same moment. */
-#define CLOCKS_APART 1
+/* For so long after the end late packets are still led to where they belong. */
+#define LINGER_TIME 10000
 
-/* What both legs must have negotiated alike. */
-#define OPTIONS_ALIKE (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_ECN)
+/* As socket_set_liveness() has it. */
+#define PROBE_INTERVAL 10000
+#define PROBES_MAX     3
 
-/* One leg at the instant. */
-struct leg {
-	struct tcp_end *end;
-	struct stream *to; /* what goes to its far end */
-	struct tcp_info info;
-	struct tcp_position position;
-	size_t passed; /* bytes that it has received, that were passed on, and that it still holds */
-};
-
-static struct offload_tuple tuple_of(const struct address *source,
-				     const struct address *destination)
+static int compare_ids(const void *left, const void *right)
 {
-	struct offload_tuple tuple = {
-		.source_port = htons(source->port),
-		.destination_port = htons(destination->port),
-	};
+	const uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
 
-	if (source->family == ADDRESS_IPV6) {
-		memcpy(tuple.source, source->ip, 16);
-		memcpy(tuple.destination, destination->ip, 16);
-		return tuple;
+	return (a > b) - (a < b);
+}
+
+static void release(struct relay *relay, struct tcp_offload *offload)
+{
+	datapath_forget(relay->datapath, offload->id, offload->tuples);
+	free(offload);
+}
+
+static void release_due(struct timer *timer)
+{
+	struct relay *relay = container_of(timer, struct relay, offload_timer);
+
+	while (!list_empty(&relay->offloads_ended)) {
+		struct tcp_offload *offload =
+			container_of(relay->offloads_ended.next, struct tcp_offload, link);
+
+		if (offload->next > relay->loop.now) {
+			loop_timer_set(&relay->loop, timer, offload->next - relay->loop.now);
+			return;
+		}
+		list_remove(&offload->link);
+		release(relay, offload);
 	}
-	tuple.source[2] = tuple.destination[2] = htonl(0xffff);
-	memcpy(&tuple.source[3], source->ip, 4);
-	memcpy(&tuple.destination[3], destination->ip, 4);
-	return tuple;
 }
 
-/* As the packets go that leave by the leg. */
-static struct offload_tuple turned(const struct offload_tuple *tuple)
+void tcp_offload_init(struct relay *relay)
 {
-	struct offload_tuple other = {
-		.source_port = tuple->destination_port,
-		.destination_port = tuple->source_port,
-	};
-
-	memcpy(other.source, tuple->destination, sizeof(other.source));
-	memcpy(other.destination, tuple->source, sizeof(other.destination));
-	return other;
+	list_init(&relay->offloads_ended);
+	timer_init(&relay->offload_timer, release_due);
 }
 
-static int address_of(struct tcp_session *session, int fd, struct address *address)
+void tcp_offload_finish(struct relay *relay)
 {
-	struct sockaddr_storage found;
-	int error = session->relay->sys->local_address(fd, &found);
+	timer_drop(&relay->offload_timer);
+	while (!list_empty(&relay->offloads_ended)) {
+		struct tcp_offload *offload =
+			container_of(relay->offloads_ended.next, struct tcp_offload, link);
 
-	if (error == 0)
-		*address = address_from_sockaddr(&found);
-	return error;
+		list_remove(&offload->link);
+		release(relay, offload);
+	}
 }
 
-static int find_tuples(struct tcp_session *session, struct offload_tuple tuples[static 2])
+/* Late packets still find their way for a while. */
+static void linger(struct relay *relay, struct tcp_offload *offload)
 {
-	const struct address *upstream =
-		relay_settings_forward(session->settings, session->client_address.family);
-	struct address here, dialled_from;
-	int error = address_of(session, session->client.fd, &here);
-
-	if (error == 0)
-		error = address_of(session, session->upstream.fd, &dialled_from);
-	if (error < 0)
-		return error;
-	/* Packets of one family do not become those of the other. */
-	if (here.family != dialled_from.family)
-		return -EAFNOSUPPORT;
-	tuples[OFFLOAD_BALANCER] = tuple_of(&session->balancer, &here);
-	tuples[OFFLOAD_UPSTREAM] = tuple_of(upstream, &dialled_from);
-	return 0;
+	offload->session = NULL;
+	offload->next = relay->loop.now + LINGER_TIME;
+	list_append(&relay->offloads_ended, &offload->link);
+	if (!timer_is_set(&relay->offload_timer))
+		loop_timer_set(&relay->loop, &relay->offload_timer, LINGER_TIME);
 }
 
-static bool holds_bytes(const struct stream *stream)
-{
-	return stream->held != NULL || (stream->pipe != NULL && stream->pipe->length > 0);
-}
-
-/*
- * Passes on what a leg has received, and leaves it there: reading it would have the far end send more.
- * Returns 0 when all of it has been passed on, or -errno.
- */
-static int pass_on(struct tcp_session *session, struct leg *from, const struct leg *to)
+/* It stays what it is, and is not thought of again. */
+static void stay(struct tcp_session *session, enum counter reason)
 {
 	struct relay *relay = session->relay;
-	int unread = relay->sys->unread(from->end->fd);
-	size_t size = (size_t)unread;
-	ssize_t length;
 
-	if (unread <= 0)
-		return unread;
-	if (size > RELAY_HOT_SIZE)
-		size = RELAY_HOT_SIZE;
-	length = relay->sys->peek(from->end->fd, relay->hot, size);
-	if (length > 0)
-		length = relay->sys->send(to->end->fd, relay->hot, (size_t)length);
-	if (length <= 0)
-		return length == 0 ? -EAGAIN : (int)length;
-	from->passed = (size_t)length;
-	return from->passed == (size_t)unread ? 0 : -EAGAIN;
-}
-
-/* It stays a relay for now: what was passed on is read, and was moved. */
-static void read_passed(struct tcp_session *session, struct leg *from, struct stream *stream)
-{
-	if (from->passed == 0)
-		return;
-	session->relay->sys->skip(from->end->fd, from->passed);
-	stream->bytes += from->passed;
-	from->passed = 0;
-}
-
-/* Can it be, ever? 0; or -errno: EOPNOTSUPP, never. */
-static int judge_noted(const struct offload_session *noted)
-{
-	for (int i = 0; i < 2; i++) {
-		const struct offload_leg *leg = &noted->legs[i];
-
-		if (leg->seen & (OFFLOAD_SEEN_ODD | OFFLOAD_SEEN_FIN))
-			return -EOPNOTSUPP;
-		if (!(leg->seen & OFFLOAD_SEEN_ANY))
-			return -EAGAIN;
+	counter_add(&relay->counters, reason, 1);
+	session->offload_never = true;
+	if (session->small_buffers) {
+		socket_free_receive_buffer(relay->sys, session->client.fd);
+		socket_free_receive_buffer(relay->sys, session->upstream.fd);
 	}
-	return 0;
+	if (session->offload != NULL)
+		release(relay, session->offload);
+	session->offload = NULL;
 }
 
-/* Is nothing of the leg anywhere but at its far end? Takes its position. 0 or -errno. */
-static int take_position(const struct sys *sys, struct leg *leg)
+/* RELAY */
+
+static enum counter reason_of(int error)
 {
-	if (sys->not_sent(leg->end->fd) != 0 || (size_t)sys->unread(leg->end->fd) != leg->passed)
-		return -EAGAIN;
-	if (sys->tcp_info(leg->end->fd, &leg->info) < 0 || leg->info.tcpi_state != STATE_ESTABLISHED)
-		return -EAGAIN;
-	return sys->tcp_position(leg->end->fd, &leg->position);
-}
-
-/* Packets that arrive by `from` leave by `to`. */
-static struct offload_change change_between(const struct leg *from, const struct offload_leg *noted,
-					    const struct leg *to, const struct offload_leg *noted_to,
-					    const struct offload_tuple *tuple)
-{
-	return (struct offload_change){
-		.tuple = *tuple,
-		.sequence = to->position.sent - from->position.received,
-		.acknowledgement = to->position.received - from->position.sent,
-		.timestamp = to->position.timestamp - noted->timestamp + CLOCKS_APART,
-		.timestamp_echo = noted_to->timestamp - from->position.timestamp - CLOCKS_APART,
-		.window_left = from->info.tcpi_snd_wscale,
-		.window_right = to->info.tcpi_rcv_wscale,
-		.way = OFFLOAD_IN_PLACE,
-	};
-}
-
-/* The way of what leaves by a leg: a packet that came by lo and leaves there stays in place. */
-static void find_way(struct offload_change *change, unsigned from, unsigned to)
-{
-	const unsigned lo = 1;
-
-	if (from == to)
-		return;
-	change->interface = to;
-	change->way = to == lo ? OFFLOAD_TO_LOOPBACK : OFFLOAD_TO_NEIGHBOUR;
-}
-
-static int move_now(struct tcp_session *session, struct leg legs[static 2],
-		    const struct offload_session *noted)
-{
-	struct offload_move move = {.session = session->id};
-
-	if ((legs[0].info.tcpi_options ^ legs[1].info.tcpi_options) & OPTIONS_ALIKE)
-		return -EOPNOTSUPP;
-	for (int i = 0; i < 2; i++) {
-		const struct offload_leg *from = &noted->legs[i], *to = &noted->legs[!i];
-		struct offload_tuple tuple = turned(&session->offload->tuples[!i]);
-		struct offload_change *change = &move.legs[i].change;
-
-		*change = change_between(&legs[i], from, &legs[!i], to, &tuple);
-		find_way(change, from->interface, to->interface);
-		move.legs[i].received = legs[i].position.received;
-		move.legs[i].sent = legs[i].position.sent;
+	switch (error) {
+	case -EAFNOSUPPORT:
+		return COUNTER_OFFLOAD_STAYED_FAMILY;
+	case -E2BIG:
+		return COUNTER_OFFLOAD_STAYED_FULL;
+	default:
+		return COUNTER_OFFLOAD_STAYED_ERROR;
 	}
-	return datapath_move(session->relay->datapath, &move);
 }
 
-static int find_instant(struct tcp_session *session, struct leg legs[static 2])
+static struct tcp_offload *create(struct tcp_session *session, const struct offload_record *record)
 {
-	struct datapath *datapath = session->relay->datapath;
-	struct offload_session noted;
-	int error = pass_on(session, &legs[0], &legs[1]);
+	struct tcp_offload *offload = calloc(1, sizeof(*offload));
 
-	if (error == 0)
-		error = pass_on(session, &legs[1], &legs[0]);
-	for (int i = 0; i < 2 && error == 0; i++)
-		error = take_position(session->relay->sys, &legs[i]);
-	if (error == 0)
-		error = datapath_look(datapath, session->id, &noted);
-	if (error == 0)
-		error = judge_noted(&noted);
-	return error < 0 ? error : move_now(session, legs, &noted);
+	if (offload == NULL)
+		return NULL;
+	offload->id = session->id;
+	offload->session = session;
+	for (unsigned i = 0; i < 2; i++)
+		offload->tuples[i] = record->legs[i].tuple;
+	return offload;
 }
 
-/* 0: the session has been moved. -EOPNOTSUPP: it never can be. */
-static int try_move(struct tcp_session *session)
+static void observe(struct tcp_session *session)
 {
-	struct leg legs[2] = {
-		[OFFLOAD_BALANCER] = {.end = &session->client},
-		[OFFLOAD_UPSTREAM] = {.end = &session->upstream},
-	};
-	int error;
+	struct tcp_offload *offload = NULL;
+	struct offload_record record;
+	int error = tcp_handover_record(session, &record);
 
-	if (session->client.no_splice || session->upstream.no_splice)
-		return -EOPNOTSUPP; /* urgent data */
-	if (holds_bytes(&session->up) || holds_bytes(&session->down) || session->up.eof ||
-	    session->down.eof)
-		return -EAGAIN;
-	error = find_instant(session, legs);
 	if (error == 0) {
-		session->up.bytes += legs[0].passed;
-		session->down.bytes += legs[1].passed;
-	} else {
-		read_passed(session, &legs[0], &session->up);
-		read_passed(session, &legs[1], &session->down);
+		offload = create(session, &record);
+		error = offload != NULL ? 0 : -ENOMEM;
 	}
-	return error;
+	if (error == 0)
+		error = datapath_observe(session->relay->datapath, session->id, &record);
+	if (error < 0) {
+		free(offload);
+		stay(session, reason_of(error));
+		return;
+	}
+	offload->wait = TRY_WAIT_FIRST;
+	offload->next = session->relay->loop.now + TRY_WAIT_FIRST;
+	session->offload = offload;
+}
+
+static void fix_buffers(struct tcp_session *session)
+{
+	socket_fix_receive_buffer(session->relay->sys, session->client.fd, SMALL_BUFFER);
+	socket_fix_receive_buffer(session->relay->sys, session->upstream.fd, SMALL_BUFFER);
+	session->small_buffers = true;
+}
+
+static void prepare(struct tcp_session *session)
+{
+	if (session->port_replaced) {
+		stay(session, COUNTER_OFFLOAD_STAYED_PORT);
+		return;
+	}
+	session->moves++;
+	if (session->moves == MOVES_BEFORE_BUFFERS)
+		fix_buffers(session);
+	else if (session->moves == MOVES_BEFORE_WATCH)
+		observe(session);
 }
 
 static void set_state(struct tcp_session *session, enum tcp_state state, uint64_t wait)
@@ -273,157 +193,217 @@ static void set_state(struct tcp_session *session, enum tcp_state state, uint64_
 	loop_timer_set(&session->relay->loop, &session->timer, wait);
 }
 
-static void stay_relay(struct tcp_session *session)
+/* Its end will be told by its number; without memory it is found a look later. */
+static void enter(struct tcp_session *session)
 {
-	session->offload_never = true;
-	if (session->small_buffers) {
-		socket_free_receive_buffer(session->relay->sys, session->client.fd);
-		socket_free_receive_buffer(session->relay->sys, session->upstream.fd);
-	}
-	tcp_offload_forget(session);
+	struct tcp_offload *offload = session->offload;
+
+	offload->bytes[OFFLOAD_BALANCER] = session->up.bytes;
+	offload->bytes[OFFLOAD_UPSTREAM] = session->down.bytes;
+	tsearch(offload, &session->relay->offloads, compare_ids);
 }
 
 /* The kernel has it. Events that this round has fetched already find another state. */
 static void moved(struct tcp_session *session)
 {
-	loop_unwatch(&session->relay->loop, session->client.fd);
-	loop_unwatch(&session->relay->loop, session->upstream.fd);
+	struct tcp_offload *offload = session->offload;
+	struct relay *relay = session->relay;
+
+	loop_unwatch(&relay->loop, session->client.fd);
+	loop_unwatch(&relay->loop, session->upstream.fd);
 	session->client.watched = session->upstream.watched = false;
-	session->offload->wait = TRY_WAIT_FIRST;
+	offload->wait = TRY_WAIT_FIRST;
+	enter(session);
+	counter_add(&relay->counters, COUNTER_OFFLOADED, 1);
 	set_state(session, TCP_MOVED, TRY_WAIT_FIRST);
 }
 
-static bool observe(struct tcp_session *session)
-{
-	struct tcp_offload *offload = calloc(1, sizeof(*offload));
-
-	session->offload = offload;
-	if (offload == NULL || find_tuples(session, offload->tuples) < 0 ||
-	    datapath_observe(session->relay->datapath, session->id, offload->tuples) < 0) {
-		session->offload_never = true;
-		free(offload);
-		session->offload = NULL;
-		return false;
-	}
-	offload->wait = TRY_WAIT_FIRST;
-	offload->next_try = session->relay->loop.now + TRY_WAIT_FIRST;
-	return true;
-}
-
-static void shrink_buffers(struct tcp_session *session)
-{
-	socket_fix_receive_buffer(session->relay->sys, session->client.fd, SMALL_BUFFER);
-	socket_fix_receive_buffer(session->relay->sys, session->upstream.fd, SMALL_BUFFER);
-	session->small_buffers = true;
-}
-
-static void begin_settling(struct tcp_session *session)
-{
-	session->offload->ticks = 0;
-	set_state(session, TCP_SETTLING, TRY_WAIT_FIRST);
-}
-
-/* What came in meanwhile has no event of its own any more. */
-static void return_to_relay(struct tcp_session *session)
-{
-	struct tcp_end *ends[] = {&session->client, &session->upstream};
-
-	for (size_t i = 0; i < 2; i++)
-		ends[i]->readable = ends[i]->writable = ends[i]->probe = true;
-	session->state = TCP_RELAY;
-	tcp_relay_advance(session);
-}
-
-bool tcp_offload_consider(struct tcp_session *session)
+void tcp_offload_consider(struct tcp_session *session)
 {
 	struct tcp_offload *offload = session->offload;
 	uint64_t now = session->relay->loop.now;
-	int error;
+	enum counter stays;
 
-	if (session->relay->datapath == NULL || session->offload_never)
-		return false;
+	if (!session->offload_wanted || session->offload_never)
+		return;
 	if (offload == NULL) {
-		if (++session->moves == MOVES_BEFORE_BUFFERS)
-			shrink_buffers(session);
-		if (session->moves >= MOVES_BEFORE_WATCH)
-			observe(session);
-		return false;
+		prepare(session);
+		return;
 	}
-	if (now < offload->next_try)
-		return false;
-	error = try_move(session);
-	if (error == 0) {
+	if (now < offload->next)
+		return;
+	switch (tcp_handover_try(session, &stays)) {
+	case 0:
 		moved(session);
-		return true;
+		return;
+	case -EOPNOTSUPP:
+		stay(session, stays);
+		return;
+	default:
+		break;
 	}
-	if (error == -EOPNOTSUPP) {
-		stay_relay(session);
-		return false;
+	if (++offload->tries > SETTLE_TRIES) {
+		offload->tries = 0;
+		set_state(session, TCP_SETTLING, TRY_WAIT_FIRST);
+		return;
 	}
-	if (++offload->ticks > SETTLE_TRIES) {
-		begin_settling(session);
-		return true;
-	}
-	offload->next_try = now + offload->wait;
+	offload->next = now + offload->wait;
 	if (offload->wait < TRY_WAIT_MAX)
 		offload->wait *= 2;
-	return false;
 }
 
-/* One direction: bytes go on only where that leaves nothing unsent. */
-static bool settle(struct tcp_session *session, struct tcp_end *source, struct tcp_end *sink,
-		   struct stream *stream)
-{
-	struct leg from = {.end = source}, to = {.end = sink};
+/* SETTLING */
 
-	if (session->relay->sys->not_sent(sink->fd) != 0)
-		return false;
-	if (pass_on(session, &from, &to) == 0 && from.passed == 0)
-		return true;
-	read_passed(session, &from, stream);
-	return false;
+/* It may be that packets of a leg do not pass the kernel's program at all. */
+static enum counter why_busy(struct tcp_session *session)
+{
+	struct offload_session noted;
+
+	if (datapath_look(session->relay->datapath, session->id, &noted) < 0)
+		return COUNTER_OFFLOAD_STAYED_ERROR;
+	for (unsigned i = 0; i < 2; i++)
+		if (!(noted.legs[i].seen & OFFLOAD_SEEN_ANY))
+			return COUNTER_OFFLOAD_STAYED_UNSEEN;
+	return COUNTER_OFFLOAD_STAYED_BUSY;
 }
 
 static void settling_expired(struct tcp_session *session)
 {
+	enum counter stays = COUNTER_OFFLOAD_STAYED_ENDING;
 	int error = -EAGAIN;
 
-	if (!holds_bytes(&session->up) && !holds_bytes(&session->down)) {
-		const struct sys *sys = session->relay->sys;
-
-		if (sys->not_sent(session->client.fd) == 0 && sys->not_sent(session->upstream.fd) == 0)
-			error = try_move(session);
-		else if (!settle(session, &session->client, &session->upstream, &session->up))
-			settle(session, &session->upstream, &session->client, &session->down);
+	if (session->client.broken || session->upstream.broken)
+		error = -EOPNOTSUPP;
+	else if (tcp_handover_settle(session))
+		error = tcp_handover_try(session, &stays);
+	if (error == -EAGAIN && ++session->offload->tries > SETTLE_TICKS) {
+		stays = why_busy(session);
+		error = -EOPNOTSUPP;
 	}
 	if (error == 0) {
 		moved(session);
-	} else if (error == -EOPNOTSUPP || ++session->offload->ticks > SETTLE_TICKS) {
-		stay_relay(session);
-		return_to_relay(session);
+	} else if (error == -EOPNOTSUPP) {
+		stay(session, stays);
+		tcp_relay_resume(session);
 	} else {
 		set_state(session, TCP_SETTLING, TRY_WAIT_FIRST);
 	}
 }
 
-static bool is_acknowledged(const struct offload_leg *leg)
+/* MOVED */
+
+static bool is_acknowledged(const struct offload_session *noted)
 {
-	return (int32_t)(leg->acked - leg->sent) >= 0;
+	for (unsigned i = 0; i < 2; i++)
+		if ((int32_t)(noted->legs[i].acked - noted->legs[i].sent) < 0)
+			return false;
+	return true;
 }
 
-/* Our sockets have nothing left to do: they go without a word, and the session lives on. */
-static void leave_sockets(struct tcp_session *session)
+/* Without a word to the far ends. */
+static void abandon_sockets(struct tcp_session *session)
 {
 	struct tcp_end *ends[] = {&session->client, &session->upstream};
 
-	for (size_t i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 2; i++) {
+		if (ends[i]->fd < 0)
+			continue;
 		ends[i]->source.ready = loop_ignore;
 		session->relay->sys->abandon(ends[i]->fd);
 		ends[i]->fd = -1;
 	}
-	session->state = TCP_OFFLOADED;
-	budget_give_back(session->relay->descriptors);
-	tcp_listeners_resume(session->relay);
+}
+
+/* Our sockets have nothing left to do: they go, and the session lives on. */
+static void leave_sockets(struct tcp_session *session)
+{
+	struct relay *relay = session->relay;
+
+	abandon_sockets(session);
+	session->without_sockets = true;
+	budget_give_back(relay->descriptors);
+	tcp_listeners_resume(relay);
+	if (relay->leaving)
+		tcp_session_close(session, CLOSE_LEFT_TO_KERNEL);
+	else
+		set_state(session, TCP_OFFLOADED, LOOK_INTERVAL);
+}
+
+/* What the far end of a leg has got of the other leg's bytes, since it moved. */
+static int64_t delivered_by(const struct offload_session *noted, enum offload_leg_name leg)
+{
+	const struct offload_leg *to = &noted->legs[leg], *from = &noted->legs[!leg];
+	uint32_t acked = to->acked + to->change.acknowledgement;
+	bool finished = (from->seen & OFFLOAD_SEEN_FIN) && (int32_t)(acked - from->end) >= 0;
+
+	return finished ? to->delivered - 1 : to->delivered;
+}
+
+static void account(struct tcp_session *session, struct stream *stream, uint64_t before,
+		    int64_t delivered)
+{
+	uint64_t bytes = before + (uint64_t)delivered;
+
+	/* Less than was handed to the socket, as long as that is not acknowledged. */
+	if (delivered > 0 && bytes > stream->bytes)
+		stream_count(session->relay, stream, bytes - stream->bytes);
+}
+
+static bool look(struct tcp_session *session, struct offload_session *noted)
+{
+	const struct tcp_offload *offload = session->offload;
+	uint64_t active;
+
+	if (datapath_look(session->relay->datapath, session->id, noted) < 0)
+		return false;
+	account(session, &session->up, offload->bytes[OFFLOAD_BALANCER],
+		delivered_by(noted, OFFLOAD_UPSTREAM));
+	account(session, &session->down, offload->bytes[OFFLOAD_UPSTREAM],
+		delivered_by(noted, OFFLOAD_BALANCER));
+	active = noted->last_active / 1000000;
+	if (active > session->last_active)
+		session->last_active = active;
+	return true;
+}
+
+static bool is_carried(const struct tcp_session *session)
+{
+	return session->state == TCP_MOVED || session->state == TCP_OFFLOADED;
+}
+
+void tcp_offload_look(struct tcp_session *session)
+{
+	struct offload_session noted;
+
+	if (is_carried(session))
+		look(session, &noted);
+}
+
+static enum close_reason end_reason(const struct offload_session *noted)
+{
+	uint8_t balancer = noted->legs[OFFLOAD_BALANCER].seen;
+	uint8_t upstream = noted->legs[OFFLOAD_UPSTREAM].seen;
+
+	if ((balancer | upstream) & (OFFLOAD_SEEN_SYN | OFFLOAD_SEEN_TAKEN))
+		return CLOSE_REPLACED;
+	if (balancer & OFFLOAD_SEEN_RESET)
+		return CLOSE_CLIENT_RESET;
+	return upstream & OFFLOAD_SEEN_RESET ? CLOSE_UPSTREAM_RESET : CLOSE_FINISHED;
+}
+
+/* Returns whether it goes on. */
+static bool goes_on(struct tcp_session *session, struct offload_session *noted)
+{
+	if (!look(session, noted)) {
+		session->failed_step = "bpf";
+		session->error = -ENOENT;
+		tcp_session_close(session, CLOSE_SYSTEM_ERROR);
+		return false;
+	}
+	if (noted->state != OFFLOAD_ENDED)
+		return true;
+	tcp_session_close(session, end_reason(noted));
+	return false;
 }
 
 static void moved_expired(struct tcp_session *session)
@@ -431,8 +411,9 @@ static void moved_expired(struct tcp_session *session)
 	struct tcp_offload *offload = session->offload;
 	struct offload_session noted;
 
-	if (datapath_look(session->relay->datapath, session->id, &noted) == 0 &&
-	    is_acknowledged(&noted.legs[0]) && is_acknowledged(&noted.legs[1])) {
+	if (!goes_on(session, &noted))
+		return;
+	if (is_acknowledged(&noted)) {
 		leave_sockets(session);
 		return;
 	}
@@ -441,19 +422,158 @@ static void moved_expired(struct tcp_session *session)
 	set_state(session, TCP_MOVED, offload->wait);
 }
 
+/* OFFLOADED */
+
+/* Asks a far end that has been silent for a sign of life. Returns whether it is taken for dead. */
+static bool probe(struct tcp_session *session, const struct offload_session *noted,
+		  enum offload_leg_name leg)
+{
+	struct tcp_offload *offload = session->offload;
+	uint64_t now = session->relay->loop.now, seen = noted->legs[leg].last_seen / 1000000;
+	struct offload_record record;
+
+	if (seen + session->settings->keepalive > now) {
+		offload->probes[leg] = 0;
+		return false;
+	}
+	if (offload->probes[leg] > 0 && now < offload->probed + PROBE_INTERVAL)
+		return false;
+	if (offload->probes[leg] == PROBES_MAX)
+		return true;
+	if (datapath_read_record(session->relay->datapath, session->id, &record) == 0 &&
+	    revive_probe(&record, noted, leg) == 0) {
+		offload->probes[leg]++;
+		offload->probed = now;
+	}
+	return false;
+}
+
+static void offloaded_expired(struct tcp_session *session)
+{
+	const struct relay_settings *settings = session->settings;
+	uint64_t wait = LOOK_INTERVAL, idle;
+	struct offload_session noted;
+
+	if (!goes_on(session, &noted))
+		return;
+	idle = session->relay->loop.now - session->last_active;
+	if (settings->idle_timeout > 0 && idle >= settings->idle_timeout) {
+		tcp_session_close(session, CLOSE_IDLE_TIMEOUT);
+		return;
+	}
+	if (settings->keepalive > 0 && probe(session, &noted, OFFLOAD_BALANCER)) {
+		tcp_session_close(session, CLOSE_CLIENT_UNRESPONSIVE);
+		return;
+	}
+	if (settings->keepalive > 0 && probe(session, &noted, OFFLOAD_UPSTREAM)) {
+		tcp_session_close(session, CLOSE_UPSTREAM_UNRESPONSIVE);
+		return;
+	}
+	if (settings->idle_timeout > 0 && settings->idle_timeout - idle < wait)
+		wait = settings->idle_timeout - idle;
+	set_state(session, TCP_OFFLOADED, wait);
+}
+
 void tcp_offload_expired(struct tcp_session *session)
 {
 	if (session->state == TCP_SETTLING)
 		settling_expired(session);
-	else
+	else if (session->state == TCP_MOVED)
 		moved_expired(session);
+	else
+		offloaded_expired(session);
 }
 
-void tcp_offload_forget(struct tcp_session *session)
+int tcp_offload_adopted(struct tcp_session *session, const struct offload_record *record)
 {
+	session->offload = create(session, record);
 	if (session->offload == NULL)
+		return -ENOMEM;
+	session->without_sockets = true;
+	enter(session);
+	/* At once: it may have ended meanwhile. */
+	set_state(session, TCP_OFFLOADED, 0);
+	return 0;
+}
+
+/* The end */
+
+void tcp_offload_ended(struct relay *relay, uint64_t id)
+{
+	struct tcp_offload **found = tfind(&id, &relay->offloads, compare_ids);
+	struct offload_session noted;
+
+	if (found != NULL)
+		goes_on((*found)->session, &noted);
+}
+
+/* So that they can be told. What can't be had goes without. */
+static void revive_sockets(struct tcp_session *session, const struct offload_session *noted)
+{
+	struct datapath *datapath = session->relay->datapath;
+	struct offload_record record;
+
+	if (datapath_read_record(datapath, session->id, &record) < 0)
 		return;
-	datapath_forget(session->relay->datapath, session->id, session->offload->tuples);
-	free(session->offload);
+	session->client.fd = revive(&record, noted, OFFLOAD_BALANCER);
+	session->upstream.fd = revive(&record, noted, OFFLOAD_UPSTREAM);
+	session->client.readable = session->upstream.readable = false;
+}
+
+/* Whoever does not know of the end yet is to be told. Returns whether its packets are the sockets'.
+ */
+static bool bring_news(struct tcp_session *session, enum close_reason reason)
+{
+	struct datapath *datapath = session->relay->datapath;
+	struct offload_session noted;
+
+	if (!look(session, &noted))
+		return true;
+	if (noted.state == OFFLOAD_MOVED) {
+		revive_sockets(session, &noted);
+		datapath_end(datapath, session->id);
+		return true;
+	}
+	/* A new connection: the old one's other end has heard nothing. */
+	if (reason != CLOSE_REPLACED)
+		return false;
+	if (!(noted.legs[OFFLOAD_BALANCER].seen & OFFLOAD_SEEN_TAKEN))
+		revive_sockets(session, &noted);
+	return true;
+}
+
+void tcp_offload_close(struct tcp_session *session, enum close_reason reason)
+{
+	struct tcp_offload *offload = session->offload;
+	struct relay *relay = session->relay;
+
+	if (offload == NULL)
+		return;
+	if (!is_carried(session)) {
+		release(relay, offload);
+	} else {
+		tdelete(offload, &relay->offloads, compare_ids);
+		abandon_sockets(session);
+		if (reason == CLOSE_LEFT_TO_KERNEL) {
+			tcp_offload_look(session);
+			free(offload);
+		} else if (bring_news(session, reason)) {
+			release(relay, offload);
+		} else {
+			linger(relay, offload);
+		}
+	}
 	session->offload = NULL;
+}
+
+void tcp_offload_leave(struct relay *relay)
+{
+	relay->leaving = true;
+	for (struct list *link = relay->sessions.next, *next = link->next; link != &relay->sessions;
+	     link = next, next = link->next) {
+		struct tcp_session *session = container_of(link, struct tcp_session, link);
+
+		if (session->state == TCP_OFFLOADED)
+			tcp_session_close(session, CLOSE_LEFT_TO_KERNEL);
+	}
 }

@@ -1,37 +1,76 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hand-off of a session to the kernel, for the files of tcp_session.h alone:
+ * A session that the kernel carries, for the files of tcp_session.h alone:
  *
- *   OBSERVED   still RELAY; the kernel notes what passes, and a quiet instant is looked for
+ *   RELAY      first of all; from some exchanges on the kernel notes what passes, and a moment to
+ *              hand it over is looked for (tcp_handover.h)
  *   SETTLING   there was none: bytes are passed on only when that leaves nothing unsent
  *   MOVED      the kernel carries the packets; the sockets send again what was not acknowledged
  *   OFFLOADED  there are no sockets
+ *
+ * It ends when the kernel says so; or by somebody's decision, and then it gets sockets again, to
+ * speak to both ends.
  */
 #ifndef MMPROXY_RELAY_TCP_OFFLOAD_H
 #define MMPROXY_RELAY_TCP_OFFLOAD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "base/close_reason.h"
+#include "base/list.h"
 #include "offload/layout.h"
 
+struct address;
+struct relay;
 struct tcp_session;
 
-/* Of a session that is observed, until its end. */
+/* Of a session that the kernel knows of; and for a while after its end, for late packets. */
 struct tcp_offload {
+	uint64_t id;                    /* the session's; first, as a tree finds it by this */
+	struct tcp_session *session;    /* NULL after its end */
+	struct list link;               /* after its end: relay->offloads_ended */
 	struct offload_tuple tuples[2]; /* by enum offload_leg_name */
-	uint64_t next_try;              /* milliseconds, the loop's clock */
+	uint64_t bytes[2];              /* that were delivered before it moved */
+	uint64_t next;                  /* milliseconds, the loop's clock: a try, or the release */
+	uint64_t probed;                /* the same: when a far end was last asked for a sign */
 	uint16_t wait;                  /* between tries, or looks; milliseconds */
-	uint16_t ticks;                 /* tries, and in SETTLING ticks, so far */
+	uint16_t tries;                 /* so far, in this state */
+	uint8_t probes[2];              /* that were not answered */
 };
 
-/* RELAY: bytes have moved. Returns true if the session is no longer in RELAY. */
-bool tcp_offload_consider(struct tcp_session *session);
+/* For relay_init() and relay_finish(). */
+void tcp_offload_init(struct relay *relay);
+void tcp_offload_finish(struct relay *relay);
 
-/* SETTLING or MOVED: the timer. */
+/* RELAY: bytes have moved. */
+void tcp_offload_consider(struct tcp_session *session);
+
+/* SETTLING, MOVED, OFFLOADED: the timer. */
 void tcp_offload_expired(struct tcp_session *session);
 
-/* At the session's end, whatever it was in. */
-void tcp_offload_forget(struct tcp_session *session);
+/* Brings what was delivered, and when, up to date. For any session. */
+void tcp_offload_look(struct tcp_session *session);
+
+/* A new session is one that the kernel carries already. 0 or -ENOMEM. */
+int tcp_offload_adopted(struct tcp_session *session, const struct offload_record *record);
+
+/*
+ * Before the session is closed, in whatever state: the kernel lets go of it, and where its far ends
+ * are to be told, it has sockets again.
+ */
+void tcp_offload_close(struct tcp_session *session, enum close_reason reason);
+
+/* tcp_twin.c: dialling for a client whose address and port the kernel carries a session of. */
+
+/* Ends such a session, which is over for the client: it begins another. */
+void tcp_twin_end(struct relay *relay, const struct address *client,
+		  const struct address *upstream);
+/* Ends this one: both far ends are told. */
+void tcp_twin_reset(struct relay *relay, uint64_t session, const struct offload_record *record);
+/* Is there one? */
+bool tcp_twin_exists(const struct relay *relay, const struct address *client,
+		     const struct address *upstream);
 
 #endif

@@ -8,6 +8,7 @@
  *   tcp_verdict.c  VERDICT: asking the plugins
  *   tcp_dial.c     DIAL: connecting to the upstream as the client
  *   tcp_relay.c    RELAY: bytes both ways; RESETTING: the last bytes before a reset is passed on
+ *   tcp_offload.h  SETTLING, MOVED, OFFLOADED: the kernel takes over
  */
 #ifndef MMPROXY_RELAY_TCP_SESSION_H
 #define MMPROXY_RELAY_TCP_SESSION_H
@@ -29,6 +30,7 @@ struct client_count;
 struct header_queue;
 struct plugin_session;
 struct tcp_offload;
+struct tcp_start;
 
 enum tcp_state {
 	TCP_HEADER,
@@ -76,14 +78,20 @@ struct tcp_session {
 	uint8_t header_version;  /* 0: none read yet */
 	uint8_t state;           /* enum tcp_state */
 	uint8_t moves;           /* of bytes, until it is observed */
-	bool offload_never : 1;  /* it stays a relay */
-	bool small_buffers : 1;  /* for receiving, until it has been handed over, or stays */
+	bool offload_wanted : 1;
+	bool offload_never : 1;   /* it stays a relay */
+	bool without_sockets : 1; /* its descriptors have been given back */
+	bool small_buffers : 1;   /* for receiving, until it has been handed over, or stays */
 	bool header_local : 1;
 	bool port_replaced : 1; /* the upstream sees another port than the header's */
 	bool client_died : 1;   /* RESETTING: it was the client, not the upstream */
 };
 
 /* tcp_session.c */
+
+/* In no state yet. NULL when out of memory. */
+struct tcp_session *tcp_session_create(struct relay *relay, const struct tcp_start *start,
+				       uint64_t id);
 
 /* The only way a session ends. Logs, counts, closes both ends, and frees at the end of the round.
  */
@@ -125,6 +133,8 @@ void tcp_dial_expired(struct tcp_session *session);
 /* upstream.error says whether the upstream has ended the connection already. */
 void tcp_relay_start(struct tcp_session *session);
 void tcp_relay_advance(struct tcp_session *session);
+/* Back in RELAY, with whatever has come in meanwhile. */
+void tcp_relay_resume(struct tcp_session *session);
 void tcp_relay_expired(struct tcp_session *session);
 
 #endif
