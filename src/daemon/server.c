@@ -19,7 +19,7 @@
 #include "daemon/metrics/http.h"
 #include "daemon/routing.h"
 #include "daemon/server_state.h"
-#include "offload/datapath.h"
+#include "offload/kernel_datapath.h"
 #include "os/log.h"
 #include "os/sys.h"
 #include "os/wall_clock.h"
@@ -166,7 +166,7 @@ static void datapath_ready(struct loop_source *source, uint32_t events)
 	struct server *server = container_of(source, struct server, datapath_source);
 
 	(void)events;
-	datapath_read_events(server->datapath, session_ended, server);
+	kernel_datapath_read(server->datapath, session_ended, server);
 }
 
 int server_watch(struct server *server)
@@ -182,7 +182,7 @@ int server_watch(struct server *server)
 		{server->retirement.wake, &server->retired_source},
 		{server->returns.wake, &server->returns_source},
 		{server->dial_hint.wake, &server->dial_hint.wake_source},
-		{server->datapath != NULL ? datapath_events_fd(server->datapath) : -1,
+		{server->datapath != NULL ? kernel_datapath_events(server->datapath) : -1,
 		 &server->datapath_source},
 	};
 

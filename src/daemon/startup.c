@@ -22,7 +22,7 @@
 #include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "host/host_functions.h"
-#include "offload/datapath.h"
+#include "offload/kernel_datapath.h"
 #include "offload/programs.h"
 #include "os/descriptors.h"
 #include "os/log.h"
@@ -128,7 +128,7 @@ static int stage_privileges(struct server *server)
 			programs_open(getenv("OFFLOAD"), &programs);
 			programs_attach(&programs, &report);
 			programs_close(&programs);
-			server->datapath = datapath_open(getenv("OFFLOAD"));
+			server->datapath = kernel_datapath_open(getenv("OFFLOAD"));
 			heritage_find(&server->heritage, server->datapath);
 		}
 		for (size_t n = 0; n < report.count; n++)

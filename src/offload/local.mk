@@ -4,7 +4,7 @@ offload_bpf_headers = src/offload/layout.h src/offload/bpf/change.h src/offload/
 EXTRA_DIST += $(offload_bpf_headers) src/offload/bpf/tcp.bpf.c
 
 libmmproxy_a_SOURCES += \
-	src/offload/datapath.h src/offload/layout.h \
+	src/offload/datapath.h src/offload/kernel_datapath.h src/offload/layout.h \
 	src/offload/heritage.c src/offload/heritage.h \
 	src/offload/loopback_route.c src/offload/loopback_route.h \
 	src/offload/revive.c src/offload/revive.h \
@@ -12,7 +12,7 @@ libmmproxy_a_SOURCES += \
 
 if HAVE_BPF
 libmmproxy_a_SOURCES += \
-	src/offload/datapath.c \
+	src/offload/kernel_datapath.c \
 	src/offload/interfaces.c src/offload/interfaces.h \
 	src/offload/programs.c src/offload/programs.h
 nodist_libmmproxy_a_SOURCES = src/offload/tcp.skel.h
@@ -27,5 +27,5 @@ src/offload/tcp.skel.h: src/offload/bpf/tcp.bpf.o
 src/offload/libmmproxy_a-programs.$(OBJEXT): src/offload/tcp.skel.h
 CLEANFILES += src/offload/bpf/tcp.bpf.o src/offload/tcp.skel.h
 else
-libmmproxy_a_SOURCES += src/offload/datapath_absent.c
+libmmproxy_a_SOURCES += src/offload/kernel_datapath_absent.c
 endif

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "offload/datapath.h"
-#include "offload/revive.h"
 #include "os/socket.h"
 #include "os/sys.h"
 #include "relay/budget.h"
@@ -441,7 +440,7 @@ static bool probe(struct tcp_session *session, const struct offload_session *not
 	if (offload->probes[leg] == PROBES_MAX)
 		return true;
 	if (datapath_read_record(session->relay->datapath, session->id, &record) == 0 &&
-	    revive_probe(&record, noted, leg) == 0) {
+	    datapath_probe(session->relay->datapath, &record, noted, leg) == 0) {
 		offload->probes[leg]++;
 		offload->probed = now;
 	}
@@ -515,8 +514,8 @@ static void revive_sockets(struct tcp_session *session, const struct offload_ses
 
 	if (datapath_read_record(datapath, session->id, &record) < 0)
 		return;
-	session->client.fd = revive(&record, noted, OFFLOAD_BALANCER);
-	session->upstream.fd = revive(&record, noted, OFFLOAD_UPSTREAM);
+	session->client.fd = datapath_revive(datapath, &record, noted, OFFLOAD_BALANCER);
+	session->upstream.fd = datapath_revive(datapath, &record, noted, OFFLOAD_UPSTREAM);
 	session->client.readable = session->upstream.readable = false;
 }
 

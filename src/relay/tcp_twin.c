@@ -6,7 +6,6 @@
 #include <errno.h>
 
 #include "offload/datapath.h"
-#include "offload/revive.h"
 #include "offload/tuple.h"
 #include "os/sys.h"
 #include "relay/relay.h"
@@ -28,11 +27,14 @@ bool tcp_twin_exists(const struct relay *relay, const struct address *client,
 	return find(relay, client, upstream, &session);
 }
 
-static void reset_legs(const struct sys *sys, const struct offload_record *record,
+static void reset_legs(struct relay *relay, const struct offload_record *record,
 		       const struct offload_session *noted)
 {
+	const struct sys *sys = relay->sys;
+
 	for (unsigned leg = 0; leg < 2; leg++) {
-		int fd = revive(record, noted, (enum offload_leg_name)leg);
+		int fd =
+			datapath_revive(relay->datapath, record, noted, (enum offload_leg_name)leg);
 
 		if (fd < 0)
 			continue;
@@ -53,7 +55,7 @@ void tcp_twin_reset(struct relay *relay, uint64_t session, const struct offload_
 	if (noted.state == OFFLOAD_OBSERVED)
 		return; /* it has sockets, of which the dial will hear */
 	if (noted.state == OFFLOAD_MOVED && datapath_end(datapath, session) == 0)
-		reset_legs(relay->sys, record, &noted);
+		reset_legs(relay, record, &noted);
 	datapath_forget_places(datapath, session, tuples);
 }
 
