@@ -10,6 +10,9 @@
 
 #include "offload/layout.h"
 
+/* The index of lo, in every network namespace. */
+#define DATAPATH_LOOPBACK 1
+
 struct datapath;
 
 struct datapath_calls {
@@ -26,6 +29,13 @@ struct datapath_calls {
 			   struct offload_record *record);
 	/* What it has noted. 0 or -errno. */
 	int (*look)(struct datapath *datapath, uint64_t session, struct offload_session *noted);
+	/*
+	 * By which way do packets go on that came by the interface `from`, when they are those of a
+	 * leg whose own come by `to`? An enum offload_way; -ENETUNREACH: the kernel, as it is set
+	 * up, would not take them.
+	 */
+	int (*find_way)(struct datapath *datapath, unsigned from, unsigned to,
+			const struct offload_tuple *tuple);
 	/* 0: packets go from leg to leg; -EAGAIN: something has come in since; or another -errno.
 	 */
 	int (*move)(struct datapath *datapath, const struct offload_move *move);
@@ -38,6 +48,8 @@ struct datapath_calls {
 	/* The same, and there is no such session any more. */
 	void (*forget)(struct datapath *datapath, uint64_t session,
 		       const struct offload_tuple tuples[static 2]);
+	/* Connection tracking will see no more packets of this tuple. Best effort. */
+	void (*untrack)(struct datapath *datapath, const struct offload_tuple *tuple);
 	/* Whose is a packet with this tuple? 0 and its session, or -ENOENT. */
 	int (*find)(struct datapath *datapath, const struct offload_tuple *tuple,
 		    uint64_t *session);
@@ -85,6 +97,17 @@ static inline int datapath_look(struct datapath *datapath, uint64_t session,
 				struct offload_session *noted)
 {
 	return datapath->calls->look(datapath, session, noted);
+}
+
+static inline int datapath_find_way(struct datapath *datapath, unsigned from, unsigned to,
+				    const struct offload_tuple *tuple)
+{
+	return datapath->calls->find_way(datapath, from, to, tuple);
+}
+
+static inline void datapath_untrack(struct datapath *datapath, const struct offload_tuple *tuple)
+{
+	datapath->calls->untrack(datapath, tuple);
 }
 
 static inline int datapath_move(struct datapath *datapath, const struct offload_move *move)

@@ -8,9 +8,11 @@
 #include <bpf/libbpf.h>
 
 #include "base/list.h"
+#include "offload/conntrack.h"
 #include "offload/datapath.h"
 #include "offload/programs.h"
 #include "offload/revive.h"
+#include "offload/way.h"
 
 struct kernel_datapath {
 	struct datapath datapath;
@@ -159,6 +161,20 @@ static int each(struct datapath *datapath, void (*visit)(uint64_t session, void 
 	return error == -ENOENT ? 0 : error;
 }
 
+static int find_way(struct datapath *datapath, unsigned from, unsigned to,
+		    const struct offload_tuple *tuple)
+{
+	(void)datapath;
+	return way_find(from, to, tuple);
+}
+
+static void untrack(struct datapath *datapath, const struct offload_tuple *tuple)
+{
+	(void)datapath;
+	if (conntrack_is_active())
+		conntrack_forget(tuple);
+}
+
 static int kernel_revive(struct datapath *datapath, const struct offload_record *record,
 			 const struct offload_session *noted, enum offload_leg_name leg)
 {
@@ -178,6 +194,8 @@ static const struct datapath_calls kernel_calls = {
 	.keep_record = keep_record,
 	.read_record = read_record,
 	.look = look,
+	.find_way = find_way,
+	.untrack = untrack,
 	.move = move,
 	.end = end,
 	.forget_places = forget_places,

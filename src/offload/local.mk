@@ -6,9 +6,16 @@ EXTRA_DIST += $(offload_bpf_headers) src/offload/bpf/tcp.bpf.c
 libmmproxy_a_SOURCES += \
 	src/offload/datapath.h src/offload/kernel_datapath.h src/offload/layout.h \
 	src/offload/heritage.c src/offload/heritage.h \
-	src/offload/loopback_route.c src/offload/loopback_route.h \
+	src/offload/conntrack_active.c src/offload/conntrack.h \
 	src/offload/revive.c src/offload/revive.h \
-	src/offload/tuple.c src/offload/tuple.h
+	src/offload/setting.c src/offload/setting.h \
+	src/offload/tuple.c src/offload/tuple.h \
+	src/offload/way.c src/offload/way.h
+if HAVE_LIBMNL
+libmmproxy_a_SOURCES += src/offload/conntrack.c
+else
+libmmproxy_a_SOURCES += src/offload/conntrack_absent.c
+endif
 
 if HAVE_BPF
 libmmproxy_a_SOURCES += \

@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "offload/tuple.h"
+
 #ifndef IPV6_TRANSPARENT
 #define IPV6_TRANSPARENT 75
 #endif
@@ -27,11 +29,6 @@
 #define OPTION_WINDOW         3
 #define OPTION_SACK_PERMITTED 4
 #define OPTION_TIMESTAMP      8
-
-static bool is_ipv4(const struct offload_tuple *tuple)
-{
-	return tuple->source[0] == 0 && tuple->source[1] == 0 && tuple->source[2] == htonl(0xffff);
-}
 
 static socklen_t fill(struct sockaddr_storage *address, const __u32 ip[static 4], __u16 port,
 		      bool ipv4)
@@ -67,7 +64,7 @@ static int set_queue(int fd, int queue, __u32 sequence)
 static int connect_leg(int fd, const struct offload_tuple *tuple)
 {
 	struct sockaddr_storage here, there;
-	bool ipv4 = is_ipv4(tuple);
+	bool ipv4 = offload_tuple_is_ipv4(tuple);
 	socklen_t length = fill(&here, tuple->destination, tuple->destination_port, ipv4);
 
 	if (bind(fd, (struct sockaddr *)&here, length) < 0)
@@ -125,8 +122,8 @@ static int make(int fd, const struct offload_record *record, const struct offloa
 	int error = set(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
 
 	if (error == 0)
-		error = is_ipv4(tuple) ? set(fd, IPPROTO_IP, IP_TRANSPARENT, 1)
-				       : set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
+		error = offload_tuple_is_ipv4(tuple) ? set(fd, IPPROTO_IP, IP_TRANSPARENT, 1)
+						     : set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
 	if (error == 0)
 		error = set_queue(fd, TCP_SEND_QUEUE, ours->acked);
 	if (error == 0)
@@ -145,7 +142,7 @@ static int make(int fd, const struct offload_record *record, const struct offloa
 static int open_in_repair_mode(const struct offload_record *record,
 			       const struct offload_session *noted, enum offload_leg_name leg)
 {
-	int domain = is_ipv4(&record->legs[leg].tuple) ? AF_INET : AF_INET6;
+	int domain = offload_tuple_is_ipv4(&record->legs[leg].tuple) ? AF_INET : AF_INET6;
 	int fd = socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error;
 
 	if (fd < 0)

@@ -49,6 +49,11 @@ struct offload_tuple offload_tuple_of(const struct address *source,
 	return tuple;
 }
 
+bool offload_tuple_is_ipv4(const struct offload_tuple *tuple)
+{
+	return tuple->source[0] == 0 && tuple->source[1] == 0 && tuple->source[2] == htonl(0xffff);
+}
+
 struct offload_tuple offload_tuple_turned(const struct offload_tuple *tuple)
 {
 	struct offload_tuple other = {

@@ -12,6 +12,8 @@ struct address offload_address_read(const struct offload_address *from);
 struct offload_tuple offload_tuple_of(const struct address *source,
 				      const struct address *destination);
 
+bool offload_tuple_is_ipv4(const struct offload_tuple *tuple);
+
 /* Of the packets that answer. */
 struct offload_tuple offload_tuple_turned(const struct offload_tuple *tuple);
 

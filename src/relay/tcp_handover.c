@@ -11,7 +11,6 @@
 #include <stdio.h>
 
 #include "offload/datapath.h"
-#include "offload/loopback_route.h"
 #include "offload/tuple.h"
 #include "os/sys.h"
 #include "os/wall_clock.h"
@@ -32,8 +31,6 @@
 /* Bytes of IP and TCP without options. */
 #define HEADERS_IPV4 40
 #define HEADERS_IPV6 60
-
-#define LOOPBACK_INDEX 1
 
 /* One leg at the moment. */
 struct leg {
@@ -143,6 +140,10 @@ static int judge_noted(const struct offload_session *noted, enum counter *stays)
 		if (!(leg->seen & OFFLOAD_SEEN_ANY))
 			return -EAGAIN;
 	}
+	/* The way back to the upstream is led by this host's routes alone while it is on this host.
+	 */
+	if (noted->legs[OFFLOAD_UPSTREAM].interface != DATAPATH_LOOPBACK)
+		return stay(stays, COUNTER_OFFLOAD_STAYED_REMOTE);
 	return 0;
 }
 
@@ -165,17 +166,21 @@ static unsigned headers_of(const struct tcp_session *session)
 	return session->client_address.family == ADDRESS_IPV4 ? HEADERS_IPV4 : HEADERS_IPV6;
 }
 
-/* May the upstream send more at once than the way to the balancer takes? */
+/* What fits into one segment on its way to a leg's far end, with options. */
+static unsigned room_of(const struct leg *leg, unsigned headers)
+{
+	unsigned room = leg->info.tcpi_pmtu - headers;
+
+	return leg->position.segment < room ? leg->position.segment : room;
+}
+
+/* May one far end send more at once than the way to the other takes? */
 static int judge_segments(const struct leg legs[static 2], unsigned headers, enum counter *stays)
 {
-	const struct leg *balancer = &legs[OFFLOAD_BALANCER];
-	unsigned takes = balancer->info.tcpi_pmtu - headers;
-
-	if (balancer->position.segment < takes)
-		takes = balancer->position.segment;
-	if (legs[OFFLOAD_UPSTREAM].info.tcpi_advmss <= takes)
-		return 0;
-	return stay(stays, COUNTER_OFFLOAD_STAYED_SEGMENT);
+	for (unsigned i = 0; i < 2; i++)
+		if (legs[i].info.tcpi_advmss > room_of(&legs[!i], headers))
+			return stay(stays, COUNTER_OFFLOAD_STAYED_SEGMENT);
+	return 0;
 }
 
 /* Is nothing of the leg anywhere but at its far end? Takes its position. 0 or -errno. */
@@ -202,26 +207,7 @@ static struct offload_change change_between(const struct leg *from, const struct
 		.timestamp_echo = noted_to->timestamp - from->position.timestamp - CLOCKS_APART,
 		.window_left = from->info.tcpi_snd_wscale,
 		.window_right = to->info.tcpi_rcv_wscale,
-		.way = OFFLOAD_IN_PLACE,
 	};
-}
-
-/* A packet that came by lo and leaves there stays in place. */
-static void find_way(struct offload_change *change, unsigned from, unsigned to)
-{
-	if (from == to)
-		return;
-	change->interface = to;
-	change->way = to == LOOPBACK_INDEX ? OFFLOAD_TO_LOOPBACK : OFFLOAD_TO_NEIGHBOUR;
-}
-
-static int judge_way(const struct offload_change *change, enum counter *stays)
-{
-	const struct offload_tuple *tuple = &change->tuple;
-
-	if (change->way != OFFLOAD_TO_LOOPBACK || loopback_route_is_open(tuple->destination))
-		return 0;
-	return stay(stays, COUNTER_OFFLOAD_STAYED_ROUTE);
 }
 
 static int keep_record(const struct tcp_session *session, const struct leg legs[static 2])
@@ -247,7 +233,7 @@ static int move(struct tcp_session *session, struct leg legs[static 2],
 		const struct offload_session *noted, enum counter *stays)
 {
 	struct offload_move move = {.session = session->id};
-	int error;
+	int error, way;
 
 	for (unsigned i = 0; i < 2; i++) {
 		const struct offload_leg *from = &noted->legs[i], *to = &noted->legs[!i];
@@ -255,10 +241,12 @@ static int move(struct tcp_session *session, struct leg legs[static 2],
 
 		*change = change_between(&legs[i], from, &legs[!i], to);
 		change->tuple = offload_tuple_turned(&session->offload->tuples[!i]);
-		find_way(change, from->interface, to->interface);
-		error = judge_way(change, stays);
-		if (error < 0)
-			return error;
+		change->interface = to->interface;
+		way = datapath_find_way(session->relay->datapath, from->interface, to->interface,
+					&change->tuple);
+		if (way < 0)
+			return stay(stays, COUNTER_OFFLOAD_STAYED_ROUTE);
+		change->way = (__u8)way;
 		move.legs[i].received = legs[i].position.received;
 		move.legs[i].sent = legs[i].position.sent;
 	}

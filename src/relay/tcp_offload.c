@@ -314,11 +314,14 @@ static void abandon_sockets(struct tcp_session *session)
 }
 
 /* Our sockets have nothing left to do: they go, and the session lives on. */
-static void leave_sockets(struct tcp_session *session)
+static void leave_sockets(struct tcp_session *session, const struct offload_session *noted)
 {
 	struct relay *relay = session->relay;
 
 	abandon_sockets(session);
+	/* On lo it sees what comes and goes. */
+	if (noted->legs[OFFLOAD_BALANCER].interface != DATAPATH_LOOPBACK)
+		datapath_untrack(relay->datapath, &session->offload->tuples[OFFLOAD_BALANCER]);
 	session->without_sockets = true;
 	budget_give_back(relay->descriptors);
 	tcp_listeners_resume(relay);
@@ -413,7 +416,7 @@ static void moved_expired(struct tcp_session *session)
 	if (!goes_on(session, &noted))
 		return;
 	if (is_acknowledged(&noted)) {
-		leave_sockets(session);
+		leave_sockets(session, &noted);
 		return;
 	}
 	if (offload->wait < LOOK_WAIT_MAX)
