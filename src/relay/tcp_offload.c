@@ -549,8 +549,6 @@ void tcp_offload_close(struct tcp_session *session, enum close_reason reason)
 	struct tcp_offload *offload = session->offload;
 	struct relay *relay = session->relay;
 
-	if (offload == NULL)
-		return;
 	if (!is_carried(session)) {
 		release(relay, offload);
 	} else {

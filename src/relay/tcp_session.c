@@ -258,7 +258,8 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 	bool reset;
 
 	/* First: it may bring the last figures, and sockets to tell the far ends by. */
-	tcp_offload_close(session, reason);
+	if (session->offload != NULL)
+		tcp_offload_close(session, reason);
 	end = end_of(session, reason);
 	reset = ends_with_reset(session, reason);
 	session_log_end(relay, &end);
