@@ -7,6 +7,7 @@
 #include <linux/pkt_cls.h>
 
 #include "change.h"
+#include "icmp.h"
 #include "send.h"
 #include "session.h"
 
@@ -59,7 +60,7 @@ int offload_tcp(struct __sk_buff *skb)
 	if (read_packet(skb, &packet) != 0)
 		return TC_ACT_UNSPEC;
 	if (packet.protocol != IPPROTO_TCP)
-		return TC_ACT_UNSPEC;
+		return packet.fragment ? TC_ACT_UNSPEC : icmp_arrived(skb, packet.ipv6);
 	return segment_arrived(skb, &packet);
 }
 
