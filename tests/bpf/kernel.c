@@ -71,7 +71,6 @@ static void make_interfaces(void)
 int kernel_setup(void **state)
 {
 	(void)state;
-	make_interfaces();
 	libbpf_set_print(say_nothing);
 	skeleton = tcp_programs__open();
 	assert_non_null(skeleton);
@@ -84,6 +83,7 @@ int kernel_setup(void **state)
 			strerror(errno));
 		return -1;
 	}
+	make_interfaces();
 	events = ring_buffer__new(fd_of(skeleton->maps.offload_events), event_read, NULL, NULL);
 	return events == NULL ? -1 : 0;
 }
