@@ -5,6 +5,7 @@ include tests/plugins/local.mk
 include tests/tools/local.mk
 include tests/bench/local.mk
 include tests/integration/local.mk
+include tests/bpf/local.mk
 
 EXTRA_DIST += \
 	tests/analyze tests/analyze-exceptions \

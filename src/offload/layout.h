@@ -54,7 +54,7 @@ enum offload_seen {
 	OFFLOAD_SEEN_TIMESTAMP = 2, /* so is `timestamp` */
 	OFFLOAD_SEEN_FIN = 4,       /* `end` is behind it */
 	OFFLOAD_SEEN_RESET = 8,
-	OFFLOAD_SEEN_SYN = 16,   /* of another connection, which ends this one */
+	OFFLOAD_SEEN_SYN = 16,   /* moved: of another connection between the same two */
 	OFFLOAD_SEEN_ODD = 32,   /* fragments or unknown options, which cannot be carried over */
 	OFFLOAD_SEEN_TAKEN = 64, /* nothing: a daemon has ended it, by offload_tcp_end */
 };
@@ -96,7 +96,7 @@ struct offload_leg {
 struct offload_session {
 	__u32 lock; /* struct bpf_spin_lock: read and written with BPF_F_LOCK */
 	__u32 state;
-	__u64 last_active; /* when bytes last came; as last_seen */
+	__u64 last_active; /* when bytes last came, or arrived at the other end; as last_seen */
 	struct offload_leg legs[2];
 };
 

@@ -103,6 +103,7 @@ integration_files = \
 	tests/integration/test_metrics_http.py \
 	tests/integration/test_metrics_pages.py \
 	tests/integration/test_notify.py \
+	tests/integration/test_offload_path.py \
 	tests/integration/test_oversized.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \

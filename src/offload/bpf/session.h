@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/* The maps of sessions, and what is noted of one whose segments pass. */
+#ifndef MMPROXY_OFFLOAD_BPF_SESSION_H
+#define MMPROXY_OFFLOAD_BPF_SESSION_H
+
+#include "segment.h"
+
+#define WINDOW_MAX (1u << 30) /* of TCP */
+#define LOOPBACK   1          /* lo's index in every network namespace */
+
+/* struct offload_session, with the lock's own type, by which the kernel knows it. */
+struct session {
+	struct bpf_spin_lock lock;
+	__u32 state;
+	__u64 last_active;
+	struct offload_leg legs[2];
+};
+
+_Static_assert(sizeof(struct session) == sizeof(struct offload_session), "one layout");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 18);
+	__type(key, struct offload_tuple);
+	__type(value, struct offload_place);
+} offload_places SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 17);
+	__type(key, __u64);
+	__type(value, struct session);
+} offload_sessions SEC(".maps");
+
+/* No program reads it: it is here to be pinned with the others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 17);
+	__type(key, __u64);
+	__type(value, struct offload_record);
+} offload_records SEC(".maps");
+
+/* Room for as many ends as there are sessions would be 3 MiB; what finds none is swept up later. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 18);
+} offload_events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, OFFLOAD_ABOUT_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} offload_about SEC(".maps");
+
+INLINE void count_live(__s64 change)
+{
+	__u32 key = OFFLOAD_ABOUT_LIVE;
+	__s64 *live = bpf_map_lookup_elem(&offload_about, &key);
+
+	if (live != NULL)
+		__sync_fetch_and_add(live, change);
+}
+
+INLINE int is_after(__u32 one, __u32 other)
+{
+	return (__s32)(one - other) > 0;
+}
+
+/* The highest sequence number of the leg that the other one's far end has acknowledged. */
+INLINE __u32 acknowledged(const struct offload_leg *other)
+{
+	return other->acked + other->change.acknowledgement;
+}
+
+/*
+ * More than can be on its way to the leg's far end: at the move that is as much as its window, and
+ * as much as the window of our socket for the other one, which was then passed on.
+ */
+INLINE __u32 window_of(const struct offload_change *change)
+{
+	__u32 window =
+		(65536u << (change->window_left & 15)) + (65536u << (change->window_right & 15));
+
+	return window < WINDOW_MAX ? window : WINDOW_MAX;
+}
+
+/*
+ * Of a session that has been moved: could the segment be of the far end of the leg, and not of one
+ * who knows its addresses alone? The far end of the other leg judges better, and gets it anyhow.
+ */
+INLINE int is_plausible(const struct offload_leg *leg, const struct offload_leg *other,
+			const struct segment *segment)
+{
+	__u32 window = window_of(&other->change);
+	__u32 unacknowledged =
+		other->end - (segment->acknowledgement + leg->change.acknowledgement);
+
+	return segment->ack && !segment->syn &&
+	       segment->sequence - acknowledged(other) + window <= 2 * window &&
+	       unacknowledged <= window_of(&leg->change);
+}
+
+/* One without payload says as well how far the leg is. Returns whether there is something new. */
+INLINE int note_end(struct offload_leg *leg, const struct segment *segment)
+{
+	__u32 end = segment->sequence + segment->payload + segment->syn + segment->fin;
+	int news = !(leg->seen & OFFLOAD_SEEN_ANY) || is_after(end, leg->end);
+
+	if (news)
+		leg->end = end;
+	if (segment->fin && leg->end == end)
+		leg->seen |= OFFLOAD_SEEN_FIN;
+	return news && segment->payload != 0;
+}
+
+INLINE int note_acknowledgement(struct offload_leg *leg, const struct segment *segment)
+{
+	if (!(leg->seen & OFFLOAD_SEEN_ANY))
+		leg->acked = segment->acknowledgement;
+	if (!is_after(segment->acknowledgement, leg->acked))
+		return 0;
+	leg->delivered += segment->acknowledgement - leg->acked;
+	leg->acked = segment->acknowledgement;
+	return 1;
+}
+
+INLINE void note_timestamp(struct offload_leg *leg, const struct segment *segment)
+{
+	if (segment->timestamps == 0)
+		return;
+	if (!(leg->seen & OFFLOAD_SEEN_TIMESTAMP) || is_after(segment->timestamp, leg->timestamp))
+		leg->timestamp = segment->timestamp;
+	leg->seen |= OFFLOAD_SEEN_TIMESTAMP;
+}
+
+/* What the segment says of its leg. A probe that is sent to keep the session alive is no activity.
+ */
+INLINE void note(struct session *session, struct offload_leg *leg, const struct segment *segment,
+		 __u32 interface, __u64 now)
+{
+	int news;
+
+	leg->last_seen = now;
+	if (segment->fragment || (segment->unknown && !segment->syn))
+		leg->seen |= OFFLOAD_SEEN_ODD;
+	/* Without an acknowledgement, a socket takes nothing but its first segment. */
+	if (segment->rst || !segment->ack)
+		return;
+	news = note_end(leg, segment);
+	news |= note_acknowledgement(leg, segment);
+	note_timestamp(leg, segment);
+	leg->interface = interface;
+	leg->seen |= OFFLOAD_SEEN_ANY;
+	if (news)
+		session->last_active = now;
+}
+
+/* Would the far end of the other leg take it? Only what it could expect ends the session. */
+INLINE int is_credible_reset(const struct offload_leg *leg, const struct offload_leg *other,
+			     const struct segment *segment)
+{
+	return segment->rst && !is_after(acknowledged(other), segment->sequence) &&
+	       !is_after(segment->sequence, leg->end);
+}
+
+INLINE int has_finished(const struct offload_leg *leg, const struct offload_leg *other)
+{
+	return (leg->seen & OFFLOAD_SEEN_FIN) && !is_after(leg->end, acknowledged(other));
+}
+
+/*
+ * Of a session that has been moved: is this its end? A new connection between the same two is not:
+ * the far end of the other leg says that it knows nothing of it, whereupon a reset comes.
+ */
+INLINE int ends(struct session *session, struct offload_leg *leg, const struct offload_leg *other,
+		const struct segment *segment)
+{
+	if (is_credible_reset(leg, other, segment))
+		leg->seen |= OFFLOAD_SEEN_RESET;
+	else if (!has_finished(leg, other) || !has_finished(other, leg))
+		return 0;
+	session->state = OFFLOAD_ENDED;
+	return 1;
+}
+
+/* What came by lo is this host's own, and of a leg that is not, nothing comes by lo. */
+INLINE int is_from_elsewhere(const struct offload_leg *leg, __u32 interface)
+{
+	return (leg->seen & OFFLOAD_SEEN_ANY) && leg->interface != interface &&
+	       (leg->interface == LOOPBACK || interface == LOOPBACK);
+}
+
+INLINE int note_by_state(struct session *session, struct offload_leg *leg,
+			 struct offload_leg *other, const struct segment *segment, __u32 interface,
+			 __u64 now)
+{
+	switch (session->state) {
+	case OFFLOAD_OBSERVED:
+		note(session, leg, segment, interface, now);
+		return 0;
+	case OFFLOAD_MOVED:
+		if (segment->syn && !segment->ack)
+			leg->seen |= OFFLOAD_SEEN_SYN;
+		else if (is_plausible(leg, other, segment))
+			note(session, leg, segment, interface, now);
+		return ends(session, leg, other, segment);
+	default:
+		return 0;
+	}
+}
+
+/* Besides the states that it can be in: it has been moved, and this was its end. */
+#define JUST_ENDED (OFFLOAD_ENDED + 1)
+
+/*
+ * A segment has come by leg `name`. Returns the session's state. It is a function of its own, since
+ * the verifier would follow each way through it to the end of what is around it.
+ */
+static NOINLINE int note_segment(struct session *session, __u32 name, const struct segment *segment,
+				 __u32 interface)
+{
+	struct offload_leg *leg = &session->legs[name == OFFLOAD_UPSTREAM];
+	struct offload_leg *other = &session->legs[name != OFFLOAD_UPSTREAM];
+	__u64 now = bpf_ktime_get_ns();
+	int state, ended;
+
+	bpf_spin_lock(&session->lock);
+	ended = note_by_state(session, leg, other, segment, interface, now);
+	state = session->state;
+	bpf_spin_unlock(&session->lock);
+	return ended ? JUST_ENDED : state;
+}
+
+#endif
