@@ -73,7 +73,6 @@ struct offload_change {
 	__u32 acknowledgement; /* and the edges of SACK's blocks */
 	__u32 timestamp;
 	__u32 timestamp_echo;
-	__u32 interface;  /* the index, where it does not stay in place */
 	__u8 window_left; /* the window's value is shifted left and right, and is at most 65535 */
 	__u8 window_right;
 	__u8 way; /* enum offload_way */

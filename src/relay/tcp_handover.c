@@ -135,7 +135,7 @@ static int judge_noted(const struct offload_session *noted, enum counter *stays)
 
 		if (leg->seen & OFFLOAD_SEEN_ODD)
 			return stay(stays, COUNTER_OFFLOAD_STAYED_OPTIONS);
-		if (leg->seen & OFFLOAD_SEEN_FIN)
+		if (leg->seen & (OFFLOAD_SEEN_FIN | OFFLOAD_SEEN_RESET))
 			return stay(stays, COUNTER_OFFLOAD_STAYED_ENDING);
 		if (!(leg->seen & OFFLOAD_SEEN_ANY))
 			return -EAGAIN;
@@ -241,7 +241,6 @@ static int move(struct tcp_session *session, struct leg legs[static 2],
 
 		*change = change_between(&legs[i], from, &legs[!i], to);
 		change->tuple = offload_tuple_turned(&session->offload->tuples[!i]);
-		change->interface = to->interface;
 		way = datapath_find_way(session->relay->datapath, from->interface, to->interface,
 					&change->tuple);
 		if (way < 0)

@@ -522,25 +522,17 @@ static void revive_sockets(struct tcp_session *session, const struct offload_ses
 	session->client.readable = session->upstream.readable = false;
 }
 
-/* Whoever does not know of the end yet is to be told. Returns whether its packets are the sockets'.
- */
-static bool bring_news(struct tcp_session *session, enum close_reason reason)
+/* Both far ends know what the kernel has seen end; of other ends they are told. Returns whether. */
+static bool bring_news(struct tcp_session *session)
 {
-	struct datapath *datapath = session->relay->datapath;
 	struct offload_session noted;
 
 	if (!look(session, &noted))
 		return true;
-	if (noted.state == OFFLOAD_MOVED) {
-		revive_sockets(session, &noted);
-		datapath_end(datapath, session->id);
-		return true;
-	}
-	/* A new connection: the old one's other end has heard nothing. */
-	if (reason != CLOSE_REPLACED)
+	if (noted.state == OFFLOAD_ENDED)
 		return false;
-	if (!(noted.legs[OFFLOAD_BALANCER].seen & OFFLOAD_SEEN_TAKEN))
-		revive_sockets(session, &noted);
+	revive_sockets(session, &noted);
+	datapath_end(session->relay->datapath, session->id);
 	return true;
 }
 
@@ -557,7 +549,7 @@ void tcp_offload_close(struct tcp_session *session, enum close_reason reason)
 		if (reason == CLOSE_LEFT_TO_KERNEL) {
 			tcp_offload_look(session);
 			free(offload);
-		} else if (bring_news(session, reason)) {
+		} else if (bring_news(session)) {
 			release(relay, offload);
 		} else {
 			linger(relay, offload);

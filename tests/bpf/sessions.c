@@ -55,7 +55,8 @@ void session_observe(const struct session_spec *spec)
 	for (unsigned leg = 0; leg < 2; leg++) {
 		session.legs[leg].end = spec->received[leg];
 		session.legs[leg].acked = spec->sent[leg];
-		session.legs[leg].interface = LO;
+		session.legs[leg].interface =
+			spec->way[!leg] == OFFLOAD_TO_NEIGHBOUR ? kernel_outside() : LO;
 		session.legs[leg].seen = OFFLOAD_SEEN_ANY;
 	}
 	put_session(spec, &session);
@@ -79,7 +80,6 @@ struct offload_move session_move(const struct session_spec *spec)
 		change->window_left = spec->window_left[leg];
 		change->window_right = spec->window_right[leg];
 		change->way = spec->way[leg];
-		change->interface = spec->way[leg] == OFFLOAD_TO_NEIGHBOUR ? kernel_outside() : LO;
 	}
 	return move;
 }

@@ -340,7 +340,7 @@ static void a_packet_goes_the_way_of_its_leg(void **state)
 	spec.way[OFFLOAD_UPSTREAM] = OFFLOAD_TO_NEIGHBOUR;
 	session_begin(&spec);
 	build(&spec);
-	assert_int_equal(kernel_arrive(&packet, LO), ACTION_REDIRECT);
+	assert_int_equal(kernel_arrive(&packet, kernel_outside()), ACTION_REDIRECT);
 	assert_memory_equal(packet.bytes, nobody, sizeof(nobody));
 	{
 		struct segment_spec segment = session_segment(&spec, OFFLOAD_UPSTREAM);

@@ -194,6 +194,18 @@ static void a_fin_that_has_come_is_something(void **state)
 	assert_int_equal(kernel_move(&move), OFFLOAD_MOVE_LATE);
 }
 
+/* It moves no number, but the socket that it was for may be gone. */
+static void a_reset_that_has_come_is_something(void **state)
+{
+	struct offload_move move = session_move(spec);
+
+	(void)state;
+	session_observe(spec);
+	session_step(spec, OFFLOAD_BALANCER, RST, 0, 0, 0);
+	session_assert_end(spec, OFFLOAD_BALANCER, 0);
+	assert_int_equal(kernel_move(&move), OFFLOAD_MOVE_LATE);
+}
+
 static void what_is_not_observed_cannot_move(void **state)
 {
 	struct offload_move move = session_move(spec);
@@ -267,6 +279,7 @@ int main(void)
 		TEST(more_than_4_gib_are_counted),
 		TEST(a_session_moves_only_if_nothing_has_come_since),
 		TEST(a_fin_that_has_come_is_something),
+		TEST(a_reset_that_has_come_is_something),
 		TEST(what_is_not_observed_cannot_move),
 		TEST(numbers_that_nobody_could_expect_move_nothing),
 		TEST(the_largest_windows_that_tcp_has_are_within_reach),

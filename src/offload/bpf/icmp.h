@@ -180,7 +180,8 @@ static NOINLINE int icmp_arrived(struct __sk_buff *skb, int ipv6)
 	if (error == 0)
 		error = ipv6 ? change_message_ipv6(skb, &quote, &change->tuple)
 			     : change_message_ipv4(skb, &quote, &change->tuple);
-	return error == 0 ? send_on(skb, change) : TC_ACT_SHOT;
+	return error == 0 ? send_on(skb, change->way, session->legs[OFFLOAD_UPSTREAM].interface)
+			  : TC_ACT_SHOT;
 }
 
 #endif

@@ -7,18 +7,21 @@
 
 #include "packet.h"
 
-INLINE int send_on(struct __sk_buff *skb, const struct offload_change *change)
+/* `interface`: by which the other leg's packets come now. */
+INLINE int send_on(struct __sk_buff *skb, __u8 way, __u32 interface)
 {
 	const __u8 nobody[ETH_ALEN] = {};
 
-	switch (change->way) {
+	switch (way) {
 	case OFFLOAD_TO_LOOPBACK:
 		/* With the interface's own address lo would take it for somebody else's. */
 		if (bpf_skb_store_bytes(skb, 0, nobody, ETH_ALEN, 0) != 0)
 			return TC_ACT_SHOT;
-		return bpf_redirect(change->interface, BPF_F_INGRESS);
+		return bpf_redirect(interface, BPF_F_INGRESS);
 	case OFFLOAD_TO_NEIGHBOUR:
-		return bpf_redirect_neigh(change->interface, NULL, 0, 0);
+		/* What leads answers to lo must not lead them there now. */
+		skb->mark = 0;
+		return bpf_redirect_neigh(interface, NULL, 0, 0);
 	default:
 		return TC_ACT_UNSPEC;
 	}

@@ -201,6 +201,9 @@ INLINE int note_by_state(struct session *session, struct offload_leg *leg,
 	switch (session->state) {
 	case OFFLOAD_OBSERVED:
 		note(session, leg, segment, interface, now);
+		/* It may have been the socket's end. */
+		if (segment->rst)
+			leg->seen |= OFFLOAD_SEEN_RESET;
 		return 0;
 	case OFFLOAD_MOVED:
 		if (segment->syn && !segment->ack)
@@ -211,6 +214,13 @@ INLINE int note_by_state(struct session *session, struct offload_leg *leg,
 	default:
 		return 0;
 	}
+}
+
+/* Is nothing known of the leg but what its socket has received up to here? */
+INLINE int is_quiet(const struct offload_leg *leg, __u32 received)
+{
+	return leg->end == received &&
+	       !(leg->seen & (OFFLOAD_SEEN_FIN | OFFLOAD_SEEN_RESET | OFFLOAD_SEEN_ODD));
 }
 
 /* Besides the states that it can be in: it has been moved, and this was its end. */

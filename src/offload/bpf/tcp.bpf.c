@@ -24,7 +24,7 @@ INLINE int segment_arrived(struct __sk_buff *skb, struct packet *packet)
 	struct segment segment = {};
 	struct offload_place *place;
 	struct session *session;
-	struct offload_leg *leg;
+	struct offload_leg *leg, *other;
 	int state;
 
 	place = bpf_map_lookup_elem(&offload_places, &packet->tuple);
@@ -34,6 +34,7 @@ INLINE int segment_arrived(struct __sk_buff *skb, struct packet *packet)
 	if (session == NULL || read_segment(skb, packet, &segment) != 0)
 		return TC_ACT_UNSPEC;
 	leg = &session->legs[place->leg == OFFLOAD_UPSTREAM];
+	other = &session->legs[place->leg != OFFLOAD_UPSTREAM];
 	if (is_from_elsewhere(leg, skb->ifindex))
 		return TC_ACT_UNSPEC;
 	state = note_segment(session, place->leg, &segment, skb->ifindex);
@@ -49,7 +50,7 @@ INLINE int segment_arrived(struct __sk_buff *skb, struct packet *packet)
 	/* The others of its packet would not follow it. */
 	if (segment.fragment || change_segment(skb, packet, &segment, &leg->change) != 0)
 		return TC_ACT_SHOT;
-	return send_on(skb, &leg->change);
+	return send_on(skb, leg->change.way, other->interface);
 }
 
 SEC("tc")
@@ -80,8 +81,8 @@ int offload_tcp_move(struct __sk_buff *skb)
 	bpf_spin_lock(&session->lock);
 	if (session->state == OFFLOAD_OBSERVED) {
 		result = OFFLOAD_MOVE_LATE;
-		if (session->legs[0].end == move.legs[0].received &&
-		    session->legs[1].end == move.legs[1].received) {
+		if (is_quiet(&session->legs[0], move.legs[0].received) &&
+		    is_quiet(&session->legs[1], move.legs[1].received)) {
 #pragma clang loop unroll(full)
 			for (int i = 0; i < 2; i++) {
 				struct offload_leg *leg = &session->legs[i];
