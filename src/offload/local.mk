@@ -7,7 +7,7 @@ EXTRA_DIST += $(offload_bpf_headers) src/offload/bpf/tcp.bpf.c
 libmmproxy_a_SOURCES += \
 	src/offload/datapath.h src/offload/kernel_datapath.h src/offload/layout.h \
 	src/offload/heritage.c src/offload/heritage.h \
-	src/offload/conntrack_active.c src/offload/conntrack.h \
+	src/offload/conntrack.h \
 	src/offload/revive.c src/offload/revive.h \
 	src/offload/setting.c src/offload/setting.h \
 	src/offload/tuple.c src/offload/tuple.h \
