@@ -12,6 +12,7 @@
 #include <linux/bpf.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -123,6 +124,7 @@ static const struct rule allowed_rules[] = {
 	IOCTL(FIONBIO),
 	IOCTL(FIOCLEX),
 	IOCTL(TIOCOUTQ), /* which is SIOCOUTQ */
+	IOCTL(SIOCOUTQNSD),
 	IOCTL(TIOCGWINSZ),
 	IOCTL(TCGETS),
 #ifdef TCGETS2
