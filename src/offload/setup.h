@@ -57,7 +57,8 @@ struct setup_filter {
 
 /*
  * Calls `told` with each interface and what came of it: 1 for one that has it now, 0 for one that
- * had it, or -errno: -EOPNOTSUPP where it does not belong (interface_takes_filter()). Returns 0 or -errno of the list.
+ * had it, or -errno: -EOPNOTSUPP where it does not belong (interface_takes_filter()). Returns 0 or
+ * -errno of the list.
  */
 int setup_attach(const struct setup_filter *filter,
 		 void (*told)(const struct interface *interface, int result, void *context),
