@@ -1,5 +1,5 @@
 # MMPROXY_BPF: what building the kernel's programs takes: libbpf, bpftool for the skeleton, and a clang
-# that makes BPF. Sets have_bpf, HAVE_BPF, LIBBPF_*, BPF_CLANG, BPFTOOL and BPF_CFLAGS.
+# that makes BPF; and libmnl, which have_libmnl tells of, for what libbpf does not ask the kernel. Sets have_bpf, HAVE_BPF, LIBBPF_*, BPF_CLANG, BPFTOOL and BPF_CFLAGS.
 AC_DEFUN([MMPROXY_BPF], [
 	AC_ARG_VAR([BPF_CLANG], [the clang that compiles for BPF])
 	AC_ARG_VAR([BPFTOOL], [bpftool(8), which makes a header of the kernel's programs])
@@ -8,6 +8,7 @@ AC_DEFUN([MMPROXY_BPF], [
 		mmproxy_bpf_missing=
 		PKG_CHECK_MODULES([LIBBPF], [libbpf >= 1.0], [],
 			[AS_VAR_APPEND([mmproxy_bpf_missing], [" libbpf"])])
+		AS_IF([test "x$have_libmnl" != xyes], [AS_VAR_APPEND([mmproxy_bpf_missing], [" libmnl"])])
 		AC_PATH_PROG([BPFTOOL], [bpftool], [], [$PATH:/usr/sbin:/sbin])
 		AS_IF([test "x$BPFTOOL" = x], [AS_VAR_APPEND([mmproxy_bpf_missing], [" bpftool"])])
 		AC_PATH_PROGS([BPF_CLANG], [clang clang-19 clang-16 clang-15 clang-14])

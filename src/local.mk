@@ -105,6 +105,7 @@ libmmproxy_a_SOURCES = \
 	src/config/config_grammar.c src/config/config_grammar.h \
 	src/config/config_listener.c src/config/config_loader.h \
 	src/config/config_lockdown.c \
+	src/config/config_offload.c \
 	src/config/config_plugins.c \
 	src/config/config_routing.c \
 	src/config/config_scan.c src/config/config_scan.h \
@@ -194,6 +195,7 @@ libdoctor_a_SOURCES = \
 	src/doctor/check_hops.c \
 	src/doctor/check_host.c src/doctor/check_host.h \
 	src/doctor/check_listener.c src/doctor/check_listener.h \
+	src/doctor/check_offload.c src/doctor/check_offload.h \
 	src/doctor/check_path.c src/doctor/check_path.h \
 	src/doctor/check_upstream.c \
 	src/doctor/conntrack.c src/doctor/conntrack.h \
@@ -208,6 +210,7 @@ libdoctor_a_SOURCES = \
 	src/doctor/interface_setting.c src/doctor/interface_setting.h \
 	src/doctor/interruption.c src/doctor/interruption.h \
 	src/doctor/knock.c src/doctor/knock.h \
+	src/doctor/offload_facts.h \
 	src/doctor/path_facts.c src/doctor/path_facts.h \
 	src/doctor/path_judging.c src/doctor/path_judging.h \
 	src/doctor/path_mend.c src/doctor/path_mend.h \
@@ -219,6 +222,11 @@ libdoctor_a_SOURCES = \
 	src/doctor/trace.h \
 	src/doctor/trace_event.c src/doctor/trace_event.h
 libdoctor_a_CFLAGS = $(AM_CFLAGS) $(LIBMNL_CFLAGS) $(LIBNFTABLES_CFLAGS)
+if HAVE_BPF
+libdoctor_a_SOURCES += src/doctor/offload_facts.c
+else
+libdoctor_a_SOURCES += src/doctor/offload_facts_absent.c
+endif
 if HAVE_LIBNFTABLES
 libdoctor_a_SOURCES += src/doctor/trace.c
 else

@@ -17,6 +17,7 @@
 
 #include "daemon/control/control.h"
 #include "daemon/metrics/http.h"
+#include "daemon/offload.h"
 #include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "offload/kernel_datapath.h"
@@ -264,6 +265,7 @@ static void server_finish(struct server *server)
 	control_finish(server);
 	end_generations(server);
 	routing_finish(server);
+	offload_finish(server);
 	metrics_http_stop(server);
 	passed_sockets_finish(&server->passed);
 	dial_hint_finish(&server->dial_hint);
@@ -295,6 +297,7 @@ static int server_init(struct server *server, const struct server_options *optio
 		.adopted = -1,
 		.notices = -1,
 	};
+	offload_init(&server->offload);
 	generation_retirement_init(&server->retirement);
 	server->generation = generation_create(options->config, 1, &server->retirement);
 	*step = "calloc";

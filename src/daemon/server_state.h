@@ -25,6 +25,7 @@
 #include "daemon/generation.h"
 #include "daemon/heartbeat.h"
 #include "daemon/listening.h"
+#include "daemon/offload.h"
 #include "daemon/server.h"
 #include "daemon/worker.h"
 #include "host/plugin_host.h"
@@ -36,6 +37,7 @@
 #include "relay/udp_claims.h"
 
 struct control;
+struct datapath;
 struct metrics_http;
 struct return_keeper;
 
@@ -69,7 +71,8 @@ struct server {
 	struct metrics_http *metrics_http; /* NULL: none */
 	bool files_locked;                 /* Landlock is in force */
 	bool calls_locked;                 /* and a filter of system calls */
-	struct return_keeper *keeper;      /* NULL: the return path has not been managed yet */
+	struct offload offload;
+	struct return_keeper *keeper; /* NULL: the return path has not been managed yet */
 
 	struct worker *workers;
 	struct worker_returns returns;

@@ -18,18 +18,16 @@
 #include "daemon/listeners.h"
 #include "daemon/lockdown.h"
 #include "daemon/metrics/http.h"
+#include "daemon/offload.h"
 #include "daemon/plugins.h"
 #include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "host/host_functions.h"
-#include "offload/kernel_datapath.h"
-#include "offload/programs.h"
 #include "os/descriptors.h"
 #include "os/log.h"
 #include "os/privileges.h"
 #include "os/scheduling.h"
 #include "os/sys.h"
-#include <stdlib.h>
 
 static int out_of_memory(const char *step)
 {
@@ -117,23 +115,6 @@ static int stage_privileges(struct server *server)
 {
 	const struct config *config = &server->generation->config;
 
-	if (getenv("OFFLOAD") != NULL) { /* WIP */
-		struct report report;
-		const struct owner owner = {0, 0};
-
-		report_init(&report);
-		struct programs programs;
-		if (programs_open(getenv("OFFLOAD"), &programs) == 0 ||
-		    programs_load(getenv("OFFLOAD"), &owner, &report) == 0) {
-			programs_open(getenv("OFFLOAD"), &programs);
-			programs_attach(&programs, &report);
-			programs_close(&programs);
-			server->datapath = kernel_datapath_open(getenv("OFFLOAD"));
-			heritage_find(&server->heritage, server->datapath);
-		}
-		for (size_t n = 0; n < report.count; n++)
-			log_error("offload", "wip", LOG_TEXT("text", report.lines[n]));
-	}
 	return privileges_drop(config->user, config->group);
 }
 
@@ -240,7 +221,9 @@ static const struct {
 	{"metrics-socket", metrics_http_listen},
 	{"events", stage_events},
 	{"capacity", capacity_plan},
+	{"offload", offload_open}, /* what is pinned may be root's to open, and to load */
 	{"privileges", stage_privileges},
+	{"offload-try", offload_try},
 	{"routing", routing_start}, /* it is changed later, too, so it must go without privileges */
 	/* Before the first thread, as it is the calling thread's: a plugin may start others. */
 	{"landlock", lockdown_files},
@@ -249,6 +232,7 @@ static const struct {
 	{"seccomp", lockdown_system_calls}, /* of the plugins' threads as well */
 	{"verify", stage_verify},
 	{"watch", server_watch},
+	{"offload-watch", offload_watch},
 	{"metrics", metrics_http_start},
 	{"workers", stage_workers},
 };

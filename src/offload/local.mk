@@ -6,6 +6,7 @@ EXTRA_DIST += $(offload_bpf_headers) src/offload/bpf/tcp.bpf.c
 
 libmmproxy_a_SOURCES += \
 	src/offload/datapath.h src/offload/kernel_datapath.h src/offload/layout.h \
+	src/offload/loopback_needs.h src/daemon/offload.h \
 	src/offload/heritage.c src/offload/heritage.h \
 	src/offload/conntrack.h \
 	src/offload/revive.c src/offload/revive.h \
@@ -21,8 +22,16 @@ endif
 if HAVE_BPF
 libmmproxy_a_SOURCES += \
 	src/offload/kernel_datapath.c \
+	src/offload/bpf_folder.c src/offload/bpf_folder.h \
+	src/offload/filters.c src/offload/filters.h \
 	src/offload/interfaces.c src/offload/interfaces.h \
-	src/offload/programs.c src/offload/programs.h
+	src/offload/layouts.c src/offload/layouts.h \
+	src/offload/lock.c src/offload/lock.h \
+	src/offload/loopback.c src/offload/loopback.h \
+	src/offload/programs.c src/offload/programs.h \
+	src/offload/remembered.c src/offload/remembered.h \
+	src/offload/setup.c src/offload/setup.h src/offload/setup_clear.c \
+	src/daemon/offload.c
 nodist_libmmproxy_a_SOURCES = src/offload/tcp.skel.h
 # What bpftool writes is not held to our warnings.
 libmmproxy_a_CPPFLAGS += -isystem $(top_builddir)/src/offload
@@ -35,5 +44,5 @@ src/offload/tcp.skel.h: src/offload/bpf/tcp.bpf.o
 src/offload/libmmproxy_a-programs.$(OBJEXT): src/offload/tcp.skel.h
 CLEANFILES += src/offload/bpf/tcp.bpf.o src/offload/tcp.skel.h
 else
-libmmproxy_a_SOURCES += src/offload/kernel_datapath_absent.c
+libmmproxy_a_SOURCES += src/offload/kernel_datapath_absent.c src/daemon/offload_absent.c
 endif

@@ -1,42 +1,44 @@
 /* SPDX-License-Identifier: MIT */
-/* Loading, pinning, attaching, and the way back. */
+/* Loading, pinning, opening, and the way back. */
 #include "offload/programs.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
-#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <linux/magic.h>
 #include <tcp.skel.h>
 
 #include "base/report.h"
-#include "offload/interfaces.h"
 #include "offload/layout.h"
 
-/* Our filter's place at an interface's ingress, by which it is found again. */
-#define FILTER_PRIORITY 0x6d6d
-#define FILTER_HANDLE   1
-
-static const char *const names[PROGRAM_COUNT] = {
-	[PROGRAM_ABOUT] = "about",     [PROGRAM_PLACES] = "places", [PROGRAM_SESSIONS] = "sessions",
-	[PROGRAM_RECORDS] = "records", [PROGRAM_EVENTS] = "events", [PROGRAM_TCP] = "tcp",
-	[PROGRAM_MOVE] = "move",       [PROGRAM_END] = "end",
+/* The pin's name, and what the programs' source calls it. */
+static const struct {
+	const char *pin;
+	const char *object;
+} names[PROGRAM_COUNT] = {
+	[PROGRAM_ABOUT] = {"about", "offload_about"},
+	[PROGRAM_PLACES] = {"places", "offload_places"},
+	[PROGRAM_SESSIONS] = {"sessions", "offload_sessions"},
+	[PROGRAM_RECORDS] = {"records", "offload_records"},
+	[PROGRAM_EVENTS] = {"events", "offload_events"},
+	[PROGRAM_TCP] = {"tcp", "offload_tcp"},
+	[PROGRAM_MOVE] = {"move", "offload_tcp_move"},
+	[PROGRAM_END] = {"end", "offload_tcp_end"},
 };
 
 static void path_of(char path[static PATH_MAX], const char *directory, int which)
 {
-	snprintf(path, PATH_MAX, "%s/%s", directory, names[which]);
+	snprintf(path, PATH_MAX, "%s/%s", directory, names[which].pin);
 }
 
-/* The library would write to standard error; what is to be said, we say. */
 static int say_nothing(enum libbpf_print_level level, const char *format, va_list arguments)
 {
 	(void)level;
@@ -45,98 +47,89 @@ static int say_nothing(enum libbpf_print_level level, const char *format, va_lis
 	return 0;
 }
 
+void programs_keep_library_silent(void)
+{
+	libbpf_set_print(say_nothing);
+}
+
 static int fail(struct report *report, const char *what, const char *path, int error)
 {
-	report_add_failure(report, "offload: %s %s: %s", what, path, strerror(-error));
+	report_add_failure(report, "%s %s: %s", what, path, strerror(-error));
 	return error;
 }
 
-static int make_directory(const char *directory, struct report *report)
+static int fd_of(const struct bpf_object *object, const char *name)
 {
-	struct statfs status;
+	const struct bpf_map *map = bpf_object__find_map_by_name(object, name);
+	const struct bpf_program *program;
 
-	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-		return fail(report, "cannot make", directory, -errno);
-	if (statfs(directory, &status) < 0)
-		return fail(report, "cannot look at", directory, -errno);
-	if (status.f_type == BPF_FS_MAGIC)
-		return 0;
-	report_add(report, "offload: %s is in no BPF file system: mount -t bpf bpf /sys/fs/bpf",
-		   directory);
-	return -EINVAL;
+	if (map != NULL)
+		return bpf_map__fd(map);
+	program = bpf_object__find_program_by_name(object, name);
+	return program != NULL ? bpf_program__fd(program) : -ENOENT;
 }
 
-static int pin_one(int which, int fd, const char *directory, const struct owner *owner,
-		   struct report *report)
+static int pin_one(int fd, const char *path, const struct owner *owner, struct report *report)
 {
-	char path[PATH_MAX];
-
-	path_of(path, directory, which);
-	if (bpf_obj_pin(fd, path) < 0)
-		return fail(report, "cannot pin", path, -errno);
+	if (fd < 0 || bpf_obj_pin(fd, path) < 0)
+		return fail(report, "cannot pin", path, fd < 0 ? fd : -errno);
 	if (chown(path, owner->user, owner->group) < 0)
-		return fail(report, "cannot give away", path, -errno);
+		return fail(report, "cannot give to the user", path, -errno);
 	return 0;
 }
 
-static int pin_all(const struct tcp_programs *skeleton, const char *directory,
+static int pin_all(const struct bpf_object *object, const char *directory,
 		   const struct owner *owner, struct report *report)
 {
-	const int fds[PROGRAM_COUNT] = {
-		[PROGRAM_ABOUT] = bpf_map__fd(skeleton->maps.offload_about),
-		[PROGRAM_PLACES] = bpf_map__fd(skeleton->maps.offload_places),
-		[PROGRAM_SESSIONS] = bpf_map__fd(skeleton->maps.offload_sessions),
-		[PROGRAM_RECORDS] = bpf_map__fd(skeleton->maps.offload_records),
-		[PROGRAM_EVENTS] = bpf_map__fd(skeleton->maps.offload_events),
-		[PROGRAM_TCP] = bpf_program__fd(skeleton->progs.offload_tcp),
-		[PROGRAM_MOVE] = bpf_program__fd(skeleton->progs.offload_tcp_move),
-		[PROGRAM_END] = bpf_program__fd(skeleton->progs.offload_tcp_end),
-	};
+	char path[PATH_MAX];
 	int error = 0;
 
-	for (int i = 0; i < PROGRAM_COUNT && error == 0; i++)
-		error = pin_one(i, fds[i], directory, owner, report);
+	for (int i = 0; i < PROGRAM_COUNT && error == 0; i++) {
+		path_of(path, directory, i);
+		error = pin_one(fd_of(object, names[i].object), path, owner, report);
+	}
 	return error;
 }
 
-static int write_layout(int map, struct report *report)
+static int write_layout(const struct bpf_object *object, struct report *report)
 {
 	const __u32 key = OFFLOAD_ABOUT_LAYOUT;
 	const __u64 layout = OFFLOAD_LAYOUT;
+	int map = fd_of(object, names[PROGRAM_ABOUT].object);
 
 	if (bpf_map_update_elem(map, &key, &layout, BPF_ANY) < 0)
 		return fail(report, "cannot write", "the layout's number", -errno);
 	return 0;
 }
 
-static void remove_pins(const char *directory)
-{
-	char path[PATH_MAX];
-
-	for (int i = 0; i < PROGRAM_COUNT; i++) {
-		path_of(path, directory, i);
-		unlink(path);
-	}
-	rmdir(directory);
-}
-
-int programs_load(const char *directory, const struct owner *owner, struct report *report)
+static int load_into(const char *directory, const struct owner *owner, struct report *report)
 {
 	struct tcp_programs *skeleton;
-	int error = make_directory(directory, report);
+	int error;
 
-	if (error < 0)
-		return error;
-	libbpf_set_print(say_nothing);
+	programs_keep_library_silent();
 	skeleton = tcp_programs__open_and_load();
 	if (skeleton == NULL)
 		return fail(report, "cannot load", "the kernel's programs", -errno);
-	error = write_layout(bpf_map__fd(skeleton->maps.offload_about), report);
+	error = write_layout(skeleton->obj, report);
 	if (error == 0)
-		error = pin_all(skeleton, directory, owner, report);
-	if (error < 0)
-		remove_pins(directory);
+		error = pin_all(skeleton->obj, directory, owner, report);
 	tcp_programs__destroy(skeleton);
+	return error;
+}
+
+int programs_load(const char *layout_directory, const struct owner *owner, struct report *report)
+{
+	int error;
+
+	/* Its owner may look, and nobody else need. */
+	if (mkdir(layout_directory, 0750) < 0)
+		return fail(report, "cannot make", layout_directory, -errno);
+	error = load_into(layout_directory, owner, report);
+	if (error == 0 && chown(layout_directory, owner->user, owner->group) < 0)
+		error = fail(report, "cannot give to the user", layout_directory, -errno);
+	if (error < 0)
+		programs_remove(layout_directory);
 	return error;
 }
 
@@ -147,6 +140,17 @@ void programs_close(struct programs *programs)
 			close(programs->fd[i]);
 		programs->fd[i] = -1;
 	}
+}
+
+static int read_about(int map, enum offload_about which, uint64_t *number)
+{
+	const __u32 key = which;
+	__u64 value = 0;
+
+	if (bpf_map_lookup_elem(map, &key, &value) < 0)
+		return -errno;
+	*number = value;
+	return 0;
 }
 
 static int open_all(const char *directory, struct programs *programs)
@@ -162,17 +166,17 @@ static int open_all(const char *directory, struct programs *programs)
 	return 0;
 }
 
-int programs_open(const char *directory, struct programs *programs)
+int programs_open(const char *layout_directory, struct programs *programs)
 {
-	const __u32 key = OFFLOAD_ABOUT_LAYOUT;
-	__u64 layout = 0;
+	uint64_t layout = 0;
 	int error;
 
 	for (int i = 0; i < PROGRAM_COUNT; i++)
 		programs->fd[i] = -1;
-	error = open_all(directory, programs);
-	if (error == 0 && bpf_map_lookup_elem(programs->fd[PROGRAM_ABOUT], &key, &layout) < 0)
-		error = -errno;
+	programs_keep_library_silent();
+	error = open_all(layout_directory, programs);
+	if (error == 0)
+		error = read_about(programs->fd[PROGRAM_ABOUT], OFFLOAD_ABOUT_LAYOUT, &layout);
 	if (error == 0 && layout != OFFLOAD_LAYOUT)
 		error = -EPROTO;
 	if (error < 0)
@@ -180,57 +184,67 @@ int programs_open(const char *directory, struct programs *programs)
 	return error;
 }
 
-struct attaching {
-	const struct programs *programs;
-	struct report *report;
-	int error;
-};
-
-static int attach_one(unsigned index, const char *name, void *context)
+int programs_try(const struct programs *programs)
 {
-	struct attaching *attaching = context;
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)index, .attach_point = BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, filter, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
-		    .prog_fd = attaching->programs->fd[PROGRAM_TCP], .flags = BPF_TC_F_REPLACE);
-	int error = bpf_tc_hook_create(&hook);
+	/* No session has this number. */
+	const struct offload_move move = {.session = 0};
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &move, .data_size_in = sizeof(move));
+	uint64_t layout = 0;
+	int error = read_about(programs->fd[PROGRAM_ABOUT], OFFLOAD_ABOUT_LAYOUT, &layout);
 
-	if (error == 0 || error == -EEXIST)
-		error = bpf_tc_attach(&hook, &filter);
-	if (error < 0) {
-		fail(attaching->report, "cannot put the program at the ingress of", name, error);
-		attaching->error = attaching->error < 0 ? attaching->error : error;
+	if (error == 0)
+		error = bpf_prog_test_run_opts(programs->fd[PROGRAM_MOVE], &run);
+	if (error < 0)
+		return error;
+	return layout == OFFLOAD_LAYOUT && run.retval == OFFLOAD_MOVE_UNKNOWN ? 0 : -EPROTO;
+}
+
+int programs_count_live(const struct programs *programs, uint64_t *live)
+{
+	return read_about(programs->fd[PROGRAM_ABOUT], OFFLOAD_ABOUT_LIVE, live);
+}
+
+/* What every layout has alike. */
+static bool is_about(int fd)
+{
+	struct bpf_map_info information = {0};
+	__u32 size = sizeof(information);
+
+	/* Of a program, the kernel would fill in something else. */
+	return bpf_obj_get_info_by_fd(fd, &information, &size) == 0 &&
+	       information.type == BPF_MAP_TYPE_ARRAY && information.key_size == sizeof(__u32) &&
+	       information.value_size == sizeof(__u64) &&
+	       information.max_entries > OFFLOAD_ABOUT_LIVE;
+}
+
+int programs_count_live_in(const char *layout_directory, uint64_t *live)
+{
+	char path[PATH_MAX];
+	int fd, error;
+
+	path_of(path, layout_directory, PROGRAM_ABOUT);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return errno == ENOENT ? -EPROTO : -errno;
+	error = is_about(fd) ? read_about(fd, OFFLOAD_ABOUT_LIVE, live) : -EPROTO;
+	close(fd);
+	return error;
+}
+
+int programs_remove(const char *layout_directory)
+{
+	DIR *folder = opendir(layout_directory);
+	const struct dirent *entry;
+	int error = 0;
+
+	if (folder == NULL)
+		return -errno;
+	while ((entry = readdir(folder)) != NULL) {
+		if (entry->d_name[0] != '.' && unlinkat(dirfd(folder), entry->d_name, 0) < 0)
+			error = -errno;
 	}
-	return 0;
-}
-
-int programs_attach(const struct programs *programs, struct report *report)
-{
-	struct attaching attaching = {.programs = programs, .report = report};
-	int error = interfaces_each(attach_one, &attaching);
-
-	return error < 0 ? fail(report, "cannot list", "the interfaces", error) : attaching.error;
-}
-
-static int detach_one(unsigned index, const char *name, void *context)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)index, .attach_point = BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, filter, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
-	struct attaching *attaching = context;
-	int error = bpf_tc_detach(&hook, &filter);
-
-	/* ENOENT, EINVAL: it has not our filter, or no ingress at all. */
-	if (error < 0 && error != -ENOENT && error != -EINVAL) {
-		fail(attaching->report, "cannot take the program from", name, error);
-		attaching->error = error;
-	}
-	return 0;
-}
-
-int programs_clear(const char *directory, struct report *report)
-{
-	struct attaching attaching = {.report = report};
-	int error = interfaces_each(detach_one, &attaching);
-
-	remove_pins(directory);
-	return error < 0 ? fail(report, "cannot list", "the interfaces", error) : attaching.error;
+	closedir(folder);
+	if (rmdir(layout_directory) < 0 && error == 0)
+		error = -errno;
+	return error;
 }

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's programs and maps. Root loads them once and pins them into the BPF file system,
- * where they stay, and at the interfaces' ingress, until they are cleared: sessions that were moved
- * need no process. A daemon without privileges opens what was pinned for its user.
+ * The kernel's programs and maps. Root loads them once and pins them into a folder of the BPF file
+ * system, one a layout, where they stay until they are cleared: sessions that were moved need no
+ * process. A daemon without privileges opens what was pinned for its user.
  */
 #ifndef MMPROXY_OFFLOAD_PROGRAMS_H
 #define MMPROXY_OFFLOAD_PROGRAMS_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 struct report;
-
-#define PROGRAMS_DIRECTORY "/sys/fs/bpf/mmproxy"
 
 /* What is pinned. */
 enum program {
@@ -36,26 +35,34 @@ struct owner {
 };
 
 /*
- * Loads them, and pins them into `directory`, which is made, for this owner. Takes root, or at
- * least CAP_BPF, CAP_NET_ADMIN and CAP_CHOWN. 0; or -errno with a line in the report, and nothing
- * is pinned.
+ * Loads them, and pins them into `layout_directory`, which is made and must not be there, for this
+ * owner. Takes root. 0; or -errno with a line in the report, and nothing is pinned.
  */
-int programs_load(const char *directory, const struct owner *owner, struct report *report);
+int programs_load(const char *layout_directory, const struct owner *owner, struct report *report);
 
 /*
  * Opens what is pinned. 0; or -errno, with nothing open: -ENOENT where there is nothing, -EPROTO
  * where it has another layout.
  */
-int programs_open(const char *directory, struct programs *programs);
+int programs_open(const char *layout_directory, struct programs *programs);
 void programs_close(struct programs *programs);
 
 /*
- * Puts the program at the ingress of lo and of each Ethernet interface that is no port of another.
- * Those that have it keep it. 0, or -errno of the first that failed with a line in the report each.
+ * Can this process work with them? Older kernels refuse bpf(2) to whoever is not root whatever it
+ * has open. 0 or -errno, -EPROTO when what comes back is not what these programs say.
  */
-int programs_attach(const struct programs *programs, struct report *report);
+int programs_try(const struct programs *programs);
 
-/* Takes the program from every interface, and the pins and their directory away. As above. */
-int programs_clear(const char *directory, struct report *report);
+/* How many sessions and flows the kernel carries for this layout. 0 or -errno. */
+int programs_count_live(const struct programs *programs, uint64_t *live);
+
+/* The same of any layout, by its folder; -EPROTO where it is not understood. */
+int programs_count_live_in(const char *layout_directory, uint64_t *live);
+
+/* Removes whatever is pinned there, and the folder. 0 or -errno. */
+int programs_remove(const char *layout_directory);
+
+/* The library writes to standard error by itself; what is to be said, we say. */
+void programs_keep_library_silent(void);
 
 #endif

@@ -102,8 +102,10 @@ integration_files = \
 	tests/integration/test_metrics.py \
 	tests/integration/test_metrics_http.py \
 	tests/integration/test_metrics_pages.py \
+	tests/integration/offload.py \
 	tests/integration/test_notify.py \
 	tests/integration/test_offload_path.py \
+	tests/integration/test_offload_setup.py \
 	tests/integration/test_oversized.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \
@@ -143,6 +145,7 @@ integration_files = \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
 	tests/integration/test_systemd.py \
+	tests/integration/test_systemd_offload.py \
 	tests/integration/test_systemd_routing.py \
 	tests/integration/test_systemd_sockets.py \
 	tests/integration/test_udp_balancers.py \

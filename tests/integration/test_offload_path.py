@@ -186,8 +186,7 @@ def offloaded(routed, pins, start_daemon):
         routed.server,
         listen=[f"{SERVER4}:8443", f"[{SERVER6}]:8443"],
         subnets=[f"{BALANCER4}/32", f"{BALANCER6}/128"],
-        top={"seccomp": "off", "landlock": {"mode": "off"}},
-        launch={"environment": {"OFFLOAD": pins}},
+        top={"offload": "auto", "offload_directory": pins},
     )
     return lambda client: Session(routed, mmproxy, client)
 

@@ -7,6 +7,7 @@ unit_tests = \
 	tests/unit/test_client_totals \
 	tests/unit/test_config \
 	tests/unit/test_config_lockdown \
+	tests/unit/test_config_offload \
 	tests/unit/test_config_mistakes \
 	tests/unit/test_config_remarks \
 	tests/unit/test_config_routing \
@@ -78,7 +79,7 @@ unit_tests = \
 if HAVE_LIBMNL
 unit_tests += tests/unit/test_return_explain tests/unit/test_route_notices
 unit_tests += tests/unit/test_doctor_diagnosis tests/unit/test_doctor_host tests/unit/test_doctor_path \
-	tests/unit/test_doctor_remedies
+	tests/unit/test_doctor_offload tests/unit/test_doctor_remedies
 unit_tests += tests/unit/test_doctor_probe tests/unit/test_doctor_readings tests/unit/test_trace_event
 endif
 
@@ -92,7 +93,7 @@ endif
 unit_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBSYSTEMD_LIBS) \
-	$(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(CMOCKA_LIBS)
+	$(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(LIBBPF_LIBS) $(CMOCKA_LIBS)
 
 # The pure layers alone.
 pure_ldadd = libpure.a $(CMOCKA_LIBS)
@@ -246,6 +247,11 @@ tests_unit_test_config_mistakes_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_mistakes_CFLAGS = $(unit_cflags)
 tests_unit_test_config_mistakes_LDADD = $(config_ldadd)
 
+tests_unit_test_config_offload_SOURCES = $(config_fixture) tests/unit/test_config_offload.c
+tests_unit_test_config_offload_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_offload_CFLAGS = $(unit_cflags)
+tests_unit_test_config_offload_LDADD = $(config_ldadd)
+
 tests_unit_test_config_lockdown_SOURCES = $(config_fixture) tests/unit/test_config_lockdown.c
 tests_unit_test_config_lockdown_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_lockdown_CFLAGS = $(unit_cflags)
@@ -286,6 +292,11 @@ tests_unit_test_doctor_diagnosis_SOURCES = tests/unit/test_doctor_diagnosis.c
 tests_unit_test_doctor_diagnosis_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_doctor_diagnosis_CFLAGS = $(unit_cflags)
 tests_unit_test_doctor_diagnosis_LDADD = libdoctor.a $(config_ldadd)
+
+tests_unit_test_doctor_offload_SOURCES = tests/unit/test_doctor_offload.c
+tests_unit_test_doctor_offload_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_doctor_offload_CFLAGS = $(unit_cflags)
+tests_unit_test_doctor_offload_LDADD = libdoctor.a $(config_ldadd)
 
 tests_unit_test_doctor_host_SOURCES = tests/unit/test_doctor_host.c
 tests_unit_test_doctor_host_CPPFLAGS = $(unit_cppflags)
