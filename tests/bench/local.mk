@@ -43,6 +43,7 @@ EXTRA_DIST += \
 	tests/bench/instructions tests/bench/instructions.json \
 	tests/bench/harness/__init__.py tests/bench/harness/bench.py tests/bench/harness/calls.py \
 	tests/bench/harness/gnuplot.py tests/bench/harness/loads.py tests/bench/harness/machine.py \
-	tests/bench/harness/markdown.py tests/bench/harness/plots.py tests/bench/harness/proxies.py \
+	tests/bench/harness/markdown.py tests/bench/harness/offload.py tests/bench/harness/plots.py \
+	tests/bench/harness/proxies.py \
 	tests/bench/harness/results.py tests/bench/harness/runner.py tests/bench/harness/scenarios.py \
 	tests/bench/harness/stage.py tests/bench/harness/words.py
