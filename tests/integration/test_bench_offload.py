@@ -70,12 +70,11 @@ def test_connections_that_follow_each_other_stay_the_relays(stack, stage):
     assert "offloaded" not in result
 
 
-def test_a_run_in_which_the_kernel_takes_over_nothing_fails(stack, stage, monkeypatch):
-    monkeypatch.setattr(offload, "PATIENCE", 0.2)
+def test_a_run_in_which_the_kernel_takes_over_nothing_fails(stack, stage):
     player = offload.player(stack, stage, PING, workers=1)
     with player.running(stage.namespace, PING, stages.LISTEN, PING.upstream) as running:
         with pytest.raises(loads.Failed, match="the kernel has 0 of 1 sessions"):
-            running.settle(PING)
+            running.settle(PING, patience=0.2)
 
 
 def test_nothing_is_left_for_whoever_is_next(stack, stage):

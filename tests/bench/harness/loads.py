@@ -153,7 +153,8 @@ class Loads:
             fields = _iperf_fields(done.stdout)
             if not fields:
                 raise Failed(f"{scenario.name}: {done.stdout} {done.stderr}")
-            noted = running.settle(scenario) if running else {}
+            # It is over: what the kernel does not have by now it has not had.
+            noted = running.settle(scenario, patience=0) if running else {}
             return {**_result(scenario, fields, used.get("seconds")), **noted}
 
 

@@ -23,9 +23,6 @@ from . import stage as stages
 from .loads import Failed
 from .results import OFFLOAD
 
-# Until each session is the kernel's, or has been found to be none for it.
-PATIENCE = 10
-
 _SETTINGS = """\
 offload = "auto";
 offload_directory = "{directory}";
@@ -41,7 +38,7 @@ class Mmproxy(proxies.Mmproxy):
 
     def watched(self, process):
         # Its port is bound before the programs are there.
-        wait_until(lambda: control.is_answered(process), PATIENCE, "mmproxy has started")
+        wait_until(lambda: control.is_answered(process), stages.PATIENCE, "mmproxy has started")
         return _Running(process)
 
     def clear(self, namespace):
@@ -57,7 +54,7 @@ class _Running(proxies.Running):
         super().__init__(process.pid)
         self._process = process
 
-    def settle(self, scenario):
+    def settle(self, scenario, patience=stages.PATIENCE):
         """A session that the relay still has would not be what is to be measured."""
         if not scenario.offloads:
             return {}
@@ -70,13 +67,13 @@ class _Running(proxies.Running):
             return found["carried"] + sum(found["stayed"].values()) >= scenario.sessions
 
         with contextlib.suppress(AssertionError):
-            wait_until(decided, PATIENCE, "each session is the kernel's, or stays")
+            wait_until(decided, patience, "each session is the kernel's, or stays")
             if found["carried"]:
                 return {"offloaded": min(found["carried"] / scenario.sessions, 1)}
         stayed = " ".join(f"{name}={number}" for name, number in found["stayed"].items())
         raise Failed(
-            f"{scenario.name}: the kernel has {found['carried']} of {scenario.sessions} sessions "
-            f"after {PATIENCE} s or less; {stayed or 'none is found to be none for it'}"
+            f"{scenario.name}: the kernel has {found['carried']} of {scenario.sessions} sessions; "
+            f"{stayed or 'of the others it is not known why'}"
         )
 
     def why_not(self):

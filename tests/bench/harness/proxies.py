@@ -91,7 +91,7 @@ class Running:
     def __init__(self, pid):
         self.pid = pid
 
-    def settle(self, scenario):
+    def settle(self, scenario, patience=stages.PATIENCE):
         """Waits until it does what is to be measured; {field of results.Run: what was seen}."""
         return {}
 
