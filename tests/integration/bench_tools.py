@@ -35,8 +35,13 @@ def start_load(namespace, name, load, to, **options):
     )
 
 
+# Seconds that a load counts for which was told to wait.
+BRIEF = 0.02
+
+
 def go_on_warming_up(process):
-    """A load that waits says that it is warm, and goes on. Then it is told to count."""
+    """A load that waits says that it is warm, and goes on, for longer than BRIEF. Then it is told to
+    count."""
     assert process.stdout.readline() == "warm\n"
     statistics = pathlib.Path(f"/proc/{process.pid}/schedstat")
 
@@ -44,7 +49,7 @@ def go_on_warming_up(process):
         return int(statistics.read_text().split()[0])
 
     before = nanoseconds()
-    wait_until(lambda: nanoseconds() - before > 5e6, 10, "messages are on their way")
+    wait_until(lambda: nanoseconds() - before > 2e9 * BRIEF, 10, "the load goes on")
     assert process.poll() is None
     process.stdin.write("\n")
     process.stdin.flush()
