@@ -59,6 +59,7 @@ integration_files = \
 	tests/integration/test_bad_links_udp.py \
 	tests/integration/test_bad_paths.py \
 	tests/integration/test_balancers.py \
+	tests/integration/test_bench_offload.py \
 	tests/integration/test_bench_tcp.py \
 	tests/integration/test_bench_udp.py \
 	tests/integration/test_churn.py \
