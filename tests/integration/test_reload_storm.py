@@ -33,7 +33,7 @@ SANITIZED_RELOADS, SANITIZED_RATE = 100, 200
 SESSIONS_PER_RELOAD = 15
 
 # Before the measurement: what is there once, buffers and the like, is there then.
-WARM_RELOADS = 30
+WARM_RELOADS = 150
 KIB = 1 << 10
 
 # A listener that comes and goes.

@@ -2,6 +2,7 @@
 """routing.mode = "manage": what the return path needs is there, and gone when it is not needed."""
 
 import re
+import signal
 import time
 
 import pytest
@@ -145,7 +146,10 @@ def test_what_is_wiped_under_traffic_is_put_back_within_a_second(wipe, bare, man
 
 def test_a_wipe_is_told_once_and_counted(bare, start_daemon):
     mmproxy = start_daemon(bare, top={"routing": MANAGE, "control": {}})
+    # It sees all of it at once, however long that takes.
+    mmproxy.process.send_signal(signal.SIGSTOP)
     flush_all(bare)
+    mmproxy.process.send_signal(signal.SIGCONT)
     wait_until_put_back(bare, lambda: rules.loopback_is_managed(bare))
     line = mmproxy.wait_for_log("routing: put back")
     assert line["what"].split("; ") == [

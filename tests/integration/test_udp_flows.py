@@ -346,7 +346,8 @@ def test_answers_that_a_flows_queue_has_no_room_for_are_counted_at_its_end(
 
 @headed_framings
 def test_flows_that_have_ended_leave_nothing_behind(framing, host, start_udp, udp_upstream):
-    mmproxy = start_udp(host, framing, idle_timeout=0.05, top={"log": QUIET})
+    # Long enough for all of a crowd to be answered.
+    mmproxy = start_udp(host, framing, idle_timeout=0.5, top={"log": QUIET})
     balancer = Balancer(host, framing)
     descriptors, memory = mmproxy.descriptors(), 0
     for number in range(8):
