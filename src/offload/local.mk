@@ -8,21 +8,13 @@ libmmproxy_a_SOURCES += \
 	src/offload/datapath.h src/offload/kernel_datapath.h src/offload/layout.h \
 	src/offload/loopback_needs.h src/daemon/offload.h \
 	src/offload/heritage.c src/offload/heritage.h \
-	src/offload/conntrack.h \
-	src/offload/revive.c src/offload/revive.h \
-	src/offload/setting.c src/offload/setting.h \
-	src/offload/tuple.c src/offload/tuple.h \
-	src/offload/way.c src/offload/way.h
-if HAVE_LIBMNL
-libmmproxy_a_SOURCES += src/offload/conntrack.c
-else
-libmmproxy_a_SOURCES += src/offload/conntrack_absent.c
-endif
+	src/offload/tuple.c src/offload/tuple.h
 
 if HAVE_BPF
 libmmproxy_a_SOURCES += \
 	src/offload/kernel_datapath.c \
 	src/offload/bpf_folder.c src/offload/bpf_folder.h \
+	src/offload/conntrack.c src/offload/conntrack.h \
 	src/offload/filters.c src/offload/filters.h \
 	src/offload/interfaces.c src/offload/interfaces.h \
 	src/offload/layouts.c src/offload/layouts.h \
@@ -30,7 +22,9 @@ libmmproxy_a_SOURCES += \
 	src/offload/loopback.c src/offload/loopback.h \
 	src/offload/programs.c src/offload/programs.h \
 	src/offload/remembered.c src/offload/remembered.h \
+	src/offload/revive.c src/offload/revive.h \
 	src/offload/setup.c src/offload/setup.h src/offload/setup_clear.c \
+	src/offload/way.c src/offload/way.h \
 	src/daemon/offload.c
 nodist_libmmproxy_a_SOURCES = src/offload/tcp.skel.h
 # What bpftool writes is not held to our warnings.

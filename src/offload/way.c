@@ -4,12 +4,17 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
 
 #include "offload/conntrack.h"
 #include "offload/datapath.h"
-#include "offload/setting.h"
+#include "offload/loopback.h"
 #include "offload/tuple.h"
+
+#define STAYS_OPEN 1000 /* milliseconds */
 
 /*
  * On lo a packet can stay where it is, with the route that it has. But it also has the entry of the
@@ -24,21 +29,41 @@ static enum offload_way choose(unsigned from, unsigned to)
 
 static bool is_loopback(const struct offload_tuple *tuple)
 {
-	return offload_tuple_is_ipv4(tuple) &&
-	       ntohl(tuple->destination[3]) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
+	return ntohl(tuple->destination[3]) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
 }
 
-/* A packet that comes in is not led to 127.0.0.0/8, not even by lo, unless that is allowed. */
-static bool is_open(enum offload_way way, const struct offload_tuple *tuple)
+static uint64_t now_milliseconds(void)
 {
-	return way != OFFLOAD_TO_LOOPBACK || !is_loopback(tuple) ||
-	       kernel_setting("net/ipv4/conf/lo/route_localnet") != 0 ||
-	       kernel_setting("net/ipv4/conf/all/route_localnet") != 0;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Would lo let by what enters there? Not asked again for a while, once it does. */
+static bool lo_is_open(const struct loopback_needs *needs)
+{
+	static _Atomic uint64_t open_until[2];
+	_Atomic uint64_t *until = &open_until[needs->always.loopback_upstream];
+	struct loopback_lack lacks[LOOPBACK_SETTING_COUNT];
+	uint64_t now = now_milliseconds();
+
+	if (now < atomic_load_explicit(until, memory_order_relaxed))
+		return true;
+	if (loopback_look(needs, lacks) != 0)
+		return false;
+	atomic_store_explicit(until, now + STAYS_OPEN, memory_order_relaxed);
+	return true;
 }
 
 int way_find(unsigned from, unsigned to, const struct offload_tuple *tuple)
 {
 	enum offload_way way = choose(from, to);
+	struct loopback_needs needs = {0};
 
-	return is_open(way, tuple) ? (int)way : -ENETUNREACH;
+	if (way != OFFLOAD_TO_LOOPBACK || !offload_tuple_is_ipv4(tuple))
+		return (int)way;
+	needs.always.loopback_upstream = is_loopback(tuple);
+	needs.always.other_upstream = !needs.always.loopback_upstream;
+	return lo_is_open(&needs) ? (int)way : -ENETUNREACH;
 }

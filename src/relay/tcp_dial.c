@@ -4,7 +4,6 @@
  * as the socket takes it, which on the same host is at once.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 
 #include "host/plugin_session.h"
@@ -144,8 +143,7 @@ void tcp_dial_start(struct tcp_session *session, const uint8_t *payload, size_t 
 
 	session->state = TCP_DIAL;
 	session->step_began = relay->sys->clock();
-	session->offload_wanted = (settings->offload || getenv("OFFLOAD") != NULL) &&
-				  relay->datapath != NULL; /* WIP */
+	session->offload_wanted = settings->offload && relay->datapath != NULL;
 	request.segment = bound_segment(session);
 	dial(session, &request, &result);
 	relay_count_dial(relay, &result);
