@@ -80,7 +80,7 @@ static void refuse(struct relay *relay, uint64_t id, const struct offload_record
 {
 	const struct address client = offload_address_read(&record->client);
 
-	log_warning("offload", "a session of a listener that is gone ends", LOG_NUMBER("id", id),
+	log_warning("offload", "a session ends whose listener is gone", LOG_NUMBER("id", id),
 		    LOG_TEXT("listener", record->listener), LOG_ADDRESS("client", &client));
 	tcp_twin_reset(relay, id, record);
 }

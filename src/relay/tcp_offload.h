@@ -57,8 +57,8 @@ void tcp_offload_look(struct tcp_session *session);
 int tcp_offload_adopted(struct tcp_session *session, const struct offload_record *record);
 
 /*
- * Before a session that the kernel knows of is closed, in whatever state: the kernel lets go of it, and where its far ends
- * are to be told, it has sockets again.
+ * Before a session that the kernel knows of is closed, in whatever state: the kernel lets go of it,
+ * and where its far ends are to be told, it has sockets again.
  */
 void tcp_offload_close(struct tcp_session *session, enum close_reason reason);
 
