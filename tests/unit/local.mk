@@ -405,6 +405,8 @@ tests_unit_test_udp_receiver_LDADD = $(system_ldadd)
 check_LIBRARIES += tests/unit/libfake.a
 tests_unit_libfake_a_SOURCES = \
 	tests/unit/fake_control.c \
+	tests/unit/fake_datapath.c \
+	tests/unit/fake_datapath.h \
 	tests/unit/fake_loop.c \
 	tests/unit/fake_loop.h \
 	tests/unit/fake_message.c \
