@@ -96,6 +96,14 @@ static bool holds_bytes(const struct stream *stream)
 	return stream->held != NULL || (stream->pipe != NULL && stream->pipe->length > 0);
 }
 
+/* A socket tells its error once, and from then on looks like one that has ended in order. */
+static int note_error(struct tcp_end *end, int error)
+{
+	if (error != -EAGAIN && error != -EINTR && end->error == 0)
+		end->error = error;
+	return error;
+}
+
 /* Returns 0 when all that a leg has received has been passed on, or -errno. */
 static int pass_on(struct relay *relay, struct leg *from, const struct leg *to)
 {
@@ -108,10 +116,11 @@ static int pass_on(struct relay *relay, struct leg *from, const struct leg *to)
 	if (size > RELAY_HOT_SIZE)
 		size = RELAY_HOT_SIZE;
 	length = relay->sys->peek(from->end->fd, relay->hot, size);
-	if (length > 0)
-		length = relay->sys->send(to->end->fd, relay->hot, (size_t)length);
 	if (length <= 0)
-		return length == 0 ? -EAGAIN : (int)length;
+		return length == 0 ? -EAGAIN : note_error(from->end, (int)length);
+	length = relay->sys->send(to->end->fd, relay->hot, (size_t)length);
+	if (length <= 0)
+		return length == 0 ? -EAGAIN : note_error(to->end, (int)length);
 	from->passed = (size_t)length;
 	return from->passed == (size_t)unread ? 0 : -EAGAIN;
 }

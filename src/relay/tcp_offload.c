@@ -39,6 +39,10 @@
 /* For so long after the end late packets are still led to where they belong. */
 #define LINGER_TIME 10000
 
+/* For what was sent before the move, where user_timeout leaves it to the kernel: as long as that.
+ */
+#define PATIENCE 900000
+
 /* As socket_set_liveness() has it. */
 #define PROBE_INTERVAL 10000
 #define PROBES_MAX     3
@@ -197,8 +201,11 @@ static void enter(struct tcp_session *session)
 {
 	struct tcp_offload *offload = session->offload;
 
+	uint32_t user_timeout = session->settings->user_timeout;
+
 	offload->bytes[OFFLOAD_BALANCER] = session->up.bytes;
 	offload->bytes[OFFLOAD_UPSTREAM] = session->down.bytes;
+	offload->next = session->relay->loop.now + (user_timeout > 0 ? user_timeout : PATIENCE);
 	tsearch(offload, &session->relay->offloads, compare_ids);
 }
 
@@ -291,12 +298,10 @@ static void settling_expired(struct tcp_session *session)
 
 /* MOVED */
 
-static bool is_acknowledged(const struct offload_session *noted)
+/* Has the leg's far end got all that our socket sent? */
+static bool is_acknowledged(const struct offload_session *noted, enum offload_leg_name leg)
 {
-	for (unsigned i = 0; i < 2; i++)
-		if ((int32_t)(noted->legs[i].acked - noted->legs[i].sent) < 0)
-			return false;
-	return true;
+	return (int32_t)(noted->legs[leg].acked - noted->legs[leg].sent) >= 0;
 }
 
 /* Without a word to the far ends. */
@@ -354,7 +359,7 @@ static void account(struct tcp_session *session, struct stream *stream, uint64_t
 static bool look(struct tcp_session *session, struct offload_session *noted)
 {
 	const struct tcp_offload *offload = session->offload;
-	uint64_t active;
+	uint64_t active, now = session->relay->loop.now;
 
 	if (datapath_look(session->relay->datapath, session->id, noted) < 0)
 		return false;
@@ -363,6 +368,9 @@ static bool look(struct tcp_session *session, struct offload_session *noted)
 	account(session, &session->down, offload->bytes[OFFLOAD_UPSTREAM],
 		delivered_by(noted, OFFLOAD_BALANCER));
 	active = noted->last_active / 1000000;
+	/* It may lie behind the beginning of this round, which is what the loop's clock says. */
+	if (active > now)
+		active = now;
 	if (active > session->last_active)
 		session->last_active = active;
 	return true;
@@ -408,14 +416,46 @@ static bool goes_on(struct tcp_session *session, struct offload_session *noted)
 	return false;
 }
 
+static enum close_reason unresponsive(enum offload_leg_name leg)
+{
+	return leg == OFFLOAD_BALANCER ? CLOSE_CLIENT_UNRESPONSIVE : CLOSE_UPSTREAM_UNRESPONSIVE;
+}
+
+static uint64_t idle_time(const struct tcp_session *session)
+{
+	return session->relay->loop.now - session->last_active;
+}
+
+/* Returns whether it goes on; or it has ended, by itself or for its silence. */
+static bool outlives_look(struct tcp_session *session, struct offload_session *noted)
+{
+	const uint32_t idle_timeout = session->settings->idle_timeout;
+
+	if (!goes_on(session, noted))
+		return false;
+	if (idle_timeout > 0 && idle_time(session) >= idle_timeout) {
+		tcp_session_close(session, CLOSE_IDLE_TIMEOUT);
+		return false;
+	}
+	for (unsigned leg = 0; leg < 2; leg++) {
+		if (is_acknowledged(noted, leg) ||
+		    session->relay->loop.now < session->offload->next)
+			continue;
+		tcp_session_close(session, unresponsive(leg));
+		return false;
+	}
+	return true;
+}
+
 static void moved_expired(struct tcp_session *session)
 {
 	struct tcp_offload *offload = session->offload;
 	struct offload_session noted;
 
-	if (!goes_on(session, &noted))
+	if (!outlives_look(session, &noted))
 		return;
-	if (is_acknowledged(&noted)) {
+	if (is_acknowledged(&noted, OFFLOAD_BALANCER) &&
+	    is_acknowledged(&noted, OFFLOAD_UPSTREAM)) {
 		leave_sockets(session, &noted);
 		return;
 	}
@@ -434,18 +474,18 @@ static bool probe(struct tcp_session *session, const struct offload_session *not
 	uint64_t now = session->relay->loop.now, seen = noted->legs[leg].last_seen / 1000000;
 	struct offload_record record;
 
-	if (seen + session->settings->keepalive > now) {
+	if (seen >= offload->probed[leg])
 		offload->probes[leg] = 0;
+	if (seen + session->settings->keepalive > now)
 		return false;
-	}
-	if (offload->probes[leg] > 0 && now < offload->probed + PROBE_INTERVAL)
+	if (offload->probes[leg] > 0 && now < offload->probed[leg] + PROBE_INTERVAL)
 		return false;
 	if (offload->probes[leg] == PROBES_MAX)
 		return true;
 	if (datapath_read_record(session->relay->datapath, session->id, &record) == 0 &&
 	    datapath_probe(session->relay->datapath, &record, noted, leg) == 0) {
 		offload->probes[leg]++;
-		offload->probed = now;
+		offload->probed[leg] = now;
 	}
 	return false;
 }
@@ -453,26 +493,19 @@ static bool probe(struct tcp_session *session, const struct offload_session *not
 static void offloaded_expired(struct tcp_session *session)
 {
 	const struct relay_settings *settings = session->settings;
-	uint64_t wait = LOOK_INTERVAL, idle;
+	uint64_t wait = LOOK_INTERVAL;
 	struct offload_session noted;
 
-	if (!goes_on(session, &noted))
+	if (!outlives_look(session, &noted))
 		return;
-	idle = session->relay->loop.now - session->last_active;
-	if (settings->idle_timeout > 0 && idle >= settings->idle_timeout) {
-		tcp_session_close(session, CLOSE_IDLE_TIMEOUT);
-		return;
+	for (unsigned leg = 0; leg < 2 && settings->keepalive > 0; leg++) {
+		if (probe(session, &noted, leg)) {
+			tcp_session_close(session, unresponsive(leg));
+			return;
+		}
 	}
-	if (settings->keepalive > 0 && probe(session, &noted, OFFLOAD_BALANCER)) {
-		tcp_session_close(session, CLOSE_CLIENT_UNRESPONSIVE);
-		return;
-	}
-	if (settings->keepalive > 0 && probe(session, &noted, OFFLOAD_UPSTREAM)) {
-		tcp_session_close(session, CLOSE_UPSTREAM_UNRESPONSIVE);
-		return;
-	}
-	if (settings->idle_timeout > 0 && settings->idle_timeout - idle < wait)
-		wait = settings->idle_timeout - idle;
+	if (settings->idle_timeout > 0 && settings->idle_timeout - idle_time(session) < wait)
+		wait = settings->idle_timeout - idle_time(session);
 	set_state(session, TCP_OFFLOADED, wait);
 }
 
@@ -488,10 +521,12 @@ void tcp_offload_expired(struct tcp_session *session)
 
 int tcp_offload_adopted(struct tcp_session *session, const struct offload_record *record)
 {
+	session->without_sockets = true;
 	session->offload = create(session, record);
 	if (session->offload == NULL)
 		return -ENOMEM;
-	session->without_sockets = true;
+	/* When bytes last came, the first look says. */
+	session->last_active = session->started;
 	enter(session);
 	/* At once: it may have ended meanwhile. */
 	set_state(session, TCP_OFFLOADED, 0);
@@ -512,14 +547,22 @@ void tcp_offload_ended(struct relay *relay, uint64_t id)
 /* So that they can be told. What can't be had goes without. */
 static void revive_sockets(struct tcp_session *session, const struct offload_session *noted)
 {
+	struct tcp_end *ends[] = {
+		[OFFLOAD_BALANCER] = &session->client,
+		[OFFLOAD_UPSTREAM] = &session->upstream,
+	};
 	struct datapath *datapath = session->relay->datapath;
 	struct offload_record record;
 
 	if (datapath_read_record(datapath, session->id, &record) < 0)
 		return;
-	session->client.fd = datapath_revive(datapath, &record, noted, OFFLOAD_BALANCER);
-	session->upstream.fd = datapath_revive(datapath, &record, noted, OFFLOAD_UPSTREAM);
-	session->client.readable = session->upstream.readable = false;
+	for (unsigned leg = 0; leg < 2; leg++) {
+		/* Whoever begins another connection in its place knows. */
+		if (noted->legs[leg].seen & OFFLOAD_SEEN_SYN)
+			continue;
+		ends[leg]->fd = datapath_revive(datapath, &record, noted, leg);
+		ends[leg]->readable = false;
+	}
 }
 
 /* Both far ends know what the kernel has seen end; of other ends they are told. Returns whether. */

@@ -269,6 +269,26 @@ static int look(struct datapath *datapath, uint64_t session, struct offload_sess
 	return error;
 }
 
+/* The relay hands it on, and does not look at it. */
+static int find_way(struct datapath *datapath, unsigned from, unsigned to,
+		    const struct offload_tuple *tuple)
+{
+	int error = fault(self_of(datapath), FAKE_FIND_WAY);
+
+	(void)tuple;
+	if (error < 0)
+		return error;
+	if (from == to)
+		return OFFLOAD_IN_PLACE;
+	return to == DATAPATH_LOOPBACK ? OFFLOAD_TO_LOOPBACK : OFFLOAD_TO_NEIGHBOUR;
+}
+
+static void untrack(struct datapath *datapath, const struct offload_tuple *tuple)
+{
+	expect(find_place(self_of(datapath), tuple) != NULL, "nobody's packets are untracked");
+	self_of(datapath)->untracked++;
+}
+
 /* A byte that comes by `from` must be the one behind the last that was sent to `to`. */
 static void judge_change(const struct offload_change *change, const struct fake_socket *from,
 			 const struct fake_socket *to, const struct offload_tuple *tuple)
@@ -403,6 +423,9 @@ static int revive(struct datapath *datapath, const struct offload_record *record
 	expect(socket->fd < 0, "a socket is there still, and cannot be revived");
 	socket->fd = fake_take_fd(self->fake);
 	socket->closed = FAKE_OPEN;
+	/* It may have given up on its own. */
+	if (socket->state == FAKE_DEAD && !socket->peer_gone)
+		socket->state = FAKE_CONNECTED;
 	socket->linger = false;
 	socket->in_read = socket->in_arrived;
 	return socket->fd;
@@ -429,10 +452,12 @@ static const struct datapath_calls calls = {
 	.keep_record = keep_record,
 	.read_record = read_record,
 	.look = look,
+	.find_way = find_way,
 	.move = move,
 	.end = end,
 	.forget_places = forget_places,
 	.forget = forget,
+	.untrack = untrack,
 	.find = find,
 	.each = each,
 	.revive = revive,

@@ -22,6 +22,7 @@ enum fake_datapath_call {
 	FAKE_KEEP_RECORD,
 	FAKE_READ_RECORD,
 	FAKE_LOOK,
+	FAKE_FIND_WAY,
 	FAKE_MOVE,
 	FAKE_END,
 	FAKE_REVIVE,
@@ -53,6 +54,7 @@ struct fake_datapath {
 	uint64_t events[FAKE_CARRIED_MAX]; /* of ends; the oldest first */
 	size_t event_count;
 	bool lose_events;
+	unsigned untracked;     /* how often it was asked to */
 	bool full;              /* there is no room for another session */
 	bool unseen[2];         /* packets of this leg come by another way */
 	bool odd[2];            /* there was something in them that can't be carried over */
