@@ -332,6 +332,9 @@ static int move(struct datapath *datapath, const struct offload_move *move)
 		carried->sockets[i]->carrier = &carried->carrier;
 	}
 	carried->noted.state = OFFLOAD_MOVED;
+	/* What a full buffer has kept back is on its way now. */
+	for (unsigned i = 0; i < 2; i++)
+		fake_network(carried->sockets[i]);
 	return 0;
 }
 

@@ -14,8 +14,9 @@
 
 #define SEGMENT 1460
 
-/* TCP_ESTABLISHED and TCP_CLOSE_WAIT of <netinet/tcp.h>. */
+/* TCP_ESTABLISHED and others of <netinet/tcp.h>. */
 #define STATE_ESTABLISHED 1
+#define STATE_CLOSE       7
 #define STATE_CLOSE_WAIT  8
 
 /* Close to the end of the numbers, so that they wrap around in any test. */
@@ -353,6 +354,13 @@ int fake_socket_shutdown(struct fake_socket *socket)
 	return 0;
 }
 
+static uint8_t state_of(const struct fake_socket *socket)
+{
+	if (socket->state == FAKE_DEAD)
+		return STATE_CLOSE;
+	return socket->in_fin_arrived ? STATE_CLOSE_WAIT : STATE_ESTABLISHED;
+}
+
 void fake_socket_info(const struct fake_socket *socket, struct tcp_info *info)
 {
 	size_t unread = socket->out_delivered - socket->peer_read;
@@ -368,7 +376,7 @@ void fake_socket_info(const struct fake_socket *socket, struct tcp_info *info)
 		.tcpi_unacked = (uint32_t)((unacked + SEGMENT - 1) / SEGMENT),
 		.tcpi_snd_wnd = (uint32_t)window,
 		.tcpi_last_ack_recv = (uint32_t)silence,
-		.tcpi_state = socket->in_fin_arrived ? STATE_CLOSE_WAIT : STATE_ESTABLISHED,
+		.tcpi_state = state_of(socket),
 		.tcpi_options = socket->tcp_options,
 		.tcpi_pmtu = socket->path_mtu,
 		.tcpi_advmss = socket->own_segment,
