@@ -3,6 +3,8 @@
 #include "relay/tcp_offload.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <search.h>
 #include <stdlib.h>
 
@@ -209,12 +211,25 @@ static void enter(struct tcp_session *session)
 	tsearch(offload, &session->relay->offloads, compare_ids);
 }
 
+/*
+ * What they have sent they send again in repair mode too; but should this process be killed, they
+ * close without a word, which their far ends would take for one of the session's.
+ */
+static void keep_sockets_silent(const struct tcp_session *session)
+{
+	const struct sys *sys = session->relay->sys;
+
+	sys->set_option(session->client.fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+	sys->set_option(session->upstream.fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+}
+
 /* The kernel has it. Events that this round has fetched already find another state. */
 static void moved(struct tcp_session *session)
 {
 	struct tcp_offload *offload = session->offload;
 	struct relay *relay = session->relay;
 
+	keep_sockets_silent(session);
 	loop_unwatch(&relay->loop, session->client.fd);
 	loop_unwatch(&relay->loop, session->upstream.fd);
 	session->client.watched = session->upstream.watched = false;
