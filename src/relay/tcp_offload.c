@@ -333,6 +333,22 @@ static void abandon_sockets(struct tcp_session *session)
 	}
 }
 
+static uint64_t idle_time(const struct tcp_session *session)
+{
+	return session->relay->loop.now - session->last_active;
+}
+
+/* OFFLOADED, until the next look. It has not been idle for too long. */
+static void wait_for_look(struct tcp_session *session)
+{
+	const uint64_t idle_timeout = session->settings->idle_timeout;
+	uint64_t wait = LOOK_INTERVAL;
+
+	if (idle_timeout > 0 && idle_timeout - idle_time(session) < wait)
+		wait = idle_timeout - idle_time(session);
+	set_state(session, TCP_OFFLOADED, wait);
+}
+
 /* Our sockets have nothing left to do: they go, and the session lives on. */
 static void leave_sockets(struct tcp_session *session, const struct offload_session *noted)
 {
@@ -348,7 +364,7 @@ static void leave_sockets(struct tcp_session *session, const struct offload_sess
 	if (relay->leaving)
 		tcp_session_close(session, CLOSE_LEFT_TO_KERNEL);
 	else
-		set_state(session, TCP_OFFLOADED, LOOK_INTERVAL);
+		wait_for_look(session);
 }
 
 /* What the far end of a leg has got of the other leg's bytes, since it moved. */
@@ -436,11 +452,6 @@ static enum close_reason unresponsive(enum offload_leg_name leg)
 	return leg == OFFLOAD_BALANCER ? CLOSE_CLIENT_UNRESPONSIVE : CLOSE_UPSTREAM_UNRESPONSIVE;
 }
 
-static uint64_t idle_time(const struct tcp_session *session)
-{
-	return session->relay->loop.now - session->last_active;
-}
-
 /* Returns whether it goes on; or it has ended, by itself or for its silence. */
 static bool outlives_look(struct tcp_session *session, struct offload_session *noted)
 {
@@ -508,7 +519,6 @@ static bool probe(struct tcp_session *session, const struct offload_session *not
 static void offloaded_expired(struct tcp_session *session)
 {
 	const struct relay_settings *settings = session->settings;
-	uint64_t wait = LOOK_INTERVAL;
 	struct offload_session noted;
 
 	if (!outlives_look(session, &noted))
@@ -519,9 +529,7 @@ static void offloaded_expired(struct tcp_session *session)
 			return;
 		}
 	}
-	if (settings->idle_timeout > 0 && settings->idle_timeout - idle_time(session) < wait)
-		wait = settings->idle_timeout - idle_time(session);
-	set_state(session, TCP_OFFLOADED, wait);
+	wait_for_look(session);
 }
 
 void tcp_offload_expired(struct tcp_session *session)
@@ -580,8 +588,15 @@ static void revive_sockets(struct tcp_session *session, const struct offload_ses
 	}
 }
 
-/* Both far ends know what the kernel has seen end; of other ends they are told. Returns whether. */
-static bool bring_news(struct tcp_session *session)
+/*
+ * Whoever does not know of the end yet is to be told; of one that the kernel has seen both know.
+ * Returns whether its packets are the sockets'.
+ *
+ * A reset may come to a far end that does not believe it, as something before it was lost, and that
+ * asks. As long as the kernel carries its packets, the other far end's host answers for one that is
+ * gone. This host could not: it answers for no address that is not its own.
+ */
+static bool bring_news(struct tcp_session *session, enum close_reason reason)
 {
 	struct offload_session noted;
 
@@ -591,7 +606,8 @@ static bool bring_news(struct tcp_session *session)
 		return false;
 	revive_sockets(session, &noted);
 	datapath_end(session->relay->datapath, session->id);
-	return true;
+	/* In order, with acknowledgements. */
+	return reason == CLOSE_IDLE_TIMEOUT;
 }
 
 void tcp_offload_close(struct tcp_session *session, enum close_reason reason)

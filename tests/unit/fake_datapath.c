@@ -125,6 +125,12 @@ static void carry(struct fake_carrier *carrier, struct fake_socket *socket)
 
 	if (socket->hold_arrival)
 		return;
+	/* Of one that has been reset the host answers. */
+	if (waiting > 0 && other->saw_reset) {
+		socket->saw_reset = true;
+		socket->state = FAKE_DEAD;
+		return;
+	}
 	if (!socket->peer_silent)
 		carried->noted.legs[leg].last_seen = now;
 	if (waiting > 0) {

@@ -185,6 +185,7 @@ static void close_carried(enum fake_datapath_call call, int error)
 	tcp_session_close(fixture_session(&fixture), CLOSE_KILLED);
 	fixture_settle(&fixture);
 	expect_closed(&fixture, CLOSE_KILLED);
+	fixture_pass(&fixture, 11000);
 	assert_int_equal(fake_datapath_count(&kernel), 0);
 	stop(NULL);
 }

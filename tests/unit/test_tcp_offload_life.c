@@ -219,6 +219,7 @@ static void a_session_that_the_kernel_knows_nothing_of_is_over(void **state)
 	fake_datapath_fail(&kernel, FAKE_LOOK, 1, -ENOENT);
 	fixture_pass(&fixture, LOOK);
 	expect_closed(&fixture, CLOSE_SYSTEM_ERROR);
+	fixture_pass(&fixture, LINGER);
 	assert_int_equal(fake_datapath_count(&kernel), 0);
 }
 
@@ -230,8 +231,9 @@ static void both_ends_of_one_that_is_killed_are_told(void **state)
 	kill(CLOSE_KILLED);
 	expect_reset(client);
 	expect_reset(upstream);
-	assert_int_equal(fake_datapath_count(&kernel), 0);
 	assert_int_equal(fixture.fake.open, 1);
+	fixture_pass(&fixture, LINGER);
+	assert_int_equal(fake_datapath_count(&kernel), 0);
 }
 
 static void one_that_is_killed_while_its_sockets_wait_is_told(void **state)
@@ -268,6 +270,7 @@ static void without_its_record_it_ends_all_the_same(void **state)
 	(void)state;
 	fake_datapath_fail(&kernel, FAKE_READ_RECORD, 1, -ENOENT);
 	kill(CLOSE_KILLED);
+	fixture_pass(&fixture, LINGER);
 	assert_int_equal(fake_datapath_count(&kernel), 0);
 	fixture_send(upstream, 1);
 	assert_true(upstream->saw_reset);
@@ -287,6 +290,18 @@ static void silence_ends_it_in_order(void **state)
 	expect_closed(&fixture, CLOSE_IDLE_TIMEOUT);
 	expect_end(client, FAKE_CLOSED_ORDERLY);
 	expect_end(upstream, FAKE_CLOSED_ORDERLY);
+}
+
+static void a_short_silence_is_not_as_long_as_a_look(void **state)
+{
+	(void)state;
+	fixture.settings.idle_timeout = 1000;
+	fixture_open(&fixture, &client, &upstream);
+	hand_off();
+	fixture_pass(&fixture, 900);
+	assert_int_equal(session_state(), TCP_OFFLOADED);
+	fixture_pass(&fixture, 110);
+	expect_closed(&fixture, CLOSE_IDLE_TIMEOUT);
 }
 
 /* The kernel's clock is not the round's: bytes may come behind the moment a round began. */
@@ -481,6 +496,7 @@ int main(void)
 		TEST_CARRIED(one_end_that_cannot_be_told_does_not_keep_the_other_from_it),
 		TEST_CARRIED(without_its_record_it_ends_all_the_same),
 		TEST_ALONE(silence_ends_it_in_order),
+		TEST_ALONE(a_short_silence_is_not_as_long_as_a_look),
 		TEST_ALONE(bytes_that_come_after_the_round_has_begun_are_no_silence),
 		TEST_ALONE(silence_ends_one_whose_sockets_wait),
 		TEST_CARRIED(a_client_that_answers_nothing_is_noticed),
