@@ -420,16 +420,23 @@ void tcp_offload_look(struct tcp_session *session)
 		look(session, &noted);
 }
 
+/* A SYN alone may be anybody's. With a reset of the same far end, that knows of no other. */
+static bool has_begun_another(const struct offload_leg *leg)
+{
+	return (leg->seen & OFFLOAD_SEEN_SYN) && (leg->seen & OFFLOAD_SEEN_RESET);
+}
+
 static enum close_reason end_reason(const struct offload_session *noted)
 {
-	uint8_t balancer = noted->legs[OFFLOAD_BALANCER].seen;
-	uint8_t upstream = noted->legs[OFFLOAD_UPSTREAM].seen;
+	const struct offload_leg *balancer = &noted->legs[OFFLOAD_BALANCER];
+	const struct offload_leg *upstream = &noted->legs[OFFLOAD_UPSTREAM];
 
-	if ((balancer | upstream) & (OFFLOAD_SEEN_SYN | OFFLOAD_SEEN_TAKEN))
+	if ((balancer->seen & OFFLOAD_SEEN_TAKEN) || has_begun_another(balancer) ||
+	    has_begun_another(upstream))
 		return CLOSE_REPLACED;
-	if (balancer & OFFLOAD_SEEN_RESET)
+	if (balancer->seen & OFFLOAD_SEEN_RESET)
 		return CLOSE_CLIENT_RESET;
-	return upstream & OFFLOAD_SEEN_RESET ? CLOSE_UPSTREAM_RESET : CLOSE_FINISHED;
+	return upstream->seen & OFFLOAD_SEEN_RESET ? CLOSE_UPSTREAM_RESET : CLOSE_FINISHED;
 }
 
 /* Returns whether it goes on. */
@@ -570,22 +577,14 @@ void tcp_offload_ended(struct relay *relay, uint64_t id)
 /* So that they can be told. What can't be had goes without. */
 static void revive_sockets(struct tcp_session *session, const struct offload_session *noted)
 {
-	struct tcp_end *ends[] = {
-		[OFFLOAD_BALANCER] = &session->client,
-		[OFFLOAD_UPSTREAM] = &session->upstream,
-	};
 	struct datapath *datapath = session->relay->datapath;
 	struct offload_record record;
 
 	if (datapath_read_record(datapath, session->id, &record) < 0)
 		return;
-	for (unsigned leg = 0; leg < 2; leg++) {
-		/* Whoever begins another connection in its place knows. */
-		if (noted->legs[leg].seen & OFFLOAD_SEEN_SYN)
-			continue;
-		ends[leg]->fd = datapath_revive(datapath, &record, noted, leg);
-		ends[leg]->readable = false;
-	}
+	session->client.fd = datapath_revive(datapath, &record, noted, OFFLOAD_BALANCER);
+	session->upstream.fd = datapath_revive(datapath, &record, noted, OFFLOAD_UPSTREAM);
+	session->client.readable = session->upstream.readable = false;
 }
 
 /*
@@ -623,7 +622,7 @@ void tcp_offload_close(struct tcp_session *session, enum close_reason reason)
 		if (reason == CLOSE_LEFT_TO_KERNEL) {
 			tcp_offload_look(session);
 			free(offload);
-		} else if (bring_news(session)) {
+		} else if (bring_news(session, reason)) {
 			release(relay, offload);
 		} else {
 			linger(relay, offload);

@@ -165,8 +165,8 @@ void fake_datapath_begin_another(struct fake_carried *carried, enum offload_leg_
 {
 	expect(carried->noted.state == OFFLOAD_MOVED, "there is nothing to be ended");
 	carried->noted.legs[leg].seen |= OFFLOAD_SEEN_SYN;
-	carried->sockets[leg]->peer_gone = true;
-	tell_end(carried);
+	/* The other far end asks, and hears that there is no such connection any more. */
+	fake_peer_reset(carried->sockets[leg]);
 }
 
 static int observe(struct datapath *datapath, uint64_t session, const struct offload_record *record)
