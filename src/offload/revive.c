@@ -163,6 +163,9 @@ int revive(const struct offload_record *record, const struct offload_session *no
 	if (fd < 0)
 		return fd;
 	error = set(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+	/* An end in order may take its time, and nobody is to be kept from the port meanwhile. */
+	if (error == 0)
+		error = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (error == 0)
 		return fd;
 	close(fd);

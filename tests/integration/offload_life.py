@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: MIT
 """Sessions that the kernel carries, as mmproxy shows them, and their ends."""
 
+import pytest
+
 from control import request
-from headers import CLIENT4, v2
-from offload import sockets
+from headers import v2
+from offload import Behind, sockets
 from sessions import MMPROXY, assert_alive, unused_client
 from traffic import RESET, wait_until_ended
 from waiting import wait_until
+
+
+@pytest.fixture
+def behind():
+    made = Behind()
+    yield made
+    made.destroy()
 
 
 def shown(mmproxy, number=None):
@@ -62,13 +71,3 @@ def assert_both_reset(connection, accepted):
     assert wait_until_ended(connection) == RESET
     assert wait_until_ended(accepted) == RESET
 
-
-__all__ = [
-    "CLIENT4",
-    "assert_both_reset",
-    "closed",
-    "hand_over",
-    "open_carried",
-    "open_through",
-    "shown",
-]

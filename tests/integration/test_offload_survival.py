@@ -10,9 +10,16 @@ import pytest
 
 from control import request
 from headers import v2
-from offload import datapath, start_offload  # noqa: F401 (fixtures)
-from offload_life import (
+from offload import (  # noqa: F401 (fixtures)
+    PORT,
+    UPSTREAM_PORT,
+    datapath,
+    start_offload,
+    stayed,
+)
+from offload_life import (  # noqa: F401
     assert_both_reset,
+    behind,
     closed,
     hand_over,
     open_carried,
@@ -21,6 +28,7 @@ from offload_life import (
 )
 from sessions import assert_alive, clients, send, unused_client
 from traffic import EOF, read_exactly, wait_until_ended
+from upstreams import Listener
 from waiting import wait_until
 
 # Bytes each way of a stream, and of one piece of it.
@@ -281,3 +289,21 @@ def test_a_signal_that_ends_at_once_leaves_it(host, upstream, start_offload):
     second = start_offload(host)
     assert shown(second, number)["state"] == "offloaded"
 
+
+
+def test_what_was_tried_and_stayed_does_not_keep_the_port(behind, start_offload):
+    """TCP_REPAIR takes SO_REUSEADDR from a socket, whose end may take its time."""
+    behind.balancer.sysctl("net.ipv4.tcp_timestamps", 0)
+    upstream = Listener(behind.host, ("127.0.0.1", UPSTREAM_PORT))
+    first = start_offload(behind.host, **behind.listener())
+    session = open_through(behind.balancer, upstream, to=(behind.to[4], PORT))
+
+    def has_stayed():
+        assert_alive(*session)
+        return stayed(first.counters()) == {"timestamps": 1}
+
+    wait_until(has_stayed, 10, "it was tried")
+    _kill(first)
+    # Both ends have heard, and keep theirs open.
+    assert session[0].recv(1) == b""
+    start_offload(behind.host, **behind.listener())
