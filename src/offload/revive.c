@@ -20,6 +20,12 @@
 /* Enough for an end, or a reset; what the far end really takes, it says with its next packet. */
 #define WINDOW 65535
 
+/*
+ * In ticks: the other far end may have said something since it was looked at, and what is older
+ * than that is dropped without an answer. Of a probe nobody takes the time for granted.
+ */
+#define PROBE_AHEAD (1u << 24)
+
 /* Of <netinet/tcp.h>, which <linux/tcp.h> stands in for. */
 #define OPTION_MSS            2
 #define OPTION_WINDOW         3
@@ -107,14 +113,14 @@ static int set_windows(int fd, __u32 received)
 
 /* It stays in repair mode, in which closing it says nothing. */
 static int make(int fd, const struct offload_record *record, const struct offload_session *noted,
-		enum offload_leg_name leg, __u32 sent)
+		enum offload_leg_name leg, __u32 sent, __u32 ahead)
 {
 	const struct offload_leg *other = &noted->legs[!leg];
 	const struct offload_tuple *tuple = &record->legs[leg].tuple;
 	/* What the other far end has acknowledged is what was received; in this leg's numbers. */
 	__u32 received = other->acked + other->change.acknowledgement;
 	/* Later than whatever it has seen. */
-	__u32 timestamp = other->timestamp + other->change.timestamp + 1;
+	__u32 timestamp = other->timestamp + other->change.timestamp + ahead;
 	int error = set(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
 
 	if (error == 0)
@@ -137,14 +143,14 @@ static int make(int fd, const struct offload_record *record, const struct offloa
 
 static int open_in_repair_mode(const struct offload_record *record,
 			       const struct offload_session *noted, enum offload_leg_name leg,
-			       __u32 sent)
+			       __u32 sent, __u32 ahead)
 {
 	int domain = offload_tuple_is_ipv4(&record->legs[leg].tuple) ? AF_INET : AF_INET6;
 	int fd = socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error;
 
 	if (fd < 0)
 		return -errno;
-	error = make(fd, record, noted, leg, sent);
+	error = make(fd, record, noted, leg, sent, ahead);
 	if (error == 0)
 		return fd;
 	close(fd);
@@ -158,7 +164,7 @@ int revive(const struct offload_record *record, const struct offload_session *no
 	/* Behind all that is on its way: an end that stands there is believed when that is there.
 	 */
 	__u32 sent = other->end + other->change.sequence;
-	int fd = open_in_repair_mode(record, noted, leg, sent), error;
+	int fd = open_in_repair_mode(record, noted, leg, sent, 1), error;
 
 	if (fd < 0)
 		return fd;
@@ -176,7 +182,8 @@ int revive_probe(const struct offload_record *record, const struct offload_sessi
 		 enum offload_leg_name leg)
 {
 	/* What is older than that is answered. */
-	int fd = open_in_repair_mode(record, noted, leg, noted->legs[leg].acked), error;
+	const __u32 sent = noted->legs[leg].acked;
+	int fd = open_in_repair_mode(record, noted, leg, sent, PROBE_AHEAD), error;
 
 	if (fd < 0)
 		return fd;

@@ -1,21 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Sessions that the kernel carries, as mmproxy shows them, and their ends."""
 
-import pytest
-
 from control import request
 from headers import v2
-from offload import Behind, sockets
+from offload import sockets
 from sessions import MMPROXY, assert_alive, unused_client
 from traffic import RESET, wait_until_ended
 from waiting import wait_until
-
-
-@pytest.fixture
-def behind():
-    made = Behind()
-    yield made
-    made.destroy()
 
 
 def shown(mmproxy, number=None):

@@ -13,13 +13,14 @@ from headers import v2
 from offload import (  # noqa: F401 (fixtures)
     PORT,
     UPSTREAM_PORT,
+    Behind,
     datapath,
+    place,
     start_offload,
     stayed,
 )
 from offload_life import (  # noqa: F401
     assert_both_reset,
-    behind,
     closed,
     hand_over,
     open_carried,
@@ -291,8 +292,9 @@ def test_a_signal_that_ends_at_once_leaves_it(host, upstream, start_offload):
 
 
 
-def test_what_was_tried_and_stayed_does_not_keep_the_port(behind, start_offload):
+def test_what_was_tried_and_stayed_does_not_keep_the_port(place, start_offload):
     """TCP_REPAIR takes SO_REUSEADDR from a socket, whose end may take its time."""
+    behind = place(Behind)
     behind.balancer.sysctl("net.ipv4.tcp_timestamps", 0)
     upstream = Listener(behind.host, ("127.0.0.1", UPSTREAM_PORT))
     first = start_offload(behind.host, **behind.listener())
