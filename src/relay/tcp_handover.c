@@ -192,16 +192,26 @@ static int judge_segments(const struct leg legs[static 2], unsigned headers, enu
 	return 0;
 }
 
-/* Is nothing of the leg anywhere but at its far end? Takes its position. 0 or -errno. */
+/*
+ * Is nothing of the leg anywhere but at its far end? Takes its position first: what comes in
+ * afterwards is unread, or the kernel has seen more than that position says. 0 or -errno.
+ */
 static int take_position(const struct sys *sys, struct leg *leg)
 {
-	if (sys->not_sent(leg->end->fd) != 0 || (size_t)sys->unread(leg->end->fd) != leg->passed)
+	int error;
+
+	if (sys->not_sent(leg->end->fd) != 0)
+		return -EAGAIN;
+	error = sys->tcp_position(leg->end->fd, &leg->position);
+	if (error < 0)
+		return error;
+	if ((size_t)sys->unread(leg->end->fd) != leg->passed)
 		return -EAGAIN;
 	/* A FIN that has come shows only here. */
-	if (sys->tcp_info(leg->end->fd, &leg->info) < 0 ||
-	    leg->info.tcpi_state != STATE_ESTABLISHED)
-		return -EAGAIN;
-	return sys->tcp_position(leg->end->fd, &leg->position);
+	error = sys->tcp_info(leg->end->fd, &leg->info);
+	if (error == 0 && leg->info.tcpi_state != STATE_ESTABLISHED)
+		error = -EAGAIN;
+	return error;
 }
 
 /* Packets that arrive by `from` leave by `to`. */

@@ -127,6 +127,69 @@ static void what_comes_in_at_the_last_moment_is_not_lost(void **state)
 	expect_all_bytes();
 }
 
+/* Or at any other: before one of the calls of the first try. */
+struct moment {
+	enum fake_call call;
+	unsigned in;
+	bool by_client;
+	bool ends;
+};
+
+static int use_moment(void *context, enum fake_call call)
+{
+	struct moment *moment = context;
+	struct fake_socket *peer = moment->by_client ? client : upstream;
+
+	if (moment->in == 0 || call != moment->call || --moment->in > 0)
+		return 0;
+	fixture_send(peer, 33);
+	if (moment->ends)
+		fake_peer_finish(peer);
+	return 0;
+}
+
+static void try_moment(struct moment moment)
+{
+	bool ends = moment.ends;
+
+	start_session(NULL);
+	exchange(2);
+	fixture.fake.fault = use_moment;
+	fixture.fake.context = &moment;
+	fixture_send(client, 10);
+	fixture_settle(&fixture);
+	assert_int_equal(moment.in, 0);
+	fixture_pass(&fixture, 100);
+	if (ends) {
+		fake_peer_finish(client);
+		fake_peer_finish(upstream);
+		fixture_settle(&fixture);
+	} else {
+		exchange(5);
+		assert_int_equal(session_state(), TCP_OFFLOADED);
+	}
+	expect_all_bytes();
+	if (ends)
+		expect_closed(&fixture, CLOSE_FINISHED);
+	stop(NULL);
+}
+
+static void what_comes_in_at_any_moment_of_a_try_is_not_lost(void **state)
+{
+	static const enum fake_call calls[] = {FAKE_UNREAD, FAKE_NOT_SENT, FAKE_TCP_INFO,
+					       FAKE_POSITION};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		for (unsigned how = 0; how < 8; how++)
+			try_moment((struct moment){
+				.call = calls[i],
+				.in = 1 + how % 2,
+				.by_client = (how & 2) != 0,
+				.ends = (how & 4) != 0,
+			});
+}
+
 static void after_some_late_tries_it_settles(void **state)
 {
 	unsigned left = 4;
@@ -455,6 +518,7 @@ int main(void)
 		TEST(what_is_on_its_way_is_delivered_before_the_sockets_go),
 		TEST(connection_tracking_is_told_where_there_is_an_interface),
 		TEST(what_comes_in_at_the_last_moment_is_not_lost),
+		cmocka_unit_test(what_comes_in_at_any_moment_of_a_try_is_not_lost),
 		TEST(after_some_late_tries_it_settles),
 		TEST(what_never_settles_goes_on_as_a_relay),
 		TEST(a_stalled_reader_gets_everything_after_it_did_not_settle),
