@@ -3,7 +3,7 @@
 
 from control import request
 from headers import v2
-from offload import sockets
+from offload_hosts import sockets
 from sessions import MMPROXY, assert_alive, unused_client
 from traffic import RESET, wait_until_ended
 from waiting import wait_until

@@ -5,7 +5,7 @@ import pytest
 
 import metrics
 from control import request
-from offload import datapath, place, start_offload, stayed  # noqa: F401 (fixtures)
+from offload_hosts import datapath, place, start_offload, stayed  # noqa: F401 (fixtures)
 from offload_life import (
     assert_both_reset,
     closed,

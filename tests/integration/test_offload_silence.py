@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Keepalive for sessions that the kernel carries: nobody has a socket that would ask."""
 
-from offload import (  # noqa: F401 (fixtures)
+from offload_hosts import (  # noqa: F401 (fixtures)
     PORT,
     UPSTREAM_PORT,
     Behind,

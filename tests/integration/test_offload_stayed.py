@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from headers import CLIENT6, v2
-from offload import (  # noqa: F401 (fixtures)
+from offload_hosts import (  # noqa: F401 (fixtures)
     PORT,
     UPSTREAM_PORT,
     Behind,

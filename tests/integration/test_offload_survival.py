@@ -10,7 +10,7 @@ import pytest
 
 from control import request
 from headers import v2
-from offload import (  # noqa: F401 (fixtures)
+from offload_hosts import (  # noqa: F401 (fixtures)
     PORT,
     UPSTREAM_PORT,
     Behind,
