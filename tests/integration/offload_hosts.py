@@ -70,7 +70,7 @@ def how(directory):
 
 
 def skip_unless_built():
-    if "+offload" not in daemon.version_text() and not _has_programs():
+    if "+libbpf" not in daemon.version_text().split() and not _has_programs():
         pytest.skip("this mmproxy was built without BPF (--with-bpf)")
 
 

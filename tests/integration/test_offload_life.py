@@ -145,7 +145,7 @@ def test_silence_ends_it_in_order(host, upstream, start_offload):
 
 def test_one_that_is_never_silent_never_ends(host, upstream, start_offload):
     """The kernel's last byte is younger than the round that looks at it."""
-    mmproxy = start_offload(host, idle_timeout=0.1)
+    mmproxy = start_offload(host, idle_timeout=0.5)
     number, connection, accepted = open_carried(host, upstream, mmproxy)
     for _ in range(20000):
         connection.sendall(b"x" * 100)
