@@ -11,10 +11,11 @@ import time
 
 import metrics
 from crowd import Crowd
-from offload_hosts import datapath, place, start_offload  # noqa: F401 (fixtures)
 from sessions import MMPROXY
 from upstreams import UPSTREAM4
 from waiting import steady, wait_until
+
+pytest_plugins = ["offload_hosts"]
 
 CROWD = int(os.environ.get("CROWD", 1000))
 
@@ -24,12 +25,10 @@ MEMORY, DESCRIPTORS = 32 << 20, 64
 SILENCE, BUSY = 6, 0.06
 
 
-def test_a_silent_crowd_costs_no_descriptor_and_little_memory(host, start_offload):  # noqa: F811
+def test_a_silent_crowd_costs_no_descriptor_and_little_memory(host, start_offload):
     host.sysctl("net.ipv4.ip_local_port_range", "1024 65000")
     resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))
-    mmproxy = start_offload(
-        host, keepalive=0, top={"metrics": {"listen": metrics.LISTEN_TEXT}}
-    )
+    mmproxy = start_offload(host, keepalive=0, top={"metrics": {"listen": metrics.LISTEN_TEXT}})
     before = mmproxy.memory()
     crowd = Crowd(host, CROWD, MMPROXY, UPSTREAM4)
     try:

@@ -5,7 +5,7 @@ import pytest
 
 import metrics
 from control import request
-from offload_hosts import datapath, place, start_offload, stayed  # noqa: F401 (fixtures)
+from offload_hosts import stayed
 from offload_life import (
     assert_both_reset,
     closed,
@@ -19,7 +19,7 @@ from headers import v2
 from traffic import EOF, RESET, read_exactly, read_to_end, reset, wait_until_ended
 from waiting import wait_until
 
-pytest_plugins = ["hooks"]
+pytest_plugins = ["hooks", "offload_hosts"]
 
 
 def _exchanged(session):

@@ -1,24 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Keepalive for sessions that the kernel carries: nobody has a socket that would ask."""
 
-from offload_hosts import (  # noqa: F401 (fixtures)
-    PORT,
-    UPSTREAM_PORT,
-    Behind,
-    datapath,
-    place,
-    start_offload,
-)
+from offload_hosts import PORT, UPSTREAM_PORT, Behind
 from offload_life import closed, hand_over, open_through, shown
 from sessions import assert_alive
 from traffic import RESET, wait_until_ended
 from upstreams import Listener
 
+pytest_plugins = ["offload_hosts"]
+
 # Seconds: keepalive, the time between two looks, three probes, and some more for a busy machine.
 NOTICED = 1 + 5 + 30 + 15
 
 
-def test_a_balancer_that_vanishes_is_noticed_and_a_silent_one_left_alone(place, start_offload):  # noqa: F811
+def test_a_balancer_that_vanishes_is_noticed_and_a_silent_one_left_alone(place, start_offload):
     """Also by a mmproxy that has only taken the sessions over."""
     behind = place(Behind)
     upstream = Listener(behind.host, ("127.0.0.1", UPSTREAM_PORT))

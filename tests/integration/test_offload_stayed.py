@@ -6,26 +6,20 @@ import socket
 import pytest
 
 from headers import CLIENT6, v2
-from offload_hosts import (  # noqa: F401 (fixtures)
-    PORT,
-    UPSTREAM_PORT,
-    Behind,
-    datapath,
-    place,
-    start_offload,
-    stayed,
-)
+from offload_hosts import PORT, UPSTREAM_PORT, Behind, stayed
 from offload_life import open_through, shown
 from sessions import assert_alive, unused_client
 from traffic import read_exactly
 from upstreams import Listener
 from waiting import wait_until
 
+pytest_plugins = ["offload_hosts"]
+
 
 class _Scene:
     """A balancer behind an interface, mmproxy, an upstream beside it."""
 
-    def __init__(self, place, start_offload):  # noqa: F811
+    def __init__(self, place, start_offload):
         self.place = place(Behind)
         self.host, self.balancer = self.place.host, self.place.balancer
         self._start = start_offload
@@ -56,7 +50,7 @@ class _Scene:
 
 
 @pytest.fixture
-def scene(place, start_offload):  # noqa: F811
+def scene(place, start_offload):
     return _Scene(place, start_offload)
 
 

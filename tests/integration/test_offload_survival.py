@@ -10,16 +10,8 @@ import pytest
 
 from control import request
 from headers import v2
-from offload_hosts import (  # noqa: F401 (fixtures)
-    PORT,
-    UPSTREAM_PORT,
-    Behind,
-    datapath,
-    place,
-    start_offload,
-    stayed,
-)
-from offload_life import (  # noqa: F401
+from offload_hosts import PORT, UPSTREAM_PORT, Behind, stayed
+from offload_life import (
     assert_both_reset,
     closed,
     hand_over,
@@ -31,6 +23,8 @@ from sessions import assert_alive, clients, send, unused_client
 from traffic import EOF, read_exactly, wait_until_ended
 from upstreams import Listener
 from waiting import wait_until
+
+pytest_plugins = ["offload_hosts"]
 
 # Bytes each way of a stream, and of one piece of it.
 STREAM, PIECE = 3_000_000, 20_000
@@ -198,11 +192,11 @@ def test_one_of_a_listener_that_is_gone_is_ended_once(host, upstream, start_offl
     _stop_and_leave(first)
     second = start_offload(host, name="other")
     assert_both_reset(*session)
-    assert len(second.log_lines("a session of a listener that is gone")) == 1
+    assert len(second.log_lines("a session ends whose listener is gone")) == 1
     assert shown(second) == []
     second.stop()
     third = start_offload(host, name="other")
-    assert third.log_lines("a session of a listener that is gone") == []
+    assert third.log_lines("a session ends whose listener is gone") == []
 
 
 def test_a_reload_leaves_it_alone(host, upstream, start_offload):

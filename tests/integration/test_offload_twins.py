@@ -6,10 +6,12 @@ import socket
 import pytest
 
 from headers import v2
-from offload_hosts import datapath, place, start_offload, stayed  # noqa: F401 (fixtures)
+from offload_hosts import stayed
 from offload_life import closed, hand_over, open_carried, open_through, shown
 from sessions import MMPROXY, assert_alive, unused_client
 from traffic import RESET, read_exactly, wait_until_ended
+
+pytest_plugins = ["offload_hosts"]
 
 SOURCE = ("127.0.0.1", 55000)
 
