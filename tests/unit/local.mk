@@ -56,6 +56,8 @@ unit_tests = \
 	tests/unit/test_tcp_offload \
 	tests/unit/test_tcp_offload_faults \
 	tests/unit/test_tcp_offload_life \
+	tests/unit/test_tcp_offload_silence \
+	tests/unit/test_tcp_offload_stays \
 	tests/unit/test_tcp_port \
 	tests/unit/test_tcp_reset \
 	tests/unit/test_tcp_schedule \
@@ -506,6 +508,16 @@ tests_unit_test_tcp_offload_life_SOURCES = tests/unit/test_tcp_offload_life.c
 tests_unit_test_tcp_offload_life_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_offload_life_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_offload_life_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_offload_silence_SOURCES = tests/unit/test_tcp_offload_silence.c
+tests_unit_test_tcp_offload_silence_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_offload_silence_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_offload_silence_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_offload_stays_SOURCES = tests/unit/test_tcp_offload_stays.c
+tests_unit_test_tcp_offload_stays_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_offload_stays_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_offload_stays_LDADD = $(relay_ldadd)
 
 tests_unit_test_tcp_port_SOURCES = tests/unit/test_tcp_port.c
 tests_unit_test_tcp_port_CPPFLAGS = $(unit_cppflags)
