@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A socket in repair mode takes its numbers from us, and is connected without a packet. Its numbers
- * are those that its far end has acknowledged and been acknowledged: an end that it speaks of is
- * then believed at once.
- */
+/* A socket in repair mode takes its numbers from us, and is connected without a packet. */
 #include "offload/revive.h"
 
 #include <arpa/inet.h>
@@ -23,6 +19,12 @@
 
 /* Enough for an end, or a reset; what the far end really takes, it says with its next packet. */
 #define WINDOW 65535
+
+/*
+ * In ticks: the other far end may have said something since it was looked at, and what is older
+ * than that is dropped without an answer. Of a probe nobody takes the time for granted.
+ */
+#define PROBE_AHEAD (1u << 24)
 
 /* Of <netinet/tcp.h>, which <linux/tcp.h> stands in for. */
 #define OPTION_MSS            2
@@ -111,21 +113,21 @@ static int set_windows(int fd, __u32 received)
 
 /* It stays in repair mode, in which closing it says nothing. */
 static int make(int fd, const struct offload_record *record, const struct offload_session *noted,
-		enum offload_leg_name leg)
+		enum offload_leg_name leg, __u32 sent, __u32 ahead)
 {
-	const struct offload_leg *ours = &noted->legs[leg], *other = &noted->legs[!leg];
+	const struct offload_leg *other = &noted->legs[!leg];
 	const struct offload_tuple *tuple = &record->legs[leg].tuple;
 	/* What the other far end has acknowledged is what was received; in this leg's numbers. */
 	__u32 received = other->acked + other->change.acknowledgement;
 	/* Later than whatever it has seen. */
-	__u32 timestamp = other->timestamp + other->change.timestamp + 1;
+	__u32 timestamp = other->timestamp + other->change.timestamp + ahead;
 	int error = set(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
 
 	if (error == 0)
 		error = offload_tuple_is_ipv4(tuple) ? set(fd, IPPROTO_IP, IP_TRANSPARENT, 1)
 						     : set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
 	if (error == 0)
-		error = set_queue(fd, TCP_SEND_QUEUE, ours->acked);
+		error = set_queue(fd, TCP_SEND_QUEUE, sent);
 	if (error == 0)
 		error = set_queue(fd, TCP_RECV_QUEUE, received);
 	if (error == 0)
@@ -140,14 +142,15 @@ static int make(int fd, const struct offload_record *record, const struct offloa
 }
 
 static int open_in_repair_mode(const struct offload_record *record,
-			       const struct offload_session *noted, enum offload_leg_name leg)
+			       const struct offload_session *noted, enum offload_leg_name leg,
+			       __u32 sent, __u32 ahead)
 {
 	int domain = offload_tuple_is_ipv4(&record->legs[leg].tuple) ? AF_INET : AF_INET6;
 	int fd = socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error;
 
 	if (fd < 0)
 		return -errno;
-	error = make(fd, record, noted, leg);
+	error = make(fd, record, noted, leg, sent, ahead);
 	if (error == 0)
 		return fd;
 	close(fd);
@@ -157,11 +160,18 @@ static int open_in_repair_mode(const struct offload_record *record,
 int revive(const struct offload_record *record, const struct offload_session *noted,
 	   enum offload_leg_name leg)
 {
-	int fd = open_in_repair_mode(record, noted, leg), error;
+	const struct offload_leg *other = &noted->legs[!leg];
+	/* Behind all that is on its way: an end that stands there is believed when that is there.
+	 */
+	__u32 sent = other->end + other->change.sequence;
+	int fd = open_in_repair_mode(record, noted, leg, sent, 1), error;
 
 	if (fd < 0)
 		return fd;
 	error = set(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+	/* An end in order may take its time, and nobody is to be kept from the port meanwhile. */
+	if (error == 0)
+		error = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (error == 0)
 		return fd;
 	close(fd);
@@ -171,7 +181,9 @@ int revive(const struct offload_record *record, const struct offload_session *no
 int revive_probe(const struct offload_record *record, const struct offload_session *noted,
 		 enum offload_leg_name leg)
 {
-	int fd = open_in_repair_mode(record, noted, leg), error;
+	/* What is older than that is answered. */
+	const __u32 sent = noted->legs[leg].acked;
+	int fd = open_in_repair_mode(record, noted, leg, sent, PROBE_AHEAD), error;
 
 	if (fd < 0)
 		return fd;

@@ -173,6 +173,8 @@ static int linux_tcp_position(int fd, struct tcp_position *position)
 		error = get_number(fd, TCP_MAXSEG, &position->segment);
 	/* Without a probe of the window, which would be a word to the peer. */
 	linux_set_option(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+	/* That has taken it away, and whoever listens on its port after us would be kept out. */
+	linux_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	return error;
 }
 

@@ -82,7 +82,10 @@ void relay_count_dial(struct relay *relay, const struct dial_result *result)
 
 void relay_number_after(struct relay *relay, uint64_t session, unsigned worker)
 {
-	relay->last_session = session / relay->worker_count * relay->worker_count + worker + 1;
+	const uint64_t count = relay->worker_count, first = worker + 1;
+
+	relay->last_session =
+		session < first ? first - count : first + (session - first) / count * count;
 }
 
 uint64_t relay_new_session_id(struct relay *relay)

@@ -83,6 +83,8 @@ static void refuse(struct relay *relay, uint64_t id, const struct offload_record
 	log_warning("offload", "a session ends whose listener is gone", LOG_NUMBER("id", id),
 		    LOG_TEXT("listener", record->listener), LOG_ADDRESS("client", &client));
 	tcp_twin_reset(relay, id, record);
+	datapath_forget(relay->datapath, id,
+			(struct offload_tuple[2]){record->legs[0].tuple, record->legs[1].tuple});
 }
 
 void tcp_adopt(struct relay *relay, uint64_t id)

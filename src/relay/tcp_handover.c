@@ -96,6 +96,14 @@ static bool holds_bytes(const struct stream *stream)
 	return stream->held != NULL || (stream->pipe != NULL && stream->pipe->length > 0);
 }
 
+/* A socket tells its error once, and from then on looks like one that has ended in order. */
+static int note_error(struct tcp_end *end, int error)
+{
+	if (error != -EAGAIN && error != -EINTR && end->error == 0)
+		end->error = error;
+	return error;
+}
+
 /* Returns 0 when all that a leg has received has been passed on, or -errno. */
 static int pass_on(struct relay *relay, struct leg *from, const struct leg *to)
 {
@@ -108,10 +116,11 @@ static int pass_on(struct relay *relay, struct leg *from, const struct leg *to)
 	if (size > RELAY_HOT_SIZE)
 		size = RELAY_HOT_SIZE;
 	length = relay->sys->peek(from->end->fd, relay->hot, size);
-	if (length > 0)
-		length = relay->sys->send(to->end->fd, relay->hot, (size_t)length);
 	if (length <= 0)
-		return length == 0 ? -EAGAIN : (int)length;
+		return length == 0 ? -EAGAIN : note_error(from->end, (int)length);
+	length = relay->sys->send(to->end->fd, relay->hot, (size_t)length);
+	if (length <= 0)
+		return length == 0 ? -EAGAIN : note_error(to->end, (int)length);
 	from->passed = (size_t)length;
 	return from->passed == (size_t)unread ? 0 : -EAGAIN;
 }
@@ -183,16 +192,26 @@ static int judge_segments(const struct leg legs[static 2], unsigned headers, enu
 	return 0;
 }
 
-/* Is nothing of the leg anywhere but at its far end? Takes its position. 0 or -errno. */
+/*
+ * Is nothing of the leg anywhere but at its far end? Takes its position first: what comes in
+ * afterwards is unread, or the kernel has seen more than that position says. 0 or -errno.
+ */
 static int take_position(const struct sys *sys, struct leg *leg)
 {
-	if (sys->not_sent(leg->end->fd) != 0 || (size_t)sys->unread(leg->end->fd) != leg->passed)
+	int error;
+
+	if (sys->not_sent(leg->end->fd) != 0)
+		return -EAGAIN;
+	error = sys->tcp_position(leg->end->fd, &leg->position);
+	if (error < 0)
+		return error;
+	if ((size_t)sys->unread(leg->end->fd) != leg->passed)
 		return -EAGAIN;
 	/* A FIN that has come shows only here. */
-	if (sys->tcp_info(leg->end->fd, &leg->info) < 0 ||
-	    leg->info.tcpi_state != STATE_ESTABLISHED)
-		return -EAGAIN;
-	return sys->tcp_position(leg->end->fd, &leg->position);
+	error = sys->tcp_info(leg->end->fd, &leg->info);
+	if (error == 0 && leg->info.tcpi_state != STATE_ESTABLISHED)
+		error = -EAGAIN;
+	return error;
 }
 
 /* Packets that arrive by `from` leave by `to`. */

@@ -3,6 +3,8 @@
 #include "relay/tcp_offload.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <search.h>
 #include <stdlib.h>
 
@@ -38,6 +40,10 @@
 
 /* For so long after the end late packets are still led to where they belong. */
 #define LINGER_TIME 10000
+
+/* For what was sent before the move, where user_timeout leaves it to the kernel: as long as that.
+ */
+#define PATIENCE 900000
 
 /* As socket_set_liveness() has it. */
 #define PROBE_INTERVAL 10000
@@ -197,9 +203,24 @@ static void enter(struct tcp_session *session)
 {
 	struct tcp_offload *offload = session->offload;
 
+	uint32_t user_timeout = session->settings->user_timeout;
+
 	offload->bytes[OFFLOAD_BALANCER] = session->up.bytes;
 	offload->bytes[OFFLOAD_UPSTREAM] = session->down.bytes;
+	offload->next = session->relay->loop.now + (user_timeout > 0 ? user_timeout : PATIENCE);
 	tsearch(offload, &session->relay->offloads, compare_ids);
+}
+
+/*
+ * What they have sent they send again in repair mode too; but should this process be killed, they
+ * close without a word, which their far ends would take for one of the session's.
+ */
+static void keep_sockets_silent(const struct tcp_session *session)
+{
+	const struct sys *sys = session->relay->sys;
+
+	sys->set_option(session->client.fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+	sys->set_option(session->upstream.fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
 }
 
 /* The kernel has it. Events that this round has fetched already find another state. */
@@ -208,6 +229,7 @@ static void moved(struct tcp_session *session)
 	struct tcp_offload *offload = session->offload;
 	struct relay *relay = session->relay;
 
+	keep_sockets_silent(session);
 	loop_unwatch(&relay->loop, session->client.fd);
 	loop_unwatch(&relay->loop, session->upstream.fd);
 	session->client.watched = session->upstream.watched = false;
@@ -291,12 +313,10 @@ static void settling_expired(struct tcp_session *session)
 
 /* MOVED */
 
-static bool is_acknowledged(const struct offload_session *noted)
+/* Has the leg's far end got all that our socket sent? */
+static bool is_acknowledged(const struct offload_session *noted, enum offload_leg_name leg)
 {
-	for (unsigned i = 0; i < 2; i++)
-		if ((int32_t)(noted->legs[i].acked - noted->legs[i].sent) < 0)
-			return false;
-	return true;
+	return (int32_t)(noted->legs[leg].acked - noted->legs[leg].sent) >= 0;
 }
 
 /* Without a word to the far ends. */
@@ -311,6 +331,22 @@ static void abandon_sockets(struct tcp_session *session)
 		session->relay->sys->abandon(ends[i]->fd);
 		ends[i]->fd = -1;
 	}
+}
+
+static uint64_t idle_time(const struct tcp_session *session)
+{
+	return session->relay->loop.now - session->last_active;
+}
+
+/* OFFLOADED, until the next look. It has not been idle for too long. */
+static void wait_for_look(struct tcp_session *session)
+{
+	const uint64_t idle_timeout = session->settings->idle_timeout;
+	uint64_t wait = LOOK_INTERVAL;
+
+	if (idle_timeout > 0 && idle_timeout - idle_time(session) < wait)
+		wait = idle_timeout - idle_time(session);
+	set_state(session, TCP_OFFLOADED, wait);
 }
 
 /* Our sockets have nothing left to do: they go, and the session lives on. */
@@ -328,7 +364,7 @@ static void leave_sockets(struct tcp_session *session, const struct offload_sess
 	if (relay->leaving)
 		tcp_session_close(session, CLOSE_LEFT_TO_KERNEL);
 	else
-		set_state(session, TCP_OFFLOADED, LOOK_INTERVAL);
+		wait_for_look(session);
 }
 
 /* What the far end of a leg has got of the other leg's bytes, since it moved. */
@@ -354,7 +390,7 @@ static void account(struct tcp_session *session, struct stream *stream, uint64_t
 static bool look(struct tcp_session *session, struct offload_session *noted)
 {
 	const struct tcp_offload *offload = session->offload;
-	uint64_t active;
+	uint64_t active, now = session->relay->loop.now;
 
 	if (datapath_look(session->relay->datapath, session->id, noted) < 0)
 		return false;
@@ -363,6 +399,9 @@ static bool look(struct tcp_session *session, struct offload_session *noted)
 	account(session, &session->down, offload->bytes[OFFLOAD_UPSTREAM],
 		delivered_by(noted, OFFLOAD_BALANCER));
 	active = noted->last_active / 1000000;
+	/* It may lie behind the beginning of this round, which is what the loop's clock says. */
+	if (active > now)
+		active = now;
 	if (active > session->last_active)
 		session->last_active = active;
 	return true;
@@ -381,16 +420,23 @@ void tcp_offload_look(struct tcp_session *session)
 		look(session, &noted);
 }
 
+/* A SYN alone may be anybody's. With a reset of the same far end, that knows of no other. */
+static bool has_begun_another(const struct offload_leg *leg)
+{
+	return (leg->seen & OFFLOAD_SEEN_SYN) && (leg->seen & OFFLOAD_SEEN_RESET);
+}
+
 static enum close_reason end_reason(const struct offload_session *noted)
 {
-	uint8_t balancer = noted->legs[OFFLOAD_BALANCER].seen;
-	uint8_t upstream = noted->legs[OFFLOAD_UPSTREAM].seen;
+	const struct offload_leg *balancer = &noted->legs[OFFLOAD_BALANCER];
+	const struct offload_leg *upstream = &noted->legs[OFFLOAD_UPSTREAM];
 
-	if ((balancer | upstream) & (OFFLOAD_SEEN_SYN | OFFLOAD_SEEN_TAKEN))
+	if ((balancer->seen & OFFLOAD_SEEN_TAKEN) || has_begun_another(balancer) ||
+	    has_begun_another(upstream))
 		return CLOSE_REPLACED;
-	if (balancer & OFFLOAD_SEEN_RESET)
+	if (balancer->seen & OFFLOAD_SEEN_RESET)
 		return CLOSE_CLIENT_RESET;
-	return upstream & OFFLOAD_SEEN_RESET ? CLOSE_UPSTREAM_RESET : CLOSE_FINISHED;
+	return upstream->seen & OFFLOAD_SEEN_RESET ? CLOSE_UPSTREAM_RESET : CLOSE_FINISHED;
 }
 
 /* Returns whether it goes on. */
@@ -408,14 +454,41 @@ static bool goes_on(struct tcp_session *session, struct offload_session *noted)
 	return false;
 }
 
+static enum close_reason unresponsive(enum offload_leg_name leg)
+{
+	return leg == OFFLOAD_BALANCER ? CLOSE_CLIENT_UNRESPONSIVE : CLOSE_UPSTREAM_UNRESPONSIVE;
+}
+
+/* Returns whether it goes on; or it has ended, by itself or for its silence. */
+static bool outlives_look(struct tcp_session *session, struct offload_session *noted)
+{
+	const uint32_t idle_timeout = session->settings->idle_timeout;
+
+	if (!goes_on(session, noted))
+		return false;
+	if (idle_timeout > 0 && idle_time(session) >= idle_timeout) {
+		tcp_session_close(session, CLOSE_IDLE_TIMEOUT);
+		return false;
+	}
+	for (unsigned leg = 0; leg < 2; leg++) {
+		if (is_acknowledged(noted, leg) ||
+		    session->relay->loop.now < session->offload->next)
+			continue;
+		tcp_session_close(session, unresponsive(leg));
+		return false;
+	}
+	return true;
+}
+
 static void moved_expired(struct tcp_session *session)
 {
 	struct tcp_offload *offload = session->offload;
 	struct offload_session noted;
 
-	if (!goes_on(session, &noted))
+	if (!outlives_look(session, &noted))
 		return;
-	if (is_acknowledged(&noted)) {
+	if (is_acknowledged(&noted, OFFLOAD_BALANCER) &&
+	    is_acknowledged(&noted, OFFLOAD_UPSTREAM)) {
 		leave_sockets(session, &noted);
 		return;
 	}
@@ -434,18 +507,18 @@ static bool probe(struct tcp_session *session, const struct offload_session *not
 	uint64_t now = session->relay->loop.now, seen = noted->legs[leg].last_seen / 1000000;
 	struct offload_record record;
 
-	if (seen + session->settings->keepalive > now) {
+	if (seen >= offload->probed[leg])
 		offload->probes[leg] = 0;
+	if (seen + session->settings->keepalive > now)
 		return false;
-	}
-	if (offload->probes[leg] > 0 && now < offload->probed + PROBE_INTERVAL)
+	if (offload->probes[leg] > 0 && now < offload->probed[leg] + PROBE_INTERVAL)
 		return false;
 	if (offload->probes[leg] == PROBES_MAX)
 		return true;
 	if (datapath_read_record(session->relay->datapath, session->id, &record) == 0 &&
 	    datapath_probe(session->relay->datapath, &record, noted, leg) == 0) {
 		offload->probes[leg]++;
-		offload->probed = now;
+		offload->probed[leg] = now;
 	}
 	return false;
 }
@@ -453,27 +526,17 @@ static bool probe(struct tcp_session *session, const struct offload_session *not
 static void offloaded_expired(struct tcp_session *session)
 {
 	const struct relay_settings *settings = session->settings;
-	uint64_t wait = LOOK_INTERVAL, idle;
 	struct offload_session noted;
 
-	if (!goes_on(session, &noted))
+	if (!outlives_look(session, &noted))
 		return;
-	idle = session->relay->loop.now - session->last_active;
-	if (settings->idle_timeout > 0 && idle >= settings->idle_timeout) {
-		tcp_session_close(session, CLOSE_IDLE_TIMEOUT);
-		return;
+	for (unsigned leg = 0; leg < 2 && settings->keepalive > 0; leg++) {
+		if (probe(session, &noted, leg)) {
+			tcp_session_close(session, unresponsive(leg));
+			return;
+		}
 	}
-	if (settings->keepalive > 0 && probe(session, &noted, OFFLOAD_BALANCER)) {
-		tcp_session_close(session, CLOSE_CLIENT_UNRESPONSIVE);
-		return;
-	}
-	if (settings->keepalive > 0 && probe(session, &noted, OFFLOAD_UPSTREAM)) {
-		tcp_session_close(session, CLOSE_UPSTREAM_UNRESPONSIVE);
-		return;
-	}
-	if (settings->idle_timeout > 0 && settings->idle_timeout - idle < wait)
-		wait = settings->idle_timeout - idle;
-	set_state(session, TCP_OFFLOADED, wait);
+	wait_for_look(session);
 }
 
 void tcp_offload_expired(struct tcp_session *session)
@@ -488,10 +551,12 @@ void tcp_offload_expired(struct tcp_session *session)
 
 int tcp_offload_adopted(struct tcp_session *session, const struct offload_record *record)
 {
+	session->without_sockets = true;
 	session->offload = create(session, record);
 	if (session->offload == NULL)
 		return -ENOMEM;
-	session->without_sockets = true;
+	/* When bytes last came, the first look says. */
+	session->last_active = session->started;
 	enter(session);
 	/* At once: it may have ended meanwhile. */
 	set_state(session, TCP_OFFLOADED, 0);
@@ -522,8 +587,15 @@ static void revive_sockets(struct tcp_session *session, const struct offload_ses
 	session->client.readable = session->upstream.readable = false;
 }
 
-/* Both far ends know what the kernel has seen end; of other ends they are told. Returns whether. */
-static bool bring_news(struct tcp_session *session)
+/*
+ * Whoever does not know of the end yet is to be told; of one that the kernel has seen both know.
+ * Returns whether its packets are the sockets'.
+ *
+ * A reset may come to a far end that does not believe it, as something before it was lost, and that
+ * asks. As long as the kernel carries its packets, the other far end's host answers for one that is
+ * gone. This host could not: it answers for no address that is not its own.
+ */
+static bool bring_news(struct tcp_session *session, enum close_reason reason)
 {
 	struct offload_session noted;
 
@@ -533,7 +605,8 @@ static bool bring_news(struct tcp_session *session)
 		return false;
 	revive_sockets(session, &noted);
 	datapath_end(session->relay->datapath, session->id);
-	return true;
+	/* In order, with acknowledgements. */
+	return reason == CLOSE_IDLE_TIMEOUT;
 }
 
 void tcp_offload_close(struct tcp_session *session, enum close_reason reason)
@@ -549,7 +622,7 @@ void tcp_offload_close(struct tcp_session *session, enum close_reason reason)
 		if (reason == CLOSE_LEFT_TO_KERNEL) {
 			tcp_offload_look(session);
 			free(offload);
-		} else if (bring_news(session)) {
+		} else if (bring_news(session, reason)) {
 			release(relay, offload);
 		} else {
 			linger(relay, offload);

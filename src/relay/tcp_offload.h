@@ -33,11 +33,12 @@ struct tcp_offload {
 	struct list link;               /* after its end: relay->offloads_ended */
 	struct offload_tuple tuples[2]; /* by enum offload_leg_name */
 	uint64_t bytes[2];              /* that were delivered before it moved */
-	uint64_t next;                  /* milliseconds, the loop's clock: a try, or the release */
-	uint64_t probed;                /* the same: when a far end was last asked for a sign */
-	uint16_t wait;                  /* between tries, or looks; milliseconds */
-	uint16_t tries;                 /* so far, in this state */
-	uint8_t probes[2];              /* that were not answered */
+	uint64_t next; /* milliseconds, the loop's clock: a try; then, the end of patience with far
+			  ends that have not got all that our sockets sent; then, the release */
+	uint64_t probed[2]; /* the same: when a far end was last asked for a sign */
+	uint16_t wait;      /* between tries, or looks; milliseconds */
+	uint16_t tries;     /* so far, in this state */
+	uint8_t probes[2];  /* that were not answered */
 };
 
 /* For relay_init() and relay_finish(). */

@@ -25,6 +25,7 @@ integration_files = \
 	tests/integration/churn.py \
 	tests/integration/control.py \
 	tests/integration/conversations.py \
+	tests/integration/crowd.py \
 	tests/integration/ctl.py \
 	tests/integration/daemon.py \
 	tests/integration/doctor.py \
@@ -40,6 +41,8 @@ integration_files = \
 	tests/integration/load.py \
 	tests/integration/metrics.py \
 	tests/integration/network.py \
+	tests/integration/offload_hosts.py \
+	tests/integration/offload_life.py \
 	tests/integration/pass_sockets.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
@@ -106,7 +109,13 @@ integration_files = \
 	tests/integration/offload.py \
 	tests/integration/test_notify.py \
 	tests/integration/test_offload_path.py \
+	tests/integration/test_offload_crowd.py \
+	tests/integration/test_offload_life.py \
 	tests/integration/test_offload_setup.py \
+	tests/integration/test_offload_silence.py \
+	tests/integration/test_offload_stayed.py \
+	tests/integration/test_offload_survival.py \
+	tests/integration/test_offload_twins.py \
 	tests/integration/test_oversized.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \

@@ -47,11 +47,17 @@ unit_tests = \
 	tests/unit/test_suggest \
 	tests/unit/test_spp \
 	tests/unit/test_sys \
+	tests/unit/test_tcp_adopt \
 	tests/unit/test_tcp_dial \
 	tests/unit/test_tcp_faults \
 	tests/unit/test_tcp_flow \
 	tests/unit/test_tcp_header \
 	tests/unit/test_tcp_latency \
+	tests/unit/test_tcp_offload \
+	tests/unit/test_tcp_offload_faults \
+	tests/unit/test_tcp_offload_life \
+	tests/unit/test_tcp_offload_silence \
+	tests/unit/test_tcp_offload_stays \
 	tests/unit/test_tcp_port \
 	tests/unit/test_tcp_reset \
 	tests/unit/test_tcp_schedule \
@@ -405,6 +411,8 @@ tests_unit_test_udp_receiver_LDADD = $(system_ldadd)
 check_LIBRARIES += tests/unit/libfake.a
 tests_unit_libfake_a_SOURCES = \
 	tests/unit/fake_control.c \
+	tests/unit/fake_datapath.c \
+	tests/unit/fake_datapath.h \
 	tests/unit/fake_loop.c \
 	tests/unit/fake_loop.h \
 	tests/unit/fake_message.c \
@@ -420,6 +428,7 @@ tests_unit_libfake_a_SOURCES = \
 	tests/unit/relay_fixture.c \
 	tests/unit/relay_fixture.h \
 	tests/unit/tcp_flow.h \
+	tests/unit/tcp_handoff.h \
 	tests/unit/tcp_schedule.c \
 	tests/unit/tcp_schedule.h \
 	tests/unit/tcp_talk.h \
@@ -477,6 +486,38 @@ tests_unit_test_tcp_latency_SOURCES = tests/unit/test_tcp_latency.c
 tests_unit_test_tcp_latency_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_latency_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_latency_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_adopt_SOURCES = tests/unit/test_tcp_adopt.c
+tests_unit_test_tcp_adopt_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_adopt_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_adopt_LDADD = $(relay_ldadd)
+tests_unit_test_tcp_adopt_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
+
+tests_unit_test_tcp_offload_SOURCES = tests/unit/test_tcp_offload.c
+tests_unit_test_tcp_offload_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_offload_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_offload_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_offload_faults_SOURCES = tests/unit/test_tcp_offload_faults.c
+tests_unit_test_tcp_offload_faults_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_offload_faults_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_offload_faults_LDADD = $(relay_ldadd)
+tests_unit_test_tcp_offload_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
+
+tests_unit_test_tcp_offload_life_SOURCES = tests/unit/test_tcp_offload_life.c
+tests_unit_test_tcp_offload_life_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_offload_life_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_offload_life_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_offload_silence_SOURCES = tests/unit/test_tcp_offload_silence.c
+tests_unit_test_tcp_offload_silence_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_offload_silence_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_offload_silence_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_offload_stays_SOURCES = tests/unit/test_tcp_offload_stays.c
+tests_unit_test_tcp_offload_stays_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_offload_stays_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_offload_stays_LDADD = $(relay_ldadd)
 
 tests_unit_test_tcp_port_SOURCES = tests/unit/test_tcp_port.c
 tests_unit_test_tcp_port_CPPFLAGS = $(unit_cppflags)
