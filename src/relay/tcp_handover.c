@@ -183,16 +183,29 @@ static int judge_segments(const struct leg legs[static 2], unsigned headers, enu
 	return 0;
 }
 
+static bool holds_more(const struct sys *sys, const struct leg *leg)
+{
+	return (size_t)sys->unread(leg->end->fd) != leg->passed;
+}
+
 /* Is nothing of the leg anywhere but at its far end? Takes its position. 0 or -errno. */
 static int take_position(const struct sys *sys, struct leg *leg)
 {
-	if (sys->not_sent(leg->end->fd) != 0 || (size_t)sys->unread(leg->end->fd) != leg->passed)
+	int error;
+
+	if (sys->not_sent(leg->end->fd) != 0 || holds_more(sys, leg))
+		return -EAGAIN;
+	error = sys->tcp_position(leg->end->fd, &leg->position);
+	if (error < 0)
+		return error;
+	/* What has come in just before is within the position, and was not passed on. */
+	if (holds_more(sys, leg))
 		return -EAGAIN;
 	/* A FIN that has come shows only here. */
 	if (sys->tcp_info(leg->end->fd, &leg->info) < 0 ||
 	    leg->info.tcpi_state != STATE_ESTABLISHED)
 		return -EAGAIN;
-	return sys->tcp_position(leg->end->fd, &leg->position);
+	return 0;
 }
 
 /* Packets that arrive by `from` leave by `to`. */

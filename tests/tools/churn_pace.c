@@ -6,11 +6,23 @@
 #include "tcp_churn.h"
 
 #define MESSAGES_MOST 60 /* of each side, about */
+#define PAUSES_MOST   2000000
 #define MICROSECOND   UINT64_C(1000)
 
 static uint32_t one_of(uint64_t *state, const uint32_t *values, unsigned count)
 {
 	return values[churn_random(state) % count];
+}
+
+/* Microseconds, of all pauses. */
+static uint64_t pauses_expected(const struct churn_plan *plan)
+{
+	const struct churn_pace *pace = &plan->pace;
+	uint64_t bytes = (uint64_t)plan->sizes[0] + plan->sizes[1];
+	/* Each is sent and received; the smaller ones are messages, too. */
+	uint64_t pieces = bytes / (pace->piece_most / 2) * 2 + (pace->in_turns ? MESSAGES_MOST : 0);
+
+	return pieces * pace->pauses * pace->pause_most / 2000;
 }
 
 #define ONE_OF(state, values) one_of(state, values, sizeof(values) / sizeof((values)[0]))
@@ -39,6 +51,9 @@ void churn_pace_choose(struct churn_plan *plan, uint64_t *state)
 			most = pace->piece_most * 200;
 		plan->sizes[i] = (uint32_t)(churn_random(state) % most);
 	}
+	/* No connection takes much longer than others. */
+	while (pace->pauses > 1 && pauses_expected(plan) > PAUSES_MOST)
+		pace->pauses /= 2;
 	/* Who waits for an end as well as for a message would wait for ever. */
 	plan->silent = plan->silent && !pace->in_turns;
 	/* One side alone, now and then. */
@@ -79,7 +94,7 @@ uint32_t churn_pace_limit(struct churn_end *end, uint32_t length)
 		end->awaits += message(plan, other, end->messages);
 	}
 	/* The other one has no more to say. */
-	if (end->received == plan->sizes[other])
+	if (end->end_received || end->received == plan->sizes[other])
 		end->may_send = UINT32_MAX;
 	return length < end->may_send - end->sent ? length : end->may_send - end->sent;
 }
