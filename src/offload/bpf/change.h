@@ -6,6 +6,7 @@
 #include "packet.h"
 #include "segment.h"
 
+#define TCP_SEQUENCE   __builtin_offsetof(struct tcphdr, seq)
 #define TCP_CHECKSUM   __builtin_offsetof(struct tcphdr, check)
 #define IPV4_ADDRESSES __builtin_offsetof(struct iphdr, saddr)
 #define IPV4_CHECKSUM  __builtin_offsetof(struct iphdr, check)
