@@ -147,6 +147,7 @@ class _Host:
             namespace.sysctl("net.ipv4.tcp_max_tw_buckets", 20000)
             namespace.sysctl("net.ipv4.ip_local_port_range", "1024 65000")
             namespace.sysctl("net.ipv4.conf.lo.route_localnet", 1)
+            namespace.sysctl("net.ipv4.conf.lo.accept_local", 1)
         self.host.add_return_path()
         self.host.ip(f"addr add {HOST4}/32 dev lo\n")
         self.host.ip(f"addr add {HOST6}/128 dev lo nodad\n")
