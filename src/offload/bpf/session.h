@@ -236,6 +236,22 @@ INLINE void find_receiver(const struct offload_leg *leg, const struct offload_le
 	segment->expected = other->sent - leg->change.sequence;
 }
 
+/*
+ * As long as our socket of the other leg has to send again, its far end gets no further than that
+ * socket has allowed: the socket acknowledges what it knows of, and the far end refuses segments
+ * that are more than a window behind.
+ */
+INLINE void limit_window(const struct offload_leg *leg, const struct offload_leg *other,
+			 struct segment *segment)
+{
+	__u32 acknowledgement = segment->acknowledgement + leg->change.acknowledgement;
+
+	segment->window_most = ~0u;
+	if (is_after(other->sent, other->acked))
+		segment->window_most =
+			is_after(other->edge, acknowledgement) ? other->edge - acknowledgement : 0;
+}
+
 /* Besides the states that it can be in: it has been moved, and this was its end. */
 #define JUST_ENDED (OFFLOAD_ENDED + 1)
 
@@ -256,6 +272,7 @@ static NOINLINE int note_segment(struct session *session, __u32 name, struct seg
 	state = session->state;
 	if (state == OFFLOAD_MOVED)
 		find_receiver(leg, other, segment);
+	limit_window(leg, other, segment);
 	bpf_spin_unlock(&session->lock);
 	return ended ? JUST_ENDED : state;
 }

@@ -106,6 +106,7 @@ int offload_tcp_move(struct __sk_buff *skb)
 				struct offload_leg *leg = &session->legs[i];
 
 				leg->sent = move.legs[i].sent;
+				leg->edge = move.legs[i].edge;
 				leg->delivered = (__s32)(leg->acked - leg->sent);
 				leg->change = move.legs[i].change;
 			}
