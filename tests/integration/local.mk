@@ -40,6 +40,7 @@ integration_files = \
 	tests/integration/load.py \
 	tests/integration/metrics.py \
 	tests/integration/network.py \
+	tests/integration/offload_hosts.py \
 	tests/integration/pass_sockets.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
@@ -107,6 +108,9 @@ integration_files = \
 	tests/integration/test_notify.py \
 	tests/integration/test_offload_path.py \
 	tests/integration/test_offload_setup.py \
+	tests/integration/test_offload_traffic.py \
+	tests/integration/test_offload_traffic_ends.py \
+	tests/integration/test_offload_traffic_hosts.py \
 	tests/integration/test_oversized.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \

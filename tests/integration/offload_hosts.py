@@ -2,6 +2,7 @@
 """mmproxy with the kernel datapath, and hosts on which it carries sessions.
 
     datapath        fixture: a BPF file system of this test's own; skips where there can be none
+    place           fixture: place(Behind) makes one of these hosts
     start_offload   fixture: start_offload(host, listen=..., forward=...) starts such a mmproxy
 
     Loopback        balancer, mmproxy and upstreams on one host
@@ -9,18 +10,24 @@
     BehindBadLink   the same, and on the way to it is the link of bad_link.py
 """
 
+import collections
 import contextlib
+import ctypes
+import fcntl
 import os
 import re
+import socket
+import struct
 import subprocess
 import tempfile
 
 import pytest
 
+import churn
 import daemon
-import settings
 from bad_link import BadLink
 from network import Namespace, next_cable_index
+from waiting import wait_until
 
 # Balancers are any address of these networks, and the host has one in them, or of its own.
 BALANCERS4, BALANCERS6 = "198.51.0.0/16", "2001:db8:b::/112"
@@ -57,7 +64,7 @@ class Datapath:
         os.rmdir(self._mounted)
 
 
-def _how(directory):
+def how(directory):
     """The top settings and the environment with which mmproxy has this datapath."""
     return {"seccomp": "off", "landlock": {"mode": "off"}}, {"OFFLOAD": directory}
 
@@ -81,9 +88,22 @@ def datapath():
 
 
 @pytest.fixture
-def start_offload(datapath, start_daemon):
+def place():
+    made = []
+
+    def build(kind):
+        made.append(kind())
+        return made[-1]
+
+    yield build
+    for each in made:
+        each.destroy()
+
+
+@pytest.fixture
+def start_offload(datapath, place, start_daemon):
     def run(namespace, directory=None, top=None, **changes):
-        more, environment = _how(directory or datapath.directory)
+        more, environment = how(directory or datapath.directory)
         made = start_daemon(
             namespace,
             top={"workers": 2, "log": {"level": "info"}, **more, **(top or {})},
@@ -96,6 +116,35 @@ def start_offload(datapath, start_daemon):
         return made
 
     return run
+
+
+def run_churn(host, mmproxy, family=4, count=300, seed=1, carried=0.3, timeout=50, **options):
+    """Sessions of tcp_churn on this host: each byte and each end is right, and of so many (a share)
+    it is the kernel that has carried them. Returns the counters."""
+    before = mmproxy.counters()
+    load = churn.Churn(host.host, **host.churn(family, count=count, seed=seed, **options))
+    try:
+        counts, complaint = load.finish(timeout)
+    finally:
+        load.kill()
+    assert counts["faults"] == 0, complaint
+    assert counts["opened"] == count and counts["open"] == 0
+    closed = lambda seen: sum(  # noqa: E731
+        value for name, value in seen.items() if name.startswith("sessions_closed_")
+    )
+    wait_until(
+        lambda: closed(mmproxy.counters()) - closed(before) == count,
+        15,
+        lambda: f"all sessions have been closed: {mmproxy.counters()}",
+        interval=0.1,
+    )
+    after = mmproxy.counters()
+    grown = {name: value - before[name] for name, value in after.items() if value > before[name]}
+    grown["bytes_to_client"] = counts["bytes_to_client"]
+    grown["bytes_to_upstream"] = counts["bytes_to_upstream"]
+    assert grown.get("offloaded", 0) >= carried * count, grown
+    assert not sockets(host.host, mmproxy)
+    return collections.Counter(grown)
 
 
 def sockets(namespace, mmproxy):
@@ -111,6 +160,22 @@ def stayed(counters):
         for name, value in counters.items()
         if name.startswith("offload_stayed_") and value > 0
     }
+
+
+# Of struct ethtool_value: checksums stay what they are, packets are not joined, or cut late.
+_OFFLOADS = {"tso": 0x1F, "gso": 0x24, "gro": 0x2C}
+_SIOCETHTOOL = 0x8946
+
+
+def set_segmentation(namespace, device, on):
+    """As `ethtool -K DEVICE tso off gso off gro off` does, or on."""
+    with namespace.entered():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+            for command in _OFFLOADS.values():
+                value = bytearray(struct.pack("II", command, on))
+                address = (ctypes.c_char * len(value)).from_buffer(value)
+                request = struct.pack("16sP", device.encode(), ctypes.addressof(address))
+                fcntl.ioctl(made, _SIOCETHTOOL, request.ljust(40, b"\0"))
 
 
 # Hosts.
@@ -213,7 +278,8 @@ class Behind(_Host):
         return LINK4 % 2 if family == "-4" else LINK6 % 2
 
     @staticmethod
-    def cable(one, other, device, here, there, subnet=0):
+    def cable(one, other, device, here, there, alone=False):
+        """With `alone`, nothing but the other end is there, and no route leads to it yet."""
         index = next_cable_index()
         one.ip(
             f"link add {device} index {index} type veth"
@@ -221,8 +287,8 @@ class Behind(_Host):
         )
         for namespace, last in (one, here), (other, there):
             namespace.ip(
-                f"addr add {LINK4 % last}/{24 if not subnet else 32} dev {device}\n"
-                f"addr add {LINK6 % last}/64 dev {device} nodad\n"
+                f"addr add {LINK4 % last}/{32 if alone else 24} dev {device}\n"
+                f"addr add {LINK6 % last}/{128 if alone else 64} dev {device} nodad\n"
                 f"link set {device} up\n"
             )
 

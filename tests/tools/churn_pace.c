@@ -6,6 +6,7 @@
 #include "tcp_churn.h"
 
 #define MESSAGES_MOST 60 /* of each side, about */
+#define SMALL_MOST    20000
 #define PAUSES_MOST   2000000
 #define MICROSECOND   UINT64_C(1000)
 
@@ -49,6 +50,9 @@ void churn_pace_choose(struct churn_plan *plan, uint64_t *state)
 		/* Many small pieces with many pauses would take for ever. */
 		if (!pace->in_turns && most > pace->piece_most * 200)
 			most = pace->piece_most * 200;
+		/* A window smaller than a segment lets few of them through a second. */
+		if (plan->small_buffers && most > SMALL_MOST)
+			most = SMALL_MOST;
 		plan->sizes[i] = (uint32_t)(churn_random(state) % most);
 	}
 	/* No connection takes much longer than others. */
