@@ -294,7 +294,7 @@ static void settling_expired(struct tcp_session *session)
 static bool is_acknowledged(const struct offload_session *noted)
 {
 	for (unsigned i = 0; i < 2; i++)
-		if ((int32_t)(noted->legs[i].acked - noted->legs[i].sent) < 0)
+		if (noted->legs[i].delivered < 0)
 			return false;
 	return true;
 }

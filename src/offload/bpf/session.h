@@ -223,6 +223,12 @@ INLINE int is_quiet(const struct offload_leg *leg, __u32 received)
 	       !(leg->seen & (OFFLOAD_SEEN_FIN | OFFLOAD_SEEN_RESET | OFFLOAD_SEEN_ODD));
 }
 
+/* Our socket of the leg. The numbers themselves come round, two gigabytes later. */
+INLINE int has_to_send_again(const struct offload_leg *leg)
+{
+	return leg->delivered < 0;
+}
+
 /*
  * Our socket of the leg sends again what its far end has not got, and would not get beyond the
  * first segment of it without these. The other far end has been told already: by our other socket.
@@ -230,9 +236,8 @@ INLINE int is_quiet(const struct offload_leg *leg, __u32 received)
 INLINE void find_receiver(const struct offload_leg *leg, const struct offload_leg *other,
 			  struct segment *segment)
 {
-	segment->for_socket = is_after(leg->sent, leg->acked) && segment->ack &&
-			      segment->payload == 0 && !segment->syn && !segment->fin &&
-			      !segment->rst;
+	segment->for_socket = has_to_send_again(leg) && segment->ack && segment->payload == 0 &&
+			      !segment->syn && !segment->fin && !segment->rst;
 	segment->expected = other->sent - leg->change.sequence;
 }
 
@@ -247,7 +252,7 @@ INLINE void limit_window(const struct offload_leg *leg, const struct offload_leg
 	__u32 acknowledgement = segment->acknowledgement + leg->change.acknowledgement;
 
 	segment->window_most = ~0u;
-	if (is_after(other->sent, other->acked))
+	if (has_to_send_again(other))
 		segment->window_most =
 			is_after(other->edge, acknowledgement) ? other->edge - acknowledgement : 0;
 }
