@@ -296,3 +296,33 @@ def test_late_data_for_an_upstream_that_has_closed_are_reset(carried):
 
     wait_until(is_reset, 5, "the client learns that nobody is there", interval=0.05)
     made.mmproxy.wait_for_counter("sessions_closed_upstream_reset")
+
+
+_DEAF = """\
+table inet deaf {
+ chain in { type filter hook input priority 0; tcp sport %d tcp flags psh drop; }
+}
+""" % PORT
+
+
+def test_a_far_end_that_never_gets_the_last_bytes_of_our_socket_ends_the_session(carried):
+    """What mmproxy had sent before the hand-over is its own to send again. When it gives that up, so
+    must the session end: nobody else has those bytes."""
+    made = carried(Behind, user_timeout=2.0)
+    connection, accepted = made.open()
+    made.host.balancer.nft(_DEAF)
+    before = made.mmproxy.counters()["offloaded"]
+
+    def moved():
+        connection.sendall(b"question")
+        assert read_exactly(accepted, 8) == b"question"
+        accepted.sendall(b"answer")
+        return made.mmproxy.counters()["offloaded"] > before
+
+    wait_until(moved, 10, "the session is handed over", interval=0.02)
+    made.mmproxy.wait_for_counter("sessions_closed_client_unresponsive")
+    assert read_to_end(accepted) == (b"", RESET)
+    made.host.balancer.nft("delete table inet deaf")
+    with contextlib.suppress(BrokenPipeError):
+        connection.sendall(b"anybody?")
+    assert read_to_end(connection)[1] == RESET
