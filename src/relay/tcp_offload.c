@@ -408,6 +408,12 @@ static bool goes_on(struct tcp_session *session, struct offload_session *noted)
 	return false;
 }
 
+/* Of our socket to somebody who does not acknowledge: what it was to send again nobody else has. */
+static bool has_given_up(const struct tcp_session *session, const struct tcp_end *end)
+{
+	return session->relay->sys->socket_error(end->fd) < 0;
+}
+
 static void moved_expired(struct tcp_session *session)
 {
 	struct tcp_offload *offload = session->offload;
@@ -417,6 +423,14 @@ static void moved_expired(struct tcp_session *session)
 		return;
 	if (is_acknowledged(&noted)) {
 		leave_sockets(session, &noted);
+		return;
+	}
+	if (has_given_up(session, &session->client)) {
+		tcp_session_close(session, CLOSE_CLIENT_UNRESPONSIVE);
+		return;
+	}
+	if (has_given_up(session, &session->upstream)) {
+		tcp_session_close(session, CLOSE_UPSTREAM_UNRESPONSIVE);
 		return;
 	}
 	if (offload->wait < LOOK_WAIT_MAX)
