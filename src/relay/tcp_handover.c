@@ -96,6 +96,16 @@ static bool holds_bytes(const struct stream *stream)
 	return stream->held != NULL || (stream->pipe != NULL && stream->pipe->length > 0);
 }
 
+/* A socket tells of a reset once: whoever asks next would take it for an end. Returns -errno. */
+static int refused(struct tcp_end *end, ssize_t error)
+{
+	if (error == 0 || error == -EAGAIN)
+		return -EAGAIN;
+	if (end->error == 0)
+		end->error = (int)error;
+	return (int)error;
+}
+
 /* Returns 0 when all that a leg has received has been passed on, or -errno. */
 static int pass_on(struct relay *relay, struct leg *from, const struct leg *to)
 {
@@ -108,10 +118,11 @@ static int pass_on(struct relay *relay, struct leg *from, const struct leg *to)
 	if (size > RELAY_HOT_SIZE)
 		size = RELAY_HOT_SIZE;
 	length = relay->sys->peek(from->end->fd, relay->hot, size);
-	if (length > 0)
-		length = relay->sys->send(to->end->fd, relay->hot, (size_t)length);
 	if (length <= 0)
-		return length == 0 ? -EAGAIN : (int)length;
+		return refused(from->end, length);
+	length = relay->sys->send(to->end->fd, relay->hot, (size_t)length);
+	if (length <= 0)
+		return refused(to->end, length);
 	from->passed = (size_t)length;
 	return from->passed == (size_t)unread ? 0 : -EAGAIN;
 }

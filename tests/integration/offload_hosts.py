@@ -15,7 +15,6 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import re
 import socket
 import struct
 import subprocess
@@ -24,9 +23,9 @@ import tempfile
 import pytest
 
 import churn
-import daemon
 from bad_link import BadLink
 from network import Namespace, next_cable_index
+from offload import is_built
 from waiting import wait_until
 
 # Balancers are any address of these networks, and the host has one in them, or of its own.
@@ -38,8 +37,6 @@ LINK4, LINK6 = "192.0.2.%d", "2001:db8:1::%d"
 CLIENTS4, CLIENTS6 = "198.18.0.0/16", "2001:db8:18::/112"
 
 PORT, UPSTREAM_PORT = 8443, 443
-
-_REFUSALS = r"offload: .*(Operation not permitted|Function not implemented|Invalid argument)"
 
 
 class Datapath:
@@ -64,19 +61,14 @@ class Datapath:
         os.rmdir(self._mounted)
 
 
-def how(directory):
-    """The top settings and the environment with which mmproxy has this datapath."""
-    return {"seccomp": "off", "landlock": {"mode": "off"}}, {"OFFLOAD": directory}
+def settings_for(directory):
+    """At the top. mmproxy is started by root, and loads what is missing itself."""
+    return {"offload": "auto", "offload_directory": directory}
 
 
 def skip_unless_built():
-    if "+offload" not in daemon.version_text() and not _has_programs():
-        pytest.skip("this mmproxy was built without BPF (--with-bpf)")
-
-
-def _has_programs():
-    with open(daemon.binary(), "rb") as file:
-        return b"offload_tcp_move" in file.read()
+    if not is_built():
+        pytest.skip("mmproxy --version says -libbpf: built without")
 
 
 @pytest.fixture
@@ -103,16 +95,18 @@ def place():
 @pytest.fixture
 def start_offload(datapath, place, start_daemon):
     def run(namespace, directory=None, top=None, **changes):
-        more, environment = how(directory or datapath.directory)
         made = start_daemon(
             namespace,
-            top={"workers": 2, "log": {"level": "info"}, **more, **(top or {})},
-            launch={"environment": environment},
+            top={
+                "workers": 2,
+                "log": {"level": "info"},
+                **settings_for(directory or datapath.directory),
+                **(top or {}),
+            },
             **changes,
         )
-        refused = re.search(_REFUSALS, made.log())
-        if refused:
-            pytest.skip(f"this kernel does not take the programs: {refused.group()}")
+        if "offload: sessions may be handed to the kernel" not in made.log():
+            pytest.skip(f"this kernel does not take the programs: {made.log()}")
         return made
 
     return run
@@ -211,8 +205,6 @@ class _Host:
         for namespace in self._made:
             namespace.sysctl("net.ipv4.tcp_max_tw_buckets", 20000)
             namespace.sysctl("net.ipv4.ip_local_port_range", "1024 65000")
-            namespace.sysctl("net.ipv4.conf.lo.route_localnet", 1)
-            namespace.sysctl("net.ipv4.conf.lo.accept_local", 1)
         self.host.add_return_path()
         self.host.ip(f"addr add {HOST4}/32 dev lo\n")
         self.host.ip(f"addr add {HOST6}/128 dev lo nodad\n")

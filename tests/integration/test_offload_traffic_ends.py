@@ -49,6 +49,15 @@ families = pytest.mark.parametrize("family", [4, 6])
 first = pytest.mark.parametrize("first", ["client", "upstream"])
 
 
+def exchange(connection, accepted):
+    """Four messages each way."""
+    for _ in range(4):
+        connection.sendall(b"question")
+        assert read_exactly(accepted, 8) == b"question"
+        accepted.sendall(b"answer")
+        assert read_exactly(connection, 6) == b"answer"
+
+
 class Carried:
     """A host with a mmproxy, and sessions through it that the kernel carries."""
 
@@ -85,11 +94,7 @@ class Carried:
         before = self.mmproxy.counters()["offloaded"]
 
         def moved():
-            for _ in range(4):
-                connection.sendall(b"question")
-                assert read_exactly(accepted, 8) == b"question"
-                accepted.sendall(b"answer")
-                assert read_exactly(connection, 6) == b"answer"
+            exchange(connection, accepted)
             return self.mmproxy.counters()["offloaded"] > before
 
         wait_until(moved, 10, "the session is handed over", interval=0.02)
@@ -222,13 +227,15 @@ def test_urgent_data_keep_a_session_where_it_is(carried):
     made = carried(Loopback)
     connection, accepted = made.open()
     connection.send(b"!", socket.MSG_OOB)
-    for _ in range(20):
-        connection.sendall(b"question")
-        read_exactly(accepted, 8)
-        accepted.sendall(b"answer")
-        assert read_exactly(connection, 6) == b"answer"
-    counters = made.mmproxy.wait_for_counter("offload_stayed_urgent")
-    assert counters["offloaded"] == 0
+    assert read_exactly(accepted, 1) == b"!"
+
+    def stays():
+        exchange(connection, accepted)
+        return made.mmproxy.counters()["offload_stayed_urgent"]
+
+    assert wait_until(stays, 10, "the session stays", interval=0.02) == 1
+    exchange(connection, accepted)
+    assert made.mmproxy.counters()["offloaded"] == 0
 
 
 @kinds

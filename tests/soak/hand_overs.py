@@ -13,7 +13,7 @@ import time
 from long_run import Checks, answers, counters, live
 
 import churn
-import offload_hosts as offload
+import offload_hosts as hosts
 from daemon import Daemon
 from network import remove_leftovers
 from settings import configuration, listener
@@ -56,30 +56,27 @@ def _nothing(host):
 
 # What a round is: its name, the host, what is changed there, tcp_churn's mix.
 ROUNDS = [
-    ("one host", offload.Loopback, _nothing, "lasting"),
-    ("behind an interface", offload.Behind, _nothing, "lasting"),
-    ("loss", offload.BehindBadLink, _bad(loss=2), "sound"),
+    ("one host", hosts.Loopback, _nothing, "lasting"),
+    ("behind an interface", hosts.Behind, _nothing, "lasting"),
+    ("loss", hosts.BehindBadLink, _bad(loss=2), "sound"),
     (
         "loss, reordering, duplicates, delay",
-        offload.BehindBadLink,
+        hosts.BehindBadLink,
         _bad(loss=2, reorder=5, hold=3, duplicate=5, delay=1, jitter=3),
         "sound",
     ),
-    ("no SACK", offload.Behind, _sysctls(tcp_sack=0), "lasting"),
-    ("no timestamps", offload.Behind, _sysctls(tcp_timestamps=0), "lasting"),
-    ("no window scaling at the balancer", offload.Behind, _at_balancer(tcp_window_scaling=0), "lasting"),
-    ("small windows", offload.Behind, _sysctls(tcp_rmem="4096 16384 65536"), "lasting"),
-    ("ECN", offload.Behind, _sysctls(tcp_ecn=1), "lasting"),
+    ("no SACK", hosts.Behind, _sysctls(tcp_sack=0), "lasting"),
+    ("no timestamps", hosts.Behind, _sysctls(tcp_timestamps=0), "lasting"),
+    ("no window scaling at the balancer", hosts.Behind, _at_balancer(tcp_window_scaling=0), "lasting"),
+    ("small windows", hosts.Behind, _sysctls(tcp_rmem="4096 16384 65536"), "lasting"),
+    ("ECN", hosts.Behind, _sysctls(tcp_ecn=1), "lasting"),
 ]
 
 
 @contextlib.contextmanager
 def _mmproxy(host, datapath):
-    top, environment = offload.how(datapath.directory)
-    config = configuration(
-        listener(**host.listener()), **{"workers": 2, "log": {"level": "warning"}, **top}
-    )
-    made = Daemon(host.host, config, environment=environment)
+    top = {"workers": 2, "log": {"level": "warning"}, **hosts.settings_for(datapath.directory)}
+    made = Daemon(host.host, configuration(listener(**host.listener()), **top))
     try:
         wait_until(lambda: answers(made), 15, lambda: f"mmproxy is ready: {made.log()}")
         yield made
@@ -92,8 +89,8 @@ def round_of(number, seed, check):
     """Runs one; returns how many sessions were handed over."""
     name, kind, change, mix = ROUNDS[number % len(ROUNDS)]
     family = 4 if number // len(ROUNDS) % 2 == 0 else 6
-    count = ROUND_BAD if kind is offload.BehindBadLink else ROUND
-    host, datapath = kind(), offload.Datapath()
+    count = ROUND_BAD if kind is hosts.BehindBadLink else ROUND
+    host, datapath = kind(), hosts.Datapath()
     try:
         change(host)
         with _mmproxy(host, datapath) as mmproxy:
@@ -123,7 +120,7 @@ def main(count=COUNT, seed=1):
     if os.geteuid() != 0:
         sys.exit("network namespaces are made: run this as root")
     remove_leftovers()
-    offload.skip_unless_built()
+    hosts.skip_unless_built()
     check, moved, number = Checks(), 0, 0
     while moved < int(count):
         moved += round_of(number, int(seed) + number, check)

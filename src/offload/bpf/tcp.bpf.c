@@ -60,8 +60,8 @@ INLINE int segment_arrived(struct __sk_buff *skb, struct packet *packet)
 		return give_to_socket(skb, packet, &segment);
 	if (state == JUST_ENDED)
 		tell_end(place->session);
-	/* A new connection between the same two: it is the listener's. */
-	if (state == OFFLOAD_ENDED && segment.syn && !segment.ack) {
+	/* A new connection between the same two: it is the listener's, or another mmproxy's. */
+	if (state == OFFLOAD_ENDED && segment.syn) {
 		bpf_map_delete_elem(&offload_places, &packet->tuple);
 		return TC_ACT_UNSPEC;
 	}
