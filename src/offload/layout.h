@@ -87,8 +87,9 @@ struct offload_leg {
 	__s64 delivered; /* moved: bytes of the other leg that the far end has got since, and FIN */
 	__u64 last_seen; /* its newest packet; nanoseconds, CLOCK_MONOTONIC */
 	__u32 interface; /* the index of the one it came by */
+	__u32 edge;      /* moved: behind the last byte that our socket takes */
 	__u8 seen;       /* enum offload_seen */
-	__u8 unused[3];
+	__u8 unused[7];
 	struct offload_change change;
 };
 
@@ -132,6 +133,7 @@ struct offload_move {
 	struct {
 		__u32 received; /* by our socket of this leg: moved only if nothing came since */
 		__u32 sent;     /* by our socket of this leg */
+		__u32 edge;     /* behind the last byte that it takes */
 		struct offload_change change;
 	} legs[2];
 };

@@ -153,6 +153,17 @@ static uint16_t linux_segment_size(int fd)
 	return get_number(fd, TCP_MAXSEG, &size) == 0 ? (uint16_t)size : 0;
 }
 
+static int get_edge(int fd, uint32_t *edge)
+{
+	struct tcp_repair_window window;
+	socklen_t length = sizeof(window);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &window, &length) < 0)
+		return -errno;
+	*edge = window.rcv_wup + window.rcv_wnd;
+	return 0;
+}
+
 /* Only a socket in repair mode tells its sequence numbers. It goes on as if nothing had been. */
 static int linux_tcp_position(int fd, struct tcp_position *position)
 {
@@ -167,6 +178,8 @@ static int linux_tcp_position(int fd, struct tcp_position *position)
 		error = linux_set_option(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE);
 	if (error == 0)
 		error = get_number(fd, TCP_QUEUE_SEQ, &position->received);
+	if (error == 0)
+		error = get_edge(fd, &position->edge);
 	if (error == 0)
 		error = get_number(fd, TCP_TIMESTAMP, &position->timestamp);
 	if (error == 0)

@@ -21,6 +21,7 @@ struct tcp_info;
 struct tcp_position {
 	uint32_t sent;     /* behind the last byte that was written */
 	uint32_t received; /* the one that is expected next */
+	uint32_t edge;     /* behind the last one that the peer may send */
 	uint32_t timestamp;
 	uint32_t segment; /* the largest that the peer takes, with its options */
 };

@@ -267,6 +267,7 @@ static int move(struct tcp_session *session, struct leg legs[static 2],
 		change->way = (__u8)way;
 		move.legs[i].received = legs[i].position.received;
 		move.legs[i].sent = legs[i].position.sent;
+		move.legs[i].edge = legs[i].position.edge;
 	}
 	error = keep_record(session, legs);
 	return error < 0 ? error : datapath_move(session->relay->datapath, &move);

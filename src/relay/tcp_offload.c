@@ -316,7 +316,7 @@ static void settling_expired(struct tcp_session *session)
 /* Has the leg's far end got all that our socket sent? */
 static bool is_acknowledged(const struct offload_session *noted, enum offload_leg_name leg)
 {
-	return (int32_t)(noted->legs[leg].acked - noted->legs[leg].sent) >= 0;
+	return noted->legs[leg].delivered >= 0;
 }
 
 /* Without a word to the far ends. */
@@ -459,6 +459,15 @@ static enum close_reason unresponsive(enum offload_leg_name leg)
 	return leg == OFFLOAD_BALANCER ? CLOSE_CLIENT_UNRESPONSIVE : CLOSE_UPSTREAM_UNRESPONSIVE;
 }
 
+/* Has our socket to a far end that does not acknowledge? What it was to send again nobody else has.
+ */
+static bool has_given_up(const struct tcp_session *session, enum offload_leg_name leg)
+{
+	int fd = leg == OFFLOAD_BALANCER ? session->client.fd : session->upstream.fd;
+
+	return fd >= 0 && session->relay->sys->socket_error(fd) < 0;
+}
+
 /* Returns whether it goes on; or it has ended, by itself or for its silence. */
 static bool outlives_look(struct tcp_session *session, struct offload_session *noted)
 {
@@ -472,7 +481,8 @@ static bool outlives_look(struct tcp_session *session, struct offload_session *n
 	}
 	for (unsigned leg = 0; leg < 2; leg++) {
 		if (is_acknowledged(noted, leg) ||
-		    session->relay->loop.now < session->offload->next)
+		    (session->relay->loop.now < session->offload->next &&
+		     !has_given_up(session, leg)))
 			continue;
 		tcp_session_close(session, unresponsive(leg));
 		return false;

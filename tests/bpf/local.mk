@@ -9,7 +9,8 @@ bpf_tests = \
 	tests/bpf/test_tcp_end \
 	tests/bpf/test_tcp_noted \
 	tests/bpf/test_tcp_options \
-	tests/bpf/test_tcp_random
+	tests/bpf/test_tcp_random \
+	tests/bpf/test_tcp_resending
 
 EXTRA_DIST += tests/bpf/run
 bpf_fixture = \
@@ -71,6 +72,10 @@ tests_bpf_test_tcp_random_SOURCES = tests/bpf/test_tcp_random.c
 tests_bpf_test_tcp_random_CPPFLAGS = $(bpf_cppflags)
 tests_bpf_test_tcp_random_CFLAGS = $(bpf_cflags)
 tests_bpf_test_tcp_random_LDADD = $(bpf_ldadd)
+tests_bpf_test_tcp_resending_SOURCES = tests/bpf/test_tcp_resending.c
+tests_bpf_test_tcp_resending_CPPFLAGS = $(bpf_cppflags)
+tests_bpf_test_tcp_resending_CFLAGS = $(bpf_cflags)
+tests_bpf_test_tcp_resending_LDADD = $(bpf_ldadd)
 
 # They have the programs in them.
 tests/bpf/libfixture_a-kernel.$(OBJEXT) tests/bpf/measure-measure.$(OBJEXT) \

@@ -182,6 +182,22 @@ static void the_answer_to_a_first_segment_ends_nothing(void **state)
 	assert_int_equal(session_leg(OFFLOAD_UPSTREAM).seen, OFFLOAD_SEEN_ANY);
 }
 
+/* Another mmproxy, with tables of its own, dials for the same client: that is the answer to it. */
+static void the_answer_to_a_first_segment_is_not_late(void **state)
+{
+	struct segment_spec segment = session_segment(spec, OFFLOAD_UPSTREAM);
+
+	(void)state;
+	session_begin(spec);
+	session_step(spec, OFFLOAD_BALANCER, RST, 0, 0, 0);
+	session_assert_over(true);
+	segment.flags = SYN | ACK;
+	segment.sequence += 0x30000000;
+	assert_int_equal(session_arrive(&segment), ACTION_STACK);
+	assert_int_equal(packet_get32(&session_packet, 38), segment.sequence);
+	assert_false(kernel_has_place(&segment.tuple));
+}
+
 static void a_first_segment_is_the_sockets_as_long_as_there_are_any(void **state)
 {
 	struct segment_spec segment = session_segment(spec, OFFLOAD_BALANCER);
@@ -207,6 +223,7 @@ int main(void)
 		TEST(a_reset_is_carried_in_any_case),
 		TEST(a_new_connection_of_the_same_two_is_for_the_far_end_to_refuse),
 		TEST(the_answer_to_a_first_segment_ends_nothing),
+		TEST(the_answer_to_a_first_segment_is_not_late),
 		TEST(a_first_segment_is_the_sockets_as_long_as_there_are_any),
 	};
 

@@ -116,6 +116,9 @@ integration_files = \
 	tests/integration/test_offload_stayed.py \
 	tests/integration/test_offload_survival.py \
 	tests/integration/test_offload_twins.py \
+	tests/integration/test_offload_traffic.py \
+	tests/integration/test_offload_traffic_ends.py \
+	tests/integration/test_offload_traffic_hosts.py \
 	tests/integration/test_oversized.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \

@@ -207,6 +207,8 @@ class _Host:
         for namespace in self._made:
             namespace.sysctl("net.ipv4.tcp_max_tw_buckets", 20000)
             namespace.sysctl("net.ipv4.ip_local_port_range", "1024 65000")
+        # The rules below make every client's address one of the host.
+        self.host.sysctl("net.ipv4.conf.lo.accept_local", 1)
         self.host.add_return_path()
         self.host.ip(f"addr add {HOST4}/32 dev lo\n")
         self.host.ip(f"addr add {HOST6}/128 dev lo nodad\n")

@@ -6,15 +6,17 @@
 #include "packet.h"
 #include "segment.h"
 
+#define TCP_SEQUENCE   __builtin_offsetof(struct tcphdr, seq)
 #define TCP_CHECKSUM   __builtin_offsetof(struct tcphdr, check)
 #define IPV4_ADDRESSES __builtin_offsetof(struct iphdr, saddr)
 #define IPV4_CHECKSUM  __builtin_offsetof(struct iphdr, check)
 #define IPV6_ADDRESSES __builtin_offsetof(struct ipv6hdr, saddr)
 
-INLINE __u32 changed_window(__u32 word, const struct offload_change *change)
+INLINE __u32 changed_window(__u32 word, const struct offload_change *change, __u32 most)
 {
-	__u32 window = (word & 0xffff) << (change->window_left & 15) >> (change->window_right & 15);
+	__u32 window = (word & 0xffff) << (change->window_left & 15);
 
+	window = (window > most ? most : window) >> (change->window_right & 15);
 	return (word & 0xffff0000) | (window > 0xffff ? 0xffff : window);
 }
 
@@ -42,7 +44,8 @@ INLINE void change_words(__u32 *words, const struct segment *segment,
 	words[2] = segment->words[2];
 	if (segment->ack)
 		words[2] = bpf_htonl(segment->acknowledgement + change->acknowledgement);
-	words[3] = bpf_htonl(changed_window(bpf_ntohl(segment->words[3]), change));
+	words[3] = bpf_htonl(
+		changed_window(bpf_ntohl(segment->words[3]), change, segment->window_most));
 	words[4] = segment->words[4];
 #pragma clang loop unroll(full)
 	for (__u32 i = TCP_WORDS_MIN; i < TCP_WORDS; i++) {

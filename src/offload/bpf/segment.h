@@ -31,6 +31,9 @@ struct segment {
 	__u16 timestamps, echoes, edges, unknown;
 	__u8 fragment; /* more of it comes in other packets */
 	__u8 syn, ack, fin, rst;
+	__u8 for_socket;   /* it is for our own, */
+	__u32 expected;    /* which expects this number next */
+	__u32 window_most; /* bytes: it may offer no more when it goes on */
 };
 
 /* Does the list of options end in this word? Behind NOPs, or at once. */

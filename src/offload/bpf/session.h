@@ -223,6 +223,40 @@ INLINE int is_quiet(const struct offload_leg *leg, __u32 received)
 	       !(leg->seen & (OFFLOAD_SEEN_FIN | OFFLOAD_SEEN_RESET | OFFLOAD_SEEN_ODD));
 }
 
+/* Our socket of the leg. The numbers themselves come round, two gigabytes later. */
+INLINE int has_to_send_again(const struct offload_leg *leg)
+{
+	return leg->delivered < 0;
+}
+
+/*
+ * Our socket of the leg sends again what its far end has not got, and would not get beyond the
+ * first segment of it without these. The other far end has been told already: by our other socket.
+ */
+INLINE void find_receiver(const struct offload_leg *leg, const struct offload_leg *other,
+			  struct segment *segment)
+{
+	segment->for_socket = has_to_send_again(leg) && segment->ack && segment->payload == 0 &&
+			      !segment->syn && !segment->fin && !segment->rst;
+	segment->expected = other->sent - leg->change.sequence;
+}
+
+/*
+ * As long as our socket of the other leg has to send again, its far end gets no further than that
+ * socket has allowed: the socket acknowledges what it knows of, and the far end refuses segments
+ * that are more than a window behind.
+ */
+INLINE void limit_window(const struct offload_leg *leg, const struct offload_leg *other,
+			 struct segment *segment)
+{
+	__u32 acknowledgement = segment->acknowledgement + leg->change.acknowledgement;
+
+	segment->window_most = ~0u;
+	if (has_to_send_again(other))
+		segment->window_most =
+			is_after(other->edge, acknowledgement) ? other->edge - acknowledgement : 0;
+}
+
 /* Besides the states that it can be in: it has been moved, and this was its end. */
 #define JUST_ENDED (OFFLOAD_ENDED + 1)
 
@@ -230,7 +264,7 @@ INLINE int is_quiet(const struct offload_leg *leg, __u32 received)
  * A segment has come by leg `name`. Returns the session's state. It is a function of its own, since
  * the verifier would follow each way through it to the end of what is around it.
  */
-static NOINLINE int note_segment(struct session *session, __u32 name, const struct segment *segment,
+static NOINLINE int note_segment(struct session *session, __u32 name, struct segment *segment,
 				 __u32 interface)
 {
 	struct offload_leg *leg = &session->legs[name == OFFLOAD_UPSTREAM];
@@ -241,6 +275,9 @@ static NOINLINE int note_segment(struct session *session, __u32 name, const stru
 	bpf_spin_lock(&session->lock);
 	ended = note_by_state(session, leg, other, segment, interface, now);
 	state = session->state;
+	if (state == OFFLOAD_MOVED)
+		find_receiver(leg, other, segment);
+	limit_window(leg, other, segment);
 	bpf_spin_unlock(&session->lock);
 	return ended ? JUST_ENDED : state;
 }

@@ -19,6 +19,22 @@ INLINE void tell_end(__u64 session)
 	bpf_ringbuf_output(&offload_events, &event, sizeof(event), 0);
 }
 
+/* The socket knows nothing of what has come since, and would complain. */
+INLINE int give_to_socket(struct __sk_buff *skb, const struct packet *packet,
+			  const struct segment *segment)
+{
+	__u32 before = bpf_htonl(segment->sequence), after = bpf_htonl(segment->expected);
+
+	if (!is_after(segment->sequence, segment->expected))
+		return TC_ACT_UNSPEC;
+	if (bpf_skb_store_bytes(skb, packet->transport + TCP_SEQUENCE, &after, sizeof(after), 0) !=
+		    0 ||
+	    bpf_l4_csum_replace(skb, packet->transport + TCP_CHECKSUM, before, after,
+				sizeof(after)) != 0)
+		return TC_ACT_SHOT;
+	return TC_ACT_UNSPEC;
+}
+
 INLINE int segment_arrived(struct __sk_buff *skb, struct packet *packet)
 {
 	struct segment segment = {};
@@ -40,10 +56,12 @@ INLINE int segment_arrived(struct __sk_buff *skb, struct packet *packet)
 	state = note_segment(session, place->leg, &segment, skb->ifindex);
 	if (state == OFFLOAD_OBSERVED)
 		return TC_ACT_UNSPEC;
+	if (segment.for_socket)
+		return give_to_socket(skb, packet, &segment);
 	if (state == JUST_ENDED)
 		tell_end(place->session);
-	/* A new connection between the same two: it is the listener's. */
-	if (state == OFFLOAD_ENDED && segment.syn && !segment.ack) {
+	/* A new connection between the same two: it is the listener's, or another mmproxy's. */
+	if (state == OFFLOAD_ENDED && segment.syn) {
 		bpf_map_delete_elem(&offload_places, &packet->tuple);
 		return TC_ACT_UNSPEC;
 	}
@@ -88,6 +106,7 @@ int offload_tcp_move(struct __sk_buff *skb)
 				struct offload_leg *leg = &session->legs[i];
 
 				leg->sent = move.legs[i].sent;
+				leg->edge = move.legs[i].edge;
 				leg->delivered = (__s32)(leg->acked - leg->sent);
 				leg->change = move.legs[i].change;
 			}
