@@ -15,7 +15,7 @@ import time
 import pytest
 
 from headers import v2
-from offload_hosts import (  # noqa: F401
+from offload_hosts import (
     LINK4,
     PORT,
     Behind,
