@@ -87,7 +87,7 @@ static int look_up(const struct offload_tuple *tuple, unsigned iif, struct kerne
  */
 static bool leads_there(unsigned interface, const struct offload_tuple *tuple)
 {
-	struct kernel_lookup found;
+	struct kernel_lookup found = {0};
 
 	return look_up(tuple, 0, &found) == 0 && found.interface == interface;
 }
@@ -98,7 +98,7 @@ static bool leads_there(unsigned interface, const struct offload_tuple *tuple)
  */
 static bool is_let_in(const struct offload_tuple *tuple)
 {
-	struct kernel_lookup found;
+	struct kernel_lookup found = {0};
 
 	return look_up(tuple, DATAPATH_LOOPBACK, &found) == 0 && found.type == RTN_LOCAL;
 }

@@ -9,7 +9,7 @@ tests/soak/offload does the same a hundred thousand times.
 
 import pytest
 
-from offload_hosts import (  # noqa: F401
+from offload_hosts import (
     HOST4,
     HOST6,
     Behind,

@@ -5,7 +5,7 @@ come from, have more than one interface, or more than one mmproxy.
 
 import pytest
 
-from offload_hosts import (  # noqa: F401
+from offload_hosts import (
     HOST4,
     LINK4,
     LINK6,
