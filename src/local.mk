@@ -87,7 +87,8 @@ libmmproxy_a_SOURCES = \
 	src/relay/tcp_listener.c src/relay/tcp_listener.h \
 	src/relay/tcp_room.c src/relay/tcp_room.h \
 	src/relay/tcp_adopt.c src/relay/tcp_handover.c src/relay/tcp_handover.h \
-	src/relay/tcp_offload.c src/relay/tcp_offload.h src/relay/tcp_twin.c \
+	src/relay/tcp_carried.c src/relay/tcp_carried_end.c src/relay/tcp_offload.c src/relay/tcp_offload.h \
+	src/relay/tcp_twin.c \
 	src/relay/tcp_dial.c src/relay/tcp_header.c src/relay/tcp_relay.c src/relay/tcp_session.c \
 	src/relay/tcp_verdict.c \
 	src/relay/udp.h \

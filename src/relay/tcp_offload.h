@@ -41,21 +41,52 @@ struct tcp_offload {
 	uint8_t probes[2];  /* that were not answered */
 };
 
-/* For relay_init() and relay_finish(). */
-void tcp_offload_init(struct relay *relay);
-void tcp_offload_finish(struct relay *relay);
+/* By id, for tsearch(3). */
+static inline int tcp_offload_compare(const void *left, const void *right)
+{
+	const uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+
+	return (a > b) - (a < b);
+}
+
+/* tcp_offload.c */
+
+/* NULL when out of memory. */
+struct tcp_offload *tcp_offload_create(struct tcp_session *session,
+				       const struct offload_record *record);
 
 /* RELAY: bytes have moved. */
 void tcp_offload_consider(struct tcp_session *session);
 
-/* SETTLING, MOVED, OFFLOADED: the timer. */
-void tcp_offload_expired(struct tcp_session *session);
+void tcp_settling_expired(struct tcp_session *session);
+
+/* tcp_carried.c */
+
+/* The kernel has it: MOVED. Events that this round has fetched already find another state. */
+void tcp_carried_begin(struct tcp_session *session);
+
+/* A new session is one that the kernel carries already. 0 or -ENOMEM. */
+int tcp_offload_adopted(struct tcp_session *session, const struct offload_record *record);
+
+void tcp_carried_expired(struct tcp_session *session);
 
 /* Brings what was delivered, and when, up to date. For any session. */
 void tcp_offload_look(struct tcp_session *session);
 
-/* A new session is one that the kernel carries already. 0 or -ENOMEM. */
-int tcp_offload_adopted(struct tcp_session *session, const struct offload_record *record);
+/* The same, of one that is carried, and what the kernel has noted. False: it knows none such. */
+bool tcp_carried_look(struct tcp_session *session, struct offload_session *noted);
+
+/* tcp_carried_end.c */
+
+/* For relay_init() and relay_finish(). */
+void tcp_offload_init(struct relay *relay);
+void tcp_offload_finish(struct relay *relay);
+
+/* The kernel forgets the session, and this is freed. */
+void tcp_offload_forget(struct relay *relay, struct tcp_offload *offload);
+
+/* Closes what sockets there are, without a word to the far ends. */
+void tcp_carried_abandon(struct tcp_session *session);
 
 /*
  * Before a session that the kernel knows of is closed, in whatever state: the kernel lets go of it,

@@ -155,9 +155,11 @@ static void timer_expired(struct timer *timer)
 		tcp_relay_expired(session);
 		break;
 	case TCP_SETTLING:
+		tcp_settling_expired(session);
+		break;
 	case TCP_MOVED:
 	case TCP_OFFLOADED:
-		tcp_offload_expired(session);
+		tcp_carried_expired(session);
 		break;
 	case TCP_VERDICT: /* its plugins' ticket has a timer of its own */
 	case TCP_CLOSED:

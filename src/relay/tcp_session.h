@@ -106,6 +106,19 @@ int tcp_session_watch(struct tcp_session *session, struct tcp_end *end, uint32_t
  */
 bool tcp_session_close_if_left(struct tcp_session *session);
 
+static inline bool tcp_is_carried(const struct tcp_session *session)
+{
+	return session->state == TCP_MOVED || session->state == TCP_OFFLOADED;
+}
+
+/* Enters a state that has a timer, or goes on in it. */
+static inline void tcp_session_wait(struct tcp_session *session, enum tcp_state state,
+				    uint64_t milliseconds)
+{
+	session->state = (uint8_t)state;
+	loop_timer_set(&session->relay->loop, &session->timer, milliseconds);
+}
+
 /* tcp_header.c */
 
 void tcp_header_start(struct tcp_session *session);
