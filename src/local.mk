@@ -94,6 +94,9 @@ libmmproxy_a_SOURCES = \
 	src/relay/udp.h \
 	src/relay/udp_claims.c src/relay/udp_claims.h \
 	src/relay/udp_flow.c src/relay/udp_inbound.c src/relay/udp_listener.c src/relay/udp_reply.c \
+	src/relay/udp_handover.c src/relay/udp_handover.h \
+	src/relay/udp_offload.c src/relay/udp_offload.h \
+	src/relay/udp_spill.c src/relay/udp_spill.h \
 	src/relay/udp_receiver.c src/relay/udp_receiver.h \
 	src/relay/udp_sender.c src/relay/udp_sender.h \
 	src/relay/udp_verdict.c \

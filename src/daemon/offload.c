@@ -18,6 +18,7 @@
 #include "offload/loopback.h"
 #include "offload/remembered.h"
 #include "offload/setup.h"
+#include "offload/udp_datapath.h"
 #include "os/log.h"
 
 #define HINT_LOAD "run `mmproxyctl offload load` as root, or start mmproxy-offload.service"
@@ -230,7 +231,7 @@ static int attach(struct server *server, bool at_start)
 {
 	struct offload *offload = &server->offload;
 	const struct setup_filter filter = {
-		.program = offload->programs.fd[PROGRAM_TCP],
+		.program = offload->programs.fd[PROGRAM_INGRESS],
 		.remembered = offload->remembered,
 		.handle = offload->handle,
 	};
@@ -250,6 +251,19 @@ static void open_notices(struct offload *offload)
 	if (offload->notices < 0)
 		log_warning("offload", "cannot watch for new interfaces",
 			    LOG_ERRNO("error", offload->notices));
+}
+
+/* Those of UDP begin anew with their clients' next datagrams. */
+static void sweep_flows(struct datapath *datapath)
+{
+	int swept = udp_datapath_sweep(datapath);
+
+	if (swept < 0)
+		log_warning("offload", "cannot find all flows of an earlier mmproxy",
+			    LOG_ERRNO("error", swept));
+	else if (swept > 0)
+		log_info("offload", "flows of an earlier mmproxy have ended",
+			 LOG_NUMBER("flows", (unsigned)swept));
 }
 
 int offload_try(struct server *server)
@@ -283,6 +297,7 @@ int offload_try(struct server *server)
 	if (error < 0)
 		log_warning("offload", "cannot find all sessions of an earlier mmproxy",
 			    LOG_ERRNO("error", error));
+	sweep_flows(server->datapath);
 	return 0;
 }
 

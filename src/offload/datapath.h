@@ -71,8 +71,11 @@ struct datapath_calls {
 		     const struct offload_session *noted, enum offload_leg_name leg);
 };
 
+struct udp_datapath_calls;
+
 struct datapath {
 	const struct datapath_calls *calls;
+	const struct udp_datapath_calls *udp; /* NULL: flows stay relays */
 };
 
 static inline int datapath_observe(struct datapath *datapath, uint64_t session,

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "offload/conntrack.h"
 #include "offload/datapath.h"
+#include "offload/kernel_udp_datapath.h"
 #include "offload/programs.h"
 #include "offload/revive.h"
 #include "offload/way.h"
@@ -31,6 +32,11 @@ static struct kernel_datapath *self_of(struct datapath *datapath)
 static const int *fds_of(struct datapath *datapath)
 {
 	return self_of(datapath)->programs.fd;
+}
+
+const int *kernel_datapath_fds(struct datapath *datapath)
+{
+	return fds_of(datapath);
 }
 
 static int add_places(int places, uint64_t session, const struct offload_record *record)
@@ -224,6 +230,7 @@ struct datapath *kernel_datapath_open(const char *directory)
 	if (self == NULL)
 		return NULL;
 	self->datapath.calls = &kernel_calls;
+	self->datapath.udp = &kernel_udp_datapath;
 	error = programs_open(directory, &self->programs);
 	if (error == 0) {
 		self->events =

@@ -11,6 +11,9 @@ struct datapath;
 struct datapath *kernel_datapath_open(const char *directory);
 void kernel_datapath_close(struct datapath *datapath); /* takes NULL */
 
+/* What it has open, by enum program of programs.h. */
+const int *kernel_datapath_fds(struct datapath *datapath);
+
 /* Readable when sessions have ended. */
 int kernel_datapath_events(const struct datapath *datapath);
 

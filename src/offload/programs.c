@@ -32,6 +32,12 @@ static const struct {
 	[PROGRAM_TCP] = {"tcp", "offload_tcp"},
 	[PROGRAM_MOVE] = {"move", "offload_tcp_move"},
 	[PROGRAM_END] = {"end", "offload_tcp_end"},
+	[PROGRAM_INGRESS] = {"ingress", "offload_ingress"},
+	[PROGRAM_NEXT] = {"next", "offload_next"},
+	[PROGRAM_UDP_PLACES] = {"udp_places", "offload_udp_places"},
+	[PROGRAM_UDP_REPLIES] = {"udp_replies", "offload_udp_replies"},
+	[PROGRAM_UDP_FLOWS] = {"udp_flows", "offload_udp_flows"},
+	[PROGRAM_UDP_RECORDS] = {"udp_records", "offload_udp_records"},
 };
 
 static void path_of(char path[static PATH_MAX], const char *directory, int which)
@@ -102,6 +108,18 @@ static int write_layout(const struct bpf_object *object, struct report *report)
 	return 0;
 }
 
+/* What is not UDP's is TCP's. */
+static int join(const struct bpf_object *object, struct report *report)
+{
+	const __u32 key = 0;
+	const int program = fd_of(object, names[PROGRAM_TCP].object);
+
+	if (bpf_map_update_elem(fd_of(object, names[PROGRAM_NEXT].object), &key, &program,
+				BPF_ANY) < 0)
+		return fail(report, "cannot join", "the kernel's programs", -errno);
+	return 0;
+}
+
 static int load_into(const char *directory, const struct owner *owner, struct report *report)
 {
 	struct tcp_programs *skeleton;
@@ -112,6 +130,8 @@ static int load_into(const char *directory, const struct owner *owner, struct re
 	if (skeleton == NULL)
 		return fail(report, "cannot load", "the kernel's programs", -errno);
 	error = write_layout(skeleton->obj, report);
+	if (error == 0)
+		error = join(skeleton->obj, report);
 	if (error == 0)
 		error = pin_all(skeleton->obj, directory, owner, report);
 	tcp_programs__destroy(skeleton);

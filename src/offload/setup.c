@@ -135,7 +135,7 @@ static void attached(const struct interface *interface, int result, void *contex
 static void prepare_host(struct loading *loading)
 {
 	const struct setup_filter filter = {
-		.program = loading->programs.fd[PROGRAM_TCP],
+		.program = loading->programs.fd[PROGRAM_INGRESS],
 		.remembered = loading->remembered,
 		.handle = filters_handle(loading->folder),
 	};

@@ -64,6 +64,21 @@ static int linux_local_address(int fd, struct sockaddr_storage *address)
 	return OR_ERRNO(getsockname(fd, (struct sockaddr *)address, &length));
 }
 
+static int linux_path_mtu(int fd)
+{
+	struct sockaddr_storage local = {0};
+	int mtu = 0, error = linux_local_address(fd, &local);
+	socklen_t length = sizeof(mtu);
+
+	if (error < 0)
+		return error;
+	if (local.ss_family == AF_INET6)
+		error = getsockopt(fd, IPPROTO_IPV6, IPV6_MTU, &mtu, &length);
+	else
+		error = getsockopt(fd, IPPROTO_IP, IP_MTU, &mtu, &length);
+	return error < 0 ? -errno : mtu;
+}
+
 static int linux_tcp_info(int fd, struct tcp_info *info)
 {
 	socklen_t length = sizeof(*info);
@@ -271,6 +286,7 @@ const struct sys sys_linux = {
 	.set_option = linux_set_option,
 	.socket_error = linux_socket_error,
 	.local_address = linux_local_address,
+	.path_mtu = linux_path_mtu,
 	.tcp_info = linux_tcp_info,
 	.recv = linux_recv,
 	.send = linux_send,

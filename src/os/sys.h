@@ -34,6 +34,7 @@ struct sys {
 	int (*set_option)(int fd, int level, int name, int value);
 	int (*socket_error)(int fd); /* SO_ERROR as -errno, 0 for none */
 	int (*local_address)(int fd, struct sockaddr_storage *address);
+	int (*path_mtu)(int fd); /* of a connected datagram socket: bytes of an IP packet */
 	int (*tcp_info)(int fd, struct tcp_info *info);
 	ssize_t (*recv)(int fd, void *bytes, size_t size);
 	ssize_t (*send)(int fd, const void *bytes, size_t size);

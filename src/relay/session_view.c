@@ -18,6 +18,7 @@
 #include "relay/tcp_offload.h"
 #include "relay/tcp_session.h"
 #include "relay/udp.h"
+#include "relay/udp_offload.h"
 #include "wire/proxy_header.h"
 
 /* Places that a list begins with. */
@@ -105,12 +106,21 @@ static void view_tcp(struct session_view *view, const struct tcp_session *sessio
 	name_listener(view, session->settings);
 }
 
-static void view_udp(struct session_view *view, const struct udp_flow *flow, uint64_t now)
+static const char *udp_state_name(const struct udp_flow *flow)
 {
+	if (udp_offload_is_carried(flow))
+		return "offloaded";
+	return flow->fd >= 0 ? "relay" : "verdict";
+}
+
+static void view_udp(struct session_view *view, struct udp_flow *flow, uint64_t now)
+{
+	uint64_t used = udp_offload_count(flow);
+
 	*view = (struct session_view){
 		.id = flow->id,
 		.protocol = RELAY_PROTOCOL_UDP,
-		.state = flow->fd >= 0 ? "relay" : "verdict",
+		.state = udp_state_name(flow),
 		.header = header_name(flow->header, flow->header_local),
 		.client = flow->claim.client,
 		.balancer = udp_route_peer(&flow->route),
@@ -118,7 +128,7 @@ static void view_udp(struct session_view *view, const struct udp_flow *flow, uin
 		.upstream = flow->claim.upstream,
 		.started = flow->started,
 		.age = now - flow->started,
-		.idle = now - flow->entry.last_used,
+		.idle = now - used,
 		.bytes_from_client = flow->bytes_from_client,
 		.bytes_from_upstream = flow->bytes_from_upstream,
 		.datagrams_from_client = flow->datagrams_from_client,
@@ -233,7 +243,7 @@ static int add_tcp(struct session_list *list, struct tcp_session *session, uint6
 	return insert(list, &view);
 }
 
-static int add_udp(struct session_list *list, const struct udp_flow *flow, uint64_t now,
+static int add_udp(struct session_list *list, struct udp_flow *flow, uint64_t now,
 		   const struct session_filter *filter)
 {
 	struct session_view view;
@@ -357,6 +367,7 @@ static int total_tcp(void *data, struct tcp_session *session)
 
 static int total_udp(void *data, struct udp_flow *flow)
 {
+	udp_offload_count(flow);
 	return client_totals_add(data, &(struct client_total){
 					       .client = flow->claim.client,
 					       .sessions = 1,

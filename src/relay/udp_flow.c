@@ -17,6 +17,7 @@
 #include "relay/session_plugins.h"
 #include "relay/settings.h"
 #include "relay/udp.h"
+#include "relay/udp_offload.h"
 #include "relay/udp_waiting.h"
 #include "wire/proxy_header.h"
 
@@ -44,7 +45,7 @@ static struct udp_flow *flow_create(struct udp_listener *listener,
 	flow->claim.upstream = *relay_settings_forward(settings, opening->client.family);
 	flow->claim.destination = opening->destination;
 	flow->claim.listener = settings->listener_name;
-	flow->source.ready = udp_reply_ready;
+	flow->claim.owner = relay;
 	loop_task_init(&flow->release, release_run);
 	flow->listener = listener;
 	flow->settings = settings;
@@ -55,6 +56,7 @@ static struct udp_flow *flow_create(struct udp_listener *listener,
 	flow->first_pending = flow->last_pending = UDP_PENDING_NONE;
 	flow->header = opening->header;
 	flow->header_local = opening->header_local;
+	flow->offload_at = udp_offload_first(listener);
 	refcount_take(settings->owner);
 	relay_count_session(relay, &listener->quota->flows, 1);
 	return flow;
@@ -116,7 +118,7 @@ static struct session_end end_of(const struct udp_flow *flow, enum close_reason 
 	};
 }
 
-static void close_socket(struct udp_flow *flow)
+void udp_flow_close_socket(struct udp_flow *flow)
 {
 	struct relay *relay = flow->listener->relay;
 
@@ -151,12 +153,13 @@ static void flow_end(struct udp_flow *flow, enum close_reason reason, const char
 	udp_inbound_forget(flow);
 	if (flow->replies_pending)
 		udp_reply_flush(relay);
+	udp_offload_end(flow);
 	end = end_of(flow, reason, step, error);
 	session_log_end(relay, &end);
 	counter_add(&relay->counters, counter_of_close(reason), 1);
 	session_plugins_close(flow->plugins, &end);
 	drop_waiting(flow);
-	close_socket(flow);
+	udp_flow_close_socket(flow);
 	udp_claim_drop(relay->udp_claims, &flow->claim);
 	client_counts_give_back(relay->client_counts, flow->client_count);
 	if (flow->established) {
@@ -178,9 +181,15 @@ void udp_flow_close(struct udp_flow *flow, enum close_reason reason)
 
 void udp_flow_evict(struct udp_listener *listener)
 {
-	struct flow_entry *entry = flow_table_expendable(&listener->flows);
+	struct udp_flow *flow;
 
-	udp_flow_close(container_of(entry, struct udp_flow, entry), CLOSE_FLOW_EVICTED);
+	/* Of a flow that the kernel carries it is not known yet when it was used last. */
+	do {
+		struct flow_entry *entry = flow_table_expendable(&listener->flows);
+
+		flow = container_of(entry, struct udp_flow, entry);
+	} while (udp_offload_look(flow));
+	udp_flow_close(flow, CLOSE_FLOW_EVICTED);
 }
 
 void udp_flow_assure(struct udp_flow *flow)
@@ -217,6 +226,22 @@ static bool claim_port(struct udp_flow *flow, uint16_t *port)
 	return flow->settings->port_conflict == RELAY_PORT_CONFLICT_ANY_PORT;
 }
 
+/*
+ * The kernel has picked a port: is it another flow's? It does not pick one that a socket has, but a
+ * flow that it carries has none.
+ */
+static bool is_carried_port(const struct udp_flow *flow, int fd)
+{
+	const struct relay *relay = flow->listener->relay;
+	struct sockaddr_storage local;
+	struct address source;
+
+	if (!udp_offload_is_possible(relay) || relay->sys->local_address(fd, &local) < 0)
+		return false;
+	source = address_from_sockaddr(&local);
+	return udp_claim_exists(relay->udp_claims, &source, &flow->claim.upstream);
+}
+
 enum attempt { ATTEMPT_DIALLED, ATTEMPT_FAILED, ATTEMPT_LOST };
 
 /*
@@ -228,6 +253,7 @@ static enum attempt attempt_dial(struct udp_flow *flow, struct dial_request *req
 				 struct dial_result *result)
 {
 	struct relay *relay = flow->listener->relay;
+	bool replaced;
 
 	if (!claim_port(flow, &request->source.port)) {
 		*result = (struct dial_result){.fd = -1, .reason = CLOSE_PORT_CONFLICT};
@@ -237,10 +263,15 @@ static enum attempt attempt_dial(struct udp_flow *flow, struct dial_request *req
 	relay_count_dial(relay, result);
 	if (result->fd < 0)
 		return ATTEMPT_FAILED;
-	if (request->source.port == 0 || udp_claim_stands(relay->udp_claims, &flow->claim))
+	replaced = request->source.port == 0 || result->port_conflict || result->port_privileged;
+	if (replaced ? !is_carried_port(flow, result->fd)
+		     : udp_claim_stands(relay->udp_claims, &flow->claim))
 		return ATTEMPT_DIALLED;
 	relay->sys->close(result->fd);
-	*result = (struct dial_result){.fd = -1, .reason = CLOSE_FLOW_MOVED};
+	*result = (struct dial_result){
+		.fd = -1,
+		.reason = replaced ? CLOSE_PORT_CONFLICT : CLOSE_FLOW_MOVED,
+	};
 	return ATTEMPT_LOST;
 }
 
@@ -267,33 +298,68 @@ static bool fail(struct udp_flow *flow, enum close_reason reason, const char *st
 	return false;
 }
 
-bool udp_flow_dial(struct udp_flow *flow)
+static struct dial_request request_of(const struct udp_flow *flow)
 {
-	struct relay *relay = flow->listener->relay;
 	const struct relay_settings *settings = flow->settings;
-	struct dial_request request = {
+
+	return (struct dial_request){
 		.source = flow->claim.client,
 		.upstream = flow->claim.upstream,
 		.mark = settings->mark,
 		.keep_port = settings->port_conflict == RELAY_PORT_CONFLICT_REFUSE,
 	};
+}
+
+/* 0 or -errno. */
+static int watch_socket(struct udp_flow *flow, int fd)
+{
+	struct relay *relay = flow->listener->relay;
+
+	flow->fd = fd;
+	flow->source.ready = udp_reply_ready;
+	/* Both make it faster, no more. */
+	relay->sys->set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
+	relay->sys->set_option(fd, IPPROTO_UDP, UDP_GRO, 1);
+	return loop_watch(&relay->loop, fd, EPOLLIN, &flow->source);
+}
+
+bool udp_flow_dial(struct udp_flow *flow)
+{
+	struct dial_request request = request_of(flow);
 	struct dial_result result;
 	int error;
 
 	if (!dial_claimed(flow, &request, &result))
 		return fail(flow, result.reason, result.step, result.error);
-	flow->fd = result.fd;
 	flow->port_replaced =
 		result.port_conflict || result.port_privileged || request.source.port == 0;
-	/* Both make it faster, no more. */
-	relay->sys->set_option(flow->fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
-	relay->sys->set_option(flow->fd, IPPROTO_UDP, UDP_GRO, 1);
-	error = loop_watch(&relay->loop, flow->fd, EPOLLIN, &flow->source);
+	error = watch_socket(flow, result.fd);
 	if (error < 0)
 		return fail(flow, CLOSE_SYSTEM_ERROR, "epoll_ctl", error);
 	if (flow->plugins != NULL)
 		plugin_session_connected(flow->plugins, 0);
 	return true;
+}
+
+/* Its claim stands, or was lost as any other's may be. */
+bool udp_flow_dial_again(struct udp_flow *flow)
+{
+	struct dial_request request = request_of(flow);
+	struct relay *relay = flow->listener->relay;
+	struct dial_result result;
+	int error;
+
+	dial_udp(relay->sys, &request, &result);
+	relay_count_dial(relay, &result);
+	if (result.fd < 0) {
+		flow_end(flow, result.reason, result.step, result.error);
+		return false;
+	}
+	flow->port_replaced = result.port_conflict || result.port_privileged;
+	error = watch_socket(flow, result.fd);
+	if (error < 0)
+		flow_end(flow, CLOSE_SYSTEM_ERROR, "epoll_ctl", error);
+	return error == 0;
 }
 
 /* Returns false when there is no place, and the flow is over. */

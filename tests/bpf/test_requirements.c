@@ -25,10 +25,13 @@ static const struct {
 	{BPF_FUNC_map_lookup_elem, "3.18"}, {BPF_FUNC_map_delete_elem, "3.18"},
 	{BPF_FUNC_ktime_get_ns, "4.1"},     {BPF_FUNC_skb_store_bytes, "4.1"},
 	{BPF_FUNC_l3_csum_replace, "4.1"},  {BPF_FUNC_l4_csum_replace, "4.1"},
-	{BPF_FUNC_redirect, "4.2"},         {BPF_FUNC_skb_load_bytes, "4.5"},
-	{BPF_FUNC_csum_diff, "4.6"},        {BPF_FUNC_skb_pull_data, "4.9"},
-	{BPF_FUNC_spin_lock, "5.1"},        {BPF_FUNC_spin_unlock, "5.1"},
-	{BPF_FUNC_ringbuf_output, "5.8"},   {BPF_FUNC_redirect_neigh, "5.10"},
+	{BPF_FUNC_redirect, "4.2"},         {BPF_FUNC_tail_call, "4.2"},
+	{BPF_FUNC_skb_load_bytes, "4.5"},   {BPF_FUNC_skb_change_tail, "4.9"},
+	{BPF_FUNC_sk_lookup_udp, "4.20"},   {BPF_FUNC_sk_release, "4.20"},
+	{BPF_FUNC_sk_assign, "5.7"},        {BPF_FUNC_csum_diff, "4.6"},
+	{BPF_FUNC_skb_pull_data, "4.9"},    {BPF_FUNC_spin_lock, "5.1"},
+	{BPF_FUNC_spin_unlock, "5.1"},      {BPF_FUNC_ringbuf_output, "5.8"},
+	{BPF_FUNC_redirect_neigh, "5.10"},
 };
 
 static bool is_known(int id)
@@ -80,7 +83,8 @@ static void each_map_is_of_a_type_of_linux_5_10(void **state)
 		enum bpf_map_type type = bpf_map__type(map);
 
 		assert_true(type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_ARRAY ||
-			    type == BPF_MAP_TYPE_RINGBUF);
+			    type == BPF_MAP_TYPE_RINGBUF || type == BPF_MAP_TYPE_PERCPU_ARRAY ||
+			    type == BPF_MAP_TYPE_PROG_ARRAY);
 	}
 }
 

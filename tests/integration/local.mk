@@ -107,6 +107,7 @@ integration_files = \
 	tests/integration/test_metrics_http.py \
 	tests/integration/test_metrics_pages.py \
 	tests/integration/offload.py \
+	tests/integration/offload_udp.py \
 	tests/integration/test_notify.py \
 	tests/integration/test_offload_path.py \
 	tests/integration/test_offload_crowd.py \
@@ -119,6 +120,9 @@ integration_files = \
 	tests/integration/test_offload_traffic.py \
 	tests/integration/test_offload_traffic_ends.py \
 	tests/integration/test_offload_traffic_hosts.py \
+	tests/integration/test_offload_udp.py \
+	tests/integration/test_offload_udp_flows.py \
+	tests/integration/test_offload_udp_stays.py \
 	tests/integration/test_oversized.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \
