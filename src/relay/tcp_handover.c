@@ -59,7 +59,7 @@ int tcp_handover_record(const struct tcp_session *session, struct offload_record
 
 	if (error == 0)
 		error = local_address(session, session->upstream.fd, &dialled_from);
-	if (error < 0)
+	if (error != 0)
 		return error;
 	if (here.family != dialled_from.family)
 		return -EAFNOSUPPORT;
@@ -291,7 +291,7 @@ static int find_moment(struct tcp_session *session, struct leg legs[static 2], e
 		error = datapath_look(relay->datapath, session->id, &noted);
 	if (error == 0)
 		error = judge_noted(&noted, stays);
-	return error < 0 ? error : move(session, legs, &noted, stays);
+	return error != 0 ? error : move(session, legs, &noted, stays);
 }
 
 int tcp_handover_try(struct tcp_session *session, enum counter *stays)

@@ -244,6 +244,28 @@ def test_an_adopted_one_is_drained_like_any(host, upstream, start_offload):
     assert_both_reset(*session)
 
 
+def test_by_choice_a_drain_waits_for_it(host, upstream, start_offload):
+    mmproxy = start_offload(host, top={"offload_at_exit": "drain", "drain_timeout": 60})
+    number, connection, accepted = open_carried(host, upstream, mmproxy)
+    mmproxy.terminate()
+    mmproxy.wait_for_log("daemon: stopping: no new sessions")
+    assert_alive(connection, accepted)
+    assert mmproxy.process.poll() is None
+    connection.close()
+    accepted.close()
+    assert mmproxy.wait_until_ended() == 0
+    assert closed(mmproxy, number)["reason"] == "finished"
+
+
+def test_by_choice_it_ends_with_the_drain(host, upstream, start_offload):
+    mmproxy = start_offload(host, top={"offload_at_exit": "drain", "drain_timeout": 0.2})
+    number, connection, accepted = open_carried(host, upstream, mmproxy)
+    mmproxy.terminate()
+    assert mmproxy.wait_until_ended() == 0
+    assert closed(mmproxy, number)["reason"] == "shutdown"
+    assert_both_reset(connection, accepted)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_sigkill_in_mid_transfer_corrupts_nothing(seed, host, upstream, start_offload):
     """At any moment, also while sessions go over."""
