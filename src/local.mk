@@ -100,6 +100,7 @@ libmmproxy_a_SOURCES = \
 	src/relay/udp_receiver.c src/relay/udp_receiver.h \
 	src/relay/udp_sender.c src/relay/udp_sender.h \
 	src/relay/udp_verdict.c \
+	src/relay/udp_adopt.c \
 	src/relay/udp_waiting.c src/relay/udp_waiting.h \
 	src/relay/udp_workspace.c src/relay/udp_workspace.h \
 	src/config/config.c src/config/config.h \

@@ -253,19 +253,6 @@ static void open_notices(struct offload *offload)
 			    LOG_ERRNO("error", offload->notices));
 }
 
-/* Those of UDP begin anew with their clients' next datagrams. */
-static void sweep_flows(struct datapath *datapath)
-{
-	int swept = udp_datapath_sweep(datapath);
-
-	if (swept < 0)
-		log_warning("offload", "cannot find all flows of an earlier mmproxy",
-			    LOG_ERRNO("error", swept));
-	else if (swept > 0)
-		log_info("offload", "flows of an earlier mmproxy have ended",
-			 LOG_NUMBER("flows", (unsigned)swept));
-}
-
 int offload_try(struct server *server)
 {
 	struct offload *offload = &server->offload;
@@ -297,7 +284,6 @@ int offload_try(struct server *server)
 	if (error < 0)
 		log_warning("offload", "cannot find all sessions of an earlier mmproxy",
 			    LOG_ERRNO("error", error));
-	sweep_flows(server->datapath);
 	return 0;
 }
 

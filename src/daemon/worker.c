@@ -137,8 +137,10 @@ static void inbox_run(struct loop_task *task)
 	if (atomic_load(&worker->ending) == WORKER_RUNS)
 		return;
 	worker_listeners_drain(worker);
-	if (atomic_load(&worker->leaves))
+	if (atomic_load(&worker->leaves)) {
 		tcp_offload_leave(&worker->relay);
+		udp_offload_leave(&worker->relay);
+	}
 	worker->draining = true;
 	if (atomic_load(&worker->ending) == WORKER_STOPS)
 		loop_stop(&worker->relay.loop);
@@ -212,9 +214,12 @@ static void adopt(struct worker *worker, const struct worker_options *options)
 	const unsigned index = options->relay.worker, count = options->relay.worker_count;
 
 	relay_number_after(&worker->relay, heritage->last, index);
-	for (size_t i = 0; i < heritage->count; i++)
-		if (session_worker(heritage->sessions[i], count) == index)
-			tcp_adopt(&worker->relay, heritage->sessions[i]);
+	for (size_t i = 0; i < heritage->sessions.count; i++)
+		if (session_worker(heritage->sessions.ids[i], count) == index)
+			tcp_adopt(&worker->relay, heritage->sessions.ids[i]);
+	for (size_t i = 0; i < heritage->flows.count; i++)
+		if (session_worker(heritage->flows.ids[i], count) == index)
+			udp_adopt(&worker->relay, heritage->flows.ids[i]);
 }
 
 int worker_start(struct worker *worker, const struct worker_options *options)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "offload/datapath.h"
+#include "offload/udp_datapath.h"
 
 #define FIRST_ROOM 64
 
@@ -24,35 +25,48 @@ static void forget(struct datapath *datapath, uint64_t session)
 			(struct offload_tuple[2]){record.legs[0].tuple, record.legs[1].tuple});
 }
 
-static int add(struct heritage *heritage, uint64_t session)
+static void add(struct finding *finding, struct heritage_list *list, uint64_t id)
 {
-	size_t room = heritage->room > 0 ? heritage->room * 2 : FIRST_ROOM;
-	uint64_t *sessions;
+	size_t room = list->room > 0 ? list->room * 2 : FIRST_ROOM;
+	uint64_t *ids;
 
-	if (heritage->count == heritage->room) {
-		sessions = reallocarray(heritage->sessions, room, sizeof(*sessions));
-		if (sessions == NULL)
-			return -ENOMEM;
-		heritage->sessions = sessions;
-		heritage->room = room;
+	if (list->count == list->room) {
+		ids = reallocarray(list->ids, room, sizeof(*ids));
+		if (ids == NULL) {
+			finding->error = -ENOMEM;
+			return;
+		}
+		list->ids = ids;
+		list->room = room;
 	}
-	heritage->sessions[heritage->count++] = session;
-	return 0;
+	list->ids[list->count++] = id;
 }
 
-static void found(uint64_t session, void *context)
+static void note_number(struct heritage *heritage, uint64_t id)
+{
+	if (id > heritage->last)
+		heritage->last = id;
+}
+
+static void session_found(uint64_t session, void *context)
 {
 	struct finding *finding = context;
-	struct heritage *heritage = finding->heritage;
 	struct offload_session noted;
 	int error = datapath_look(finding->datapath, session, &noted);
 
-	if (session > heritage->last)
-		heritage->last = session;
+	note_number(finding->heritage, session);
 	if (error < 0 || noted.state == OFFLOAD_OBSERVED)
 		forget(finding->datapath, session);
-	else if (add(heritage, session) < 0)
-		finding->error = -ENOMEM;
+	else
+		add(finding, &finding->heritage->sessions, session);
+}
+
+static void flow_found(uint64_t flow, void *context)
+{
+	struct finding *finding = context;
+
+	note_number(finding->heritage, flow);
+	add(finding, &finding->heritage->flows, flow);
 }
 
 int heritage_find(struct heritage *heritage, struct datapath *datapath)
@@ -61,12 +75,15 @@ int heritage_find(struct heritage *heritage, struct datapath *datapath)
 	int error;
 
 	*heritage = (struct heritage){0};
-	error = datapath_each(datapath, found, &finding);
+	error = datapath_each(datapath, session_found, &finding);
+	if (error == 0 && datapath->udp != NULL)
+		error = udp_datapath_each(datapath, flow_found, &finding);
 	return error < 0 ? error : finding.error;
 }
 
 void heritage_finish(struct heritage *heritage)
 {
-	free(heritage->sessions);
+	free(heritage->sessions.ids);
+	free(heritage->flows.ids);
 	*heritage = (struct heritage){0};
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an earlier process has left in the kernel: sessions that it carries on. */
+/* What an earlier process has left in the kernel: sessions and flows that it carries on. */
 #ifndef MMPROXY_OFFLOAD_HERITAGE_H
 #define MMPROXY_OFFLOAD_HERITAGE_H
 
@@ -8,10 +8,16 @@
 
 struct datapath;
 
-struct heritage {
-	uint64_t *sessions; /* their numbers, in no order */
+/* Their numbers, in no order. */
+struct heritage_list {
+	uint64_t *ids;
 	size_t count, room;
-	uint64_t last; /* the highest of them; 0: there are none */
+};
+
+struct heritage {
+	struct heritage_list sessions; /* of TCP */
+	struct heritage_list flows;    /* of UDP */
+	uint64_t last;                 /* the highest number of all; 0: there are none */
 };
 
 /*

@@ -71,31 +71,31 @@ static int look(struct datapath *datapath, uint64_t id, struct offload_udp_flow 
 	return bpf_map_lookup_elem(kernel_datapath_fds(datapath)[PROGRAM_UDP_FLOWS], &id, noted);
 }
 
-static void sweep_one(struct datapath *datapath, uint64_t id)
+static int read_record(struct datapath *datapath, uint64_t id, struct offload_udp_record *record)
 {
-	struct offload_udp_record record;
-	struct udp_places places = {.id = id};
-
-	if (bpf_map_lookup_elem(kernel_datapath_fds(datapath)[PROGRAM_UDP_RECORDS], &id, &record) ==
-	    0) {
-		places.key = record.key;
-		places.reply = record.reply;
-		take(datapath, &places);
-	}
-	forget(datapath, id);
+	return bpf_map_lookup_elem(kernel_datapath_fds(datapath)[PROGRAM_UDP_RECORDS], &id, record);
 }
 
-static int sweep(struct datapath *datapath)
+static int keep_record(struct datapath *datapath, uint64_t id,
+		       const struct offload_udp_record *record)
+{
+	return bpf_map_update_elem(kernel_datapath_fds(datapath)[PROGRAM_UDP_RECORDS], &id, record,
+				   BPF_EXIST);
+}
+
+static int each(struct datapath *datapath, void (*visit)(uint64_t id, void *context), void *context)
 {
 	const int records = kernel_datapath_fds(datapath)[PROGRAM_UDP_RECORDS];
-	uint64_t id;
-	int swept = 0, error;
+	uint64_t id, next;
+	int error = bpf_map_get_next_key(records, NULL, &next);
 
-	while ((error = bpf_map_get_next_key(records, NULL, &id)) == 0) {
-		sweep_one(datapath, id);
-		swept++;
+	/* The next one is looked up first; from one that is gone the walk would begin anew. */
+	while (error == 0) {
+		id = next;
+		error = bpf_map_get_next_key(records, &id, &next);
+		visit(id, context);
 	}
-	return error == -ENOENT ? swept : error;
+	return error == -ENOENT ? 0 : error;
 }
 
 /* The kernel's own word on a packet: what arrives by `iif`, or, where that is 0, what is sent. */
@@ -142,5 +142,7 @@ const struct udp_datapath_calls kernel_udp_datapath = {
 	.forget = forget,
 	.way_out = way_out,
 	.way_in = way_in,
-	.sweep = sweep,
+	.read_record = read_record,
+	.keep_record = keep_record,
+	.each = each,
 };

@@ -115,8 +115,9 @@ struct offload_record {
 	__u8 header_version;
 	__u8 header_local;
 	__u8 unused[5];
-	__u64 started;  /* seconds since the epoch */
-	__u64 bytes[2]; /* from the client and from the upstream, up to the moment it was moved */
+	__u64 started;    /* seconds since the epoch */
+	__u64 bytes[2];   /* from the client and from the upstream, up to the moment it was moved */
+	__u64 counted[2]; /* the same, up to when a daemon has last written this */
 	struct offload_address balancer, client, destination;
 	struct {
 		struct offload_tuple tuple; /* as its packets arrive */

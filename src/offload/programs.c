@@ -18,6 +18,7 @@
 
 #include "base/report.h"
 #include "offload/layout.h"
+#include "offload/udp_layout.h"
 
 /* The pin's name, and what the programs' source calls it. */
 static const struct {
@@ -219,9 +220,25 @@ int programs_try(const struct programs *programs)
 	return layout == OFFLOAD_LAYOUT && run.retval == OFFLOAD_MOVE_UNKNOWN ? 0 : -EPROTO;
 }
 
+/* No program counts flows: a daemon gives and takes them, one at a time. */
+static uint64_t count_flows(int records)
+{
+	uint64_t id = 0, count = 0;
+
+	for (int error = bpf_map_get_next_key(records, NULL, &id);
+	     error == 0 && count < OFFLOAD_UDP_FLOWS;
+	     error = bpf_map_get_next_key(records, &id, &id))
+		count++;
+	return count;
+}
+
 int programs_count_live(const struct programs *programs, uint64_t *live)
 {
-	return read_about(programs->fd[PROGRAM_ABOUT], OFFLOAD_ABOUT_LIVE, live);
+	int error = read_about(programs->fd[PROGRAM_ABOUT], OFFLOAD_ABOUT_LIVE, live);
+
+	if (error == 0)
+		*live += count_flows(programs->fd[PROGRAM_UDP_RECORDS]);
+	return error;
 }
 
 /* What every layout has alike. */
@@ -237,6 +254,16 @@ static bool is_about(int fd)
 	       information.max_entries > OFFLOAD_ABOUT_LIVE;
 }
 
+/* Another layout may have something else of that name. */
+static bool has_numbers(int fd)
+{
+	struct bpf_map_info information = {0};
+	__u32 size = sizeof(information);
+
+	return bpf_obj_get_info_by_fd(fd, &information, &size) == 0 &&
+	       information.type == BPF_MAP_TYPE_HASH && information.key_size == sizeof(uint64_t);
+}
+
 int programs_count_live_in(const char *layout_directory, uint64_t *live)
 {
 	char path[PATH_MAX];
@@ -248,7 +275,15 @@ int programs_count_live_in(const char *layout_directory, uint64_t *live)
 		return errno == ENOENT ? -EPROTO : -errno;
 	error = is_about(fd) ? read_about(fd, OFFLOAD_ABOUT_LIVE, live) : -EPROTO;
 	close(fd);
-	return error;
+	if (error < 0)
+		return error;
+	path_of(path, layout_directory, PROGRAM_UDP_RECORDS);
+	fd = bpf_obj_get(path);
+	if (fd >= 0) {
+		*live += has_numbers(fd) ? count_flows(fd) : 0;
+		close(fd);
+	}
+	return 0;
 }
 
 int programs_remove(const char *layout_directory)

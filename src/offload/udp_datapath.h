@@ -41,8 +41,14 @@ struct udp_datapath_calls {
 	/* Would this host take what `from` sends to `to`, if it came by lo? 0 or -errno. */
 	int (*way_in)(struct datapath *datapath, const struct address *from,
 		      const struct address *to);
-	/* Takes and forgets all there are, an earlier process's. How many, or -errno. */
-	int (*sweep)(struct datapath *datapath);
+	/* What is known of it beside that. 0 or -errno. */
+	int (*read_record)(struct datapath *datapath, uint64_t id,
+			   struct offload_udp_record *record);
+	int (*keep_record)(struct datapath *datapath, uint64_t id,
+			   const struct offload_udp_record *record);
+	/* Calls `each` for every flow there is, which it may forget. 0 or -errno. */
+	int (*each)(struct datapath *datapath, void (*each)(uint64_t id, void *context),
+		    void *context);
 };
 
 static inline int udp_datapath_give(struct datapath *datapath, const struct udp_places *places,
@@ -80,9 +86,22 @@ static inline int udp_datapath_way_in(struct datapath *datapath, const struct ad
 	return datapath->udp->way_in(datapath, from, to);
 }
 
-static inline int udp_datapath_sweep(struct datapath *datapath)
+static inline int udp_datapath_read_record(struct datapath *datapath, uint64_t id,
+					   struct offload_udp_record *record)
 {
-	return datapath->udp->sweep(datapath);
+	return datapath->udp->read_record(datapath, id, record);
+}
+
+static inline int udp_datapath_keep_record(struct datapath *datapath, uint64_t id,
+					   const struct offload_udp_record *record)
+{
+	return datapath->udp->keep_record(datapath, id, record);
+}
+
+static inline int udp_datapath_each(struct datapath *datapath,
+				    void (*each)(uint64_t id, void *context), void *context)
+{
+	return datapath->udp->each(datapath, each, context);
 }
 
 #endif

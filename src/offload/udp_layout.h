@@ -25,6 +25,9 @@
  */
 #define OFFLOAD_UDP_MOVED_MAX 15000
 
+/* Room for a struct udp_route. A change of it takes another OFFLOAD_LAYOUT, too. */
+#define OFFLOAD_UDP_ROUTE_SIZE 64
+
 /*
  * Whose datagram is it, from a balancer? `client` is as its header says, IPv4 as IPv6 writes it;
  * all zero where datagrams have none.
@@ -83,13 +86,15 @@ struct offload_udp_record {
 	__u8 header_version;
 	__u8 unused[6];
 	__u64 started; /* seconds since the epoch */
-	struct {
+	struct offload_udp_passed {
 		__u64 datagrams;
 		__u64 bytes;
-	} before[2]; /* from the client and from the upstream, up to the moment it was moved */
-	struct offload_address balancer, local, client, destination, upstream;
+	} before[2],        /* from the client and from the upstream, up to the move */
+		counted[2]; /* of what the kernel has, by a daemon that has left */
+	struct offload_address balancer, client, destination;
 	struct offload_udp_key key;
-	struct offload_tuple reply; /* as replies arrive */
+	struct offload_tuple reply;         /* as replies arrive */
+	__u8 route[OFFLOAD_UDP_ROUTE_SIZE]; /* struct udp_route, as the daemon has it */
 };
 
 #endif

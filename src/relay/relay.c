@@ -8,6 +8,7 @@
 
 #include "os/dial.h"
 #include "os/sys.h"
+#include "os/wall_clock.h"
 #include "relay/tcp_listener.h"
 #include "relay/tcp_offload.h"
 #include "relay/tcp_room.h"
@@ -78,6 +79,13 @@ void relay_count_dial(struct relay *relay, const struct dial_result *result)
 		counter_add(&relay->counters, COUNTER_PORT_CONFLICTS, 1);
 	if (result->port_privileged)
 		counter_add(&relay->counters, COUNTER_CLIENT_PORT_PRIVILEGED, 1);
+}
+
+uint64_t relay_time_of(const struct relay *relay, uint64_t seconds)
+{
+	uint64_t now = wall_clock_seconds(), age = now > seconds ? (now - seconds) * 1000 : 0;
+
+	return age < relay->loop.now ? relay->loop.now - age : 0;
 }
 
 void relay_number_after(struct relay *relay, uint64_t session, unsigned worker)

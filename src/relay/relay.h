@@ -111,6 +111,9 @@ void relay_count_dial(struct relay *relay, const struct dial_result *result);
 /* Unique in this process: each worker counts in steps of their number, from a place of its own. */
 uint64_t relay_new_session_id(struct relay *relay);
 
+/* The loop's clock at a time that another process has told, in seconds since the epoch. */
+uint64_t relay_time_of(const struct relay *relay, uint64_t seconds);
+
 /* All later ones are higher than this one, which another process has given. */
 void relay_number_after(struct relay *relay, uint64_t session, unsigned worker);
 

@@ -6,8 +6,8 @@
 #include "offload/datapath.h"
 #include "offload/tuple.h"
 #include "os/log.h"
-#include "os/wall_clock.h"
 #include "relay/client_counts.h"
+#include "relay/relay.h"
 #include "relay/tcp.h"
 #include "relay/tcp_listener.h"
 #include "relay/tcp_offload.h"
@@ -25,14 +25,6 @@ static struct tcp_listener *find_listener(struct relay *relay, const char *name)
 	return NULL;
 }
 
-/* The loop's clock at a time that was told in seconds since the epoch. */
-static uint64_t loop_time(const struct relay *relay, uint64_t then)
-{
-	uint64_t now = wall_clock_seconds(), age = now > then ? (now - then) * 1000 : 0;
-
-	return age < relay->loop.now ? relay->loop.now - age : 0;
-}
-
 static void count_client(struct tcp_session *session, struct tcp_listener *listener)
 {
 	if (session->settings->max_sessions_per_client > 0 && !session->header_local)
@@ -46,9 +38,9 @@ static void fill(struct tcp_session *session, const struct offload_record *recor
 	session->header_local = record->header_local;
 	session->client_address = offload_address_read(&record->client);
 	session->destination_address = offload_address_read(&record->destination);
-	session->started = loop_time(session->relay, record->started);
-	session->up.bytes = record->bytes[OFFLOAD_BALANCER];
-	session->down.bytes = record->bytes[OFFLOAD_UPSTREAM];
+	session->started = relay_time_of(session->relay, record->started);
+	session->up.bytes = record->counted[OFFLOAD_BALANCER];
+	session->down.bytes = record->counted[OFFLOAD_UPSTREAM];
 }
 
 static int adopt(struct relay *relay, struct tcp_listener *listener, uint64_t id,

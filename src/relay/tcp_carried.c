@@ -35,8 +35,6 @@ static void enter(struct tcp_session *session)
 	struct tcp_offload *offload = session->offload;
 	uint32_t user_timeout = session->settings->user_timeout;
 
-	offload->bytes[OFFLOAD_BALANCER] = session->up.bytes;
-	offload->bytes[OFFLOAD_UPSTREAM] = session->down.bytes;
 	offload->next = session->relay->loop.now + (user_timeout > 0 ? user_timeout : PATIENCE);
 	tsearch(offload, &session->relay->offloads, tcp_offload_compare);
 }
@@ -64,6 +62,8 @@ void tcp_carried_begin(struct tcp_session *session)
 	loop_unwatch(&relay->loop, session->upstream.fd);
 	session->client.watched = session->upstream.watched = false;
 	offload->wait = LOOK_WAIT_FIRST;
+	offload->bytes[OFFLOAD_BALANCER] = session->up.bytes;
+	offload->bytes[OFFLOAD_UPSTREAM] = session->down.bytes;
 	enter(session);
 	counter_add(&relay->counters, COUNTER_OFFLOADED, 1);
 	tcp_session_wait(session, TCP_MOVED, LOOK_WAIT_FIRST);
@@ -298,6 +298,8 @@ int tcp_offload_adopted(struct tcp_session *session, const struct offload_record
 	session->offload = tcp_offload_create(session, record);
 	if (session->offload == NULL)
 		return -ENOMEM;
+	for (unsigned i = 0; i < 2; i++)
+		session->offload->bytes[i] = record->bytes[i];
 	/* When bytes last came, the first look says. */
 	session->last_active = session->started;
 	enter(session);

@@ -113,6 +113,20 @@ static bool bring_news(struct tcp_session *session, enum close_reason reason)
 	return reason == CLOSE_IDLE_TIMEOUT;
 }
 
+/* For the next mmproxy, which is not to count again what this one has. */
+static void leave_word(struct tcp_session *session)
+{
+	struct datapath *datapath = session->relay->datapath;
+	struct offload_record record;
+
+	tcp_offload_look(session);
+	if (datapath_read_record(datapath, session->id, &record) < 0)
+		return;
+	record.counted[OFFLOAD_BALANCER] = session->up.bytes;
+	record.counted[OFFLOAD_UPSTREAM] = session->down.bytes;
+	datapath_keep_record(datapath, session->id, &record);
+}
+
 void tcp_offload_close(struct tcp_session *session, enum close_reason reason)
 {
 	struct tcp_offload *offload = session->offload;
@@ -124,7 +138,7 @@ void tcp_offload_close(struct tcp_session *session, enum close_reason reason)
 		tdelete(offload, &relay->offloads, tcp_offload_compare);
 		tcp_carried_abandon(session);
 		if (reason == CLOSE_LEFT_TO_KERNEL) {
-			tcp_offload_look(session);
+			leave_word(session);
 			free(offload);
 		} else if (bring_news(session, reason)) {
 			tcp_offload_forget(relay, offload);

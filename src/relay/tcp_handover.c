@@ -240,6 +240,7 @@ static int keep_record(const struct tcp_session *session, const struct leg legs[
 	record.bytes[OFFLOAD_BALANCER] = session->up.bytes + legs[OFFLOAD_BALANCER].passed;
 	record.bytes[OFFLOAD_UPSTREAM] = session->down.bytes + legs[OFFLOAD_UPSTREAM].passed;
 	for (unsigned i = 0; i < 2; i++) {
+		record.counted[i] = record.bytes[i];
 		record.legs[i].options = legs[i].info.tcpi_options;
 		record.legs[i].segment = (__u16)legs[i].info.tcpi_snd_mss;
 		record.legs[i].window_sent = legs[i].info.tcpi_rcv_wscale;

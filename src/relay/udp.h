@@ -124,6 +124,12 @@ bool udp_listener_is_drained(const struct udp_listener *listener);
 /* Ends all flows, closes, frees. Only from outside the loop's round of events. */
 void udp_listener_destroy(struct udp_listener *listener);
 
+/* udp_offload.c: flows that the kernel carries are left to it, from now on. */
+void udp_offload_leave(struct relay *relay);
+
+/* udp_adopt.c: takes over a flow that the kernel carries, when the listeners are there. */
+void udp_adopt(struct relay *relay, uint64_t id);
+
 /* What the listeners shared goes. They are closed by then. */
 void udp_finish(struct relay *relay);
 
@@ -165,6 +171,20 @@ struct udp_opening {
 
 /* NULL when it cannot be; that has been counted and logged. */
 struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_opening *opening);
+
+/* What is known of a flow that an earlier process had. */
+struct udp_past {
+	uint64_t id;
+	uint64_t started; /* milliseconds, the loop's clock */
+	uint64_t datagrams_from_client, datagrams_from_upstream;
+	uint64_t bytes_from_client, bytes_from_upstream;
+};
+
+/*
+ * Opens it once more, for good: it has been judged. NULL when it cannot be; that has been logged.
+ */
+struct udp_flow *udp_flow_reopen(struct udp_listener *listener, const struct udp_opening *opening,
+				 const struct udp_past *past);
 
 /* Once it may be. False: it could not be dialled, and is over. */
 bool udp_flow_dial(struct udp_flow *flow);

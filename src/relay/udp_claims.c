@@ -161,6 +161,13 @@ int udp_claim_hand_over(struct udp_claims *claims, struct udp_claim *claim,
 	return error;
 }
 
+void udp_claim_leave(struct udp_claims *claims, struct udp_claim *claim)
+{
+	pthread_mutex_lock(&claims->lock);
+	claim->places = NULL;
+	pthread_mutex_unlock(&claims->lock);
+}
+
 void udp_claim_take_back(struct udp_claims *claims, struct udp_claim *claim)
 {
 	pthread_mutex_lock(&claims->lock);

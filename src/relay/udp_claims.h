@@ -90,6 +90,9 @@ int udp_claim_hand_over(struct udp_claims *claims, struct udp_claim *claim,
 /* The flow's datagrams are the daemon's. Harmless where they were. */
 void udp_claim_take_back(struct udp_claims *claims, struct udp_claim *claim);
 
+/* They stay the kernel's when the flow is gone here. */
+void udp_claim_leave(struct udp_claims *claims, struct udp_claim *claim);
+
 /* The claim of this pair that stands; NULL where there is none, or it is another owner's. */
 struct udp_claim *udp_claim_find(struct udp_claims *claims, const struct address *client,
 				 const struct address *upstream, const void *owner);

@@ -153,7 +153,7 @@ static void flow_end(struct udp_flow *flow, enum close_reason reason, const char
 	udp_inbound_forget(flow);
 	if (flow->replies_pending)
 		udp_reply_flush(relay);
-	udp_offload_end(flow);
+	udp_offload_end(flow, reason == CLOSE_LEFT_TO_KERNEL);
 	end = end_of(flow, reason, step, error);
 	session_log_end(relay, &end);
 	counter_add(&relay->counters, counter_of_close(reason), 1);
@@ -461,6 +461,34 @@ struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_o
 	if (!udp_flow_dial(flow) || !establish(flow, opening))
 		return NULL;
 	counter_add(&relay->counters, COUNTER_SESSIONS_RELAYED, 1);
+	return flow;
+}
+
+static void remember(struct udp_flow *flow, const struct udp_past *past)
+{
+	flow->id = past->id;
+	flow->started = past->started;
+	flow->datagrams_from_client = past->datagrams_from_client;
+	flow->datagrams_from_upstream = past->datagrams_from_upstream;
+	flow->bytes_from_client = past->bytes_from_client;
+	flow->bytes_from_upstream = past->bytes_from_upstream;
+	flow->offload_at += past->datagrams_from_client;
+}
+
+struct udp_flow *udp_flow_reopen(struct udp_listener *listener, const struct udp_opening *opening,
+				 const struct udp_past *past)
+{
+	struct udp_flow *flow = flow_create(listener, opening);
+
+	if (flow == NULL)
+		return NULL;
+	remember(flow, past);
+	if (flow->settings->max_sessions_per_client > 0)
+		client_counts_take(listener->relay->client_counts, listener->quota,
+				   &opening->client, 0, &flow->client_count);
+	if (!udp_flow_dial(flow) || !establish(flow, opening))
+		return NULL;
+	udp_flow_assure(flow);
 	return flow;
 }
 

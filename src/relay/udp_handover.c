@@ -231,8 +231,8 @@ static enum offload_udp_framing framing_of(const struct udp_flow *flow)
 								: OFFLOAD_UDP_EVERY;
 }
 
-static void fill_record(const struct udp_flow *flow, const struct address *local,
-			const struct address *balancer, struct udp_handover *handover)
+static void fill_record(const struct udp_flow *flow, const struct address *balancer,
+			struct udp_handover *handover)
 {
 	const struct udp_claim *claim = &flow->claim;
 	struct offload_udp_record *record = &handover->record;
@@ -244,13 +244,13 @@ static void fill_record(const struct udp_flow *flow, const struct address *local
 		.before = {{flow->datagrams_from_client, flow->bytes_from_client},
 			   {flow->datagrams_from_upstream, flow->bytes_from_upstream}},
 		.balancer = offload_address_of(balancer),
-		.local = offload_address_of(local),
 		.client = offload_address_of(&claim->client),
 		.destination = offload_address_of(&claim->destination),
-		.upstream = offload_address_of(&claim->upstream),
 		.key = handover->places.key,
 		.reply = handover->places.reply,
 	};
+	_Static_assert(sizeof(flow->route) <= sizeof(record->route), "there is room for a route");
+	memcpy(record->route, &flow->route, sizeof(flow->route));
 	snprintf(record->listener, sizeof(record->listener), "%s", flow->settings->listener_name);
 }
 
@@ -307,6 +307,6 @@ bool udp_handover_prepare(const struct udp_flow *flow, const uint8_t *header, si
 	given->moved = relay->sys->clock() * 1000;
 	idle = idle == 0 || idle > IDLE_AT_MOST ? IDLE_AT_MOST : idle + IDLE_IN_ADDITION;
 	given->idle = idle * 1000000;
-	fill_record(flow, &local, &balancer, handover);
+	fill_record(flow, &balancer, handover);
 	return true;
 }

@@ -192,10 +192,59 @@ static void take(struct udp_flow *flow)
 	drop(flow);
 }
 
-void udp_offload_end(struct udp_flow *flow)
+/* For the next mmproxy, which is not to count again what this one has. */
+static void leave_word(struct udp_flow *flow)
 {
-	if (flow->offload != NULL)
+	struct relay *relay = flow->listener->relay;
+	const struct udp_offload *offload = flow->offload;
+	struct offload_udp_record record;
+
+	udp_offload_count(flow);
+	if (udp_datapath_read_record(relay->datapath, flow->id, &record) < 0)
+		return;
+	record.counted[0] = (struct offload_udp_passed){offload->from_client.datagrams,
+							offload->from_client.bytes};
+	record.counted[1] = (struct offload_udp_passed){offload->from_upstream.datagrams,
+							offload->from_upstream.bytes};
+	udp_datapath_keep_record(relay->datapath, flow->id, &record);
+}
+
+void udp_offload_end(struct udp_flow *flow, bool leave)
+{
+	if (flow->offload == NULL)
+		return;
+	if (!leave) {
 		take(flow);
+		return;
+	}
+	leave_word(flow);
+	udp_claim_leave(flow->listener->relay->udp_claims, &flow->claim);
+	flow->listener->carried--;
+	drop(flow);
+}
+
+static void leave_queue(struct list *queue)
+{
+	for (struct list *link = queue->next, *next = link->next; link != queue;
+	     link = next, next = link->next) {
+		struct flow_entry *entry = container_of(link, struct flow_entry, link);
+		struct udp_flow *flow = container_of(entry, struct udp_flow, entry);
+
+		if (flow->offload != NULL && flow->offload->state == CARRIED)
+			udp_flow_close(flow, CLOSE_LEFT_TO_KERNEL);
+	}
+}
+
+void udp_offload_leave(struct relay *relay)
+{
+	relay->leaving = true;
+	for (struct list *link = relay->udp_listeners.next; link != &relay->udp_listeners;
+	     link = link->next) {
+		struct udp_listener *listener = container_of(link, struct udp_listener, link);
+
+		leave_queue(&listener->flows.fresh);
+		leave_queue(&listener->flows.assured);
+	}
 }
 
 bool udp_offload_take_back(struct udp_flow *flow)
@@ -256,7 +305,10 @@ static void close_socket(struct udp_flow *flow)
 	udp_flow_close_socket(flow);
 	flow->offload->state = CARRIED;
 	flow->offload->in_vain = 0;
-	set_look(flow);
+	if (flow->listener->relay->leaving)
+		udp_flow_close(flow, CLOSE_LEFT_TO_KERNEL);
+	else
+		set_look(flow);
 }
 
 /* Time has passed for what was under way. */

@@ -46,7 +46,7 @@ bool udp_offload_look(struct udp_flow *flow);
 /* Does the kernel carry it? Then it may have no socket. */
 bool udp_offload_is_carried(const struct udp_flow *flow);
 
-/* At its end, before that is told to anybody. */
-void udp_offload_end(struct udp_flow *flow);
+/* At its end, before that is told to anybody. `leave`: the kernel carries it on. */
+void udp_offload_end(struct udp_flow *flow, bool leave);
 
 #endif

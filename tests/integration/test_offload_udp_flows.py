@@ -190,8 +190,8 @@ def test_a_flow_that_was_killed_is_gone_and_the_client_has_another(
     assert flow(mmproxy)["id"] != first
 
 
-def test_a_drain_ends_it_when_it_is_quiet(host, start_offloaded, udp_upstream, pins):
-    mmproxy = start_offloaded(host, top={"drain_timeout": 30})
+def test_by_choice_a_drain_ends_it_when_it_is_quiet(host, start_offloaded, udp_upstream, pins):
+    mmproxy = start_offloaded(host, top={"drain_timeout": 30, "offload_at_exit": "drain"})
     balancer = Balancer(host)
     hand_over(host, mmproxy, balancer, udp_upstream)
     mmproxy.terminate()
@@ -205,8 +205,8 @@ def test_a_drain_ends_it_when_it_is_quiet(host, start_offloaded, udp_upstream, p
     pins.assert_empty()
 
 
-def test_the_end_of_mmproxy_ends_it(host, start_offloaded, udp_upstream, pins):
-    mmproxy = start_offloaded(host)
+def test_by_choice_the_end_of_mmproxy_ends_it(host, start_offloaded, udp_upstream, pins):
+    mmproxy = start_offloaded(host, top={"offload_at_exit": "drain"})
     hand_over(host, mmproxy, Balancer(host), udp_upstream)
     mmproxy.stop()
     assert end_of(mmproxy)[0] == "shutdown"
@@ -298,22 +298,56 @@ def test_replies_follow_a_balancer_that_moves(
 # Across an end of mmproxy.
 
 
-@headed_framings
+def assert_taken_over(framing, host, start_offloaded, upstream, balancer, before, passed):
+    """The next mmproxy knows it: who it was, since when, and all that has passed."""
+    following = start_offloaded(host, framing)
+    assert following.counters()["offload_adopted"] == 1
+    after = flow(following)
+    for name in "id", "listener", "client", "balancer", "destination", "upstream", "header":
+        assert after[name] == before[name]
+    assert after["age"] >= before["age"] - 1
+    for name in "datagrams_from_client", "datagrams_from_upstream":
+        assert after[name] == before[name] + passed
+    # An answer finds its way though nobody has asked since.
+    upstream.send(b"late", CLIENT4)
+    assert balancer.receive(CLIENT4) == b"late"
+    hand_over(host, following, balancer, upstream)
+    assert round_trip(balancer, upstream, CLIENT4) == CLIENT4
+    return following
+
+
+@framings
 def test_it_goes_on_without_mmproxy_and_the_next_one_takes_over(
     framing, host, start_offloaded, udp_upstream, pins
 ):
     mmproxy = start_offloaded(host, framing)
     balancer = Balancer(host, framing)
     hand_over(host, mmproxy, balancer, udp_upstream)
+    before = flow(mmproxy)
     kill(mmproxy)
     for number in range(5):
         round_trip(balancer, udp_upstream, CLIENT4, b"%d" % number)
-    following = start_offloaded(host, framing)
-    line = following.wait_for_log("flows of an earlier mmproxy have ended")
-    assert line["flows"] == "1"
-    pins.assert_empty()
-    hand_over(host, following, balancer, udp_upstream)
-    assert round_trip(balancer, udp_upstream, CLIENT4) == CLIENT4
+    assert_taken_over(framing, host, start_offloaded, udp_upstream, balancer, before, 5)
+
+
+@framings
+def test_who_stops_leaves_it_to_the_next(framing, host, start_offloaded, udp_upstream):
+    mmproxy = start_offloaded(host, framing)
+    balancer = Balancer(host, framing)
+    hand_over(host, mmproxy, balancer, udp_upstream)
+    before = flow(mmproxy)
+    mmproxy.stop()
+    reason, counts = end_of(mmproxy)
+    assert reason == "left-to-kernel"
+    assert counts["datagrams_from_client"] == before["datagrams_from_client"]
+    for number in range(5):
+        round_trip(balancer, udp_upstream, CLIENT4, b"%d" % number)
+    following = assert_taken_over(
+        framing, host, start_offloaded, udp_upstream, balancer, before, 5
+    )
+    # What the first has counted is not counted again.
+    counted = following.counters()["datagrams_from_client"]
+    assert counted == flow(following)["datagrams_from_client"] - counts["datagrams_from_client"]
 
 
 def test_without_mmproxy_an_idle_flow_is_nobodys(host, start_offloaded, udp_upstream):

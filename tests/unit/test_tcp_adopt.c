@@ -51,8 +51,8 @@ static void adopt(void)
 
 	assert_int_equal(heritage_find(&heritage, &kernel.datapath), 0);
 	relay_number_after(&fixture.relay, heritage.last, 0);
-	for (size_t i = 0; i < heritage.count; i++)
-		tcp_adopt(&fixture.relay, heritage.sessions[i]);
+	for (size_t i = 0; i < heritage.sessions.count; i++)
+		tcp_adopt(&fixture.relay, heritage.sessions.ids[i]);
 	heritage_finish(&heritage);
 	fixture_settle(&fixture);
 }
@@ -151,7 +151,7 @@ static void sessions_that_were_not_handed_over_are_forgotten(void **state)
 	exchange(2);
 	assert_int_equal(fake_datapath_count(&kernel), 1);
 	assert_int_equal(heritage_find(&heritage, &kernel.datapath), 0);
-	assert_int_equal(heritage.count, 0);
+	assert_int_equal(heritage.sessions.count, 0);
 	assert_int_equal(heritage.last, 1);
 	assert_int_equal(fake_datapath_count(&kernel), 0);
 	heritage_finish(&heritage);
