@@ -46,10 +46,6 @@ enum state {
 	CARRIED,    /* without a socket */
 };
 
-struct passed {
-	uint64_t datagrams, bytes;
-};
-
 struct udp_offload {
 	struct udp_flow *flow;
 	struct timer timer;
@@ -62,7 +58,8 @@ struct udp_offload {
 	bool proven;       /* and that was answered */
 	unsigned looks;    /* while the socket stays */
 	unsigned in_vain;  /* looks at which something had been asked, and nothing answered */
-	struct passed from_client, from_upstream; /* what has been counted of the kernel's */
+	struct offload_udp_passed from_client,
+		from_upstream; /* what has been counted of the kernel's */
 	uint8_t header_length;
 	uint8_t header[OFFLOAD_UDP_HEADER_MAX];
 };
@@ -120,7 +117,7 @@ static void drop(struct udp_flow *flow)
 	flow->offload = NULL;
 }
 
-static void add_passed(struct passed *counted, const struct offload_udp_count *noted,
+static void add_passed(struct offload_udp_passed *counted, const struct offload_udp_count *noted,
 		       uint64_t *datagrams, uint64_t *bytes, struct counter_set *counters,
 		       enum counter counter_datagrams, enum counter counter_bytes)
 {
@@ -131,7 +128,7 @@ static void add_passed(struct passed *counted, const struct offload_udp_count *n
 	*bytes += more_bytes;
 	counter_add(counters, counter_datagrams, more);
 	counter_add(counters, counter_bytes, more_bytes);
-	*counted = (struct passed){noted->datagrams, noted->bytes};
+	*counted = (struct offload_udp_passed){noted->datagrams, noted->bytes};
 }
 
 /* Returns when it was used last, in milliseconds of the loop's clock. */
@@ -192,21 +189,26 @@ static void take(struct udp_flow *flow)
 	drop(flow);
 }
 
-/* For the next mmproxy, which is not to count again what this one has. */
-static void leave_word(struct udp_flow *flow)
+/*
+ * For the next mmproxy: what has passed without the kernel, also after it got the flow, and what of
+ * the kernel's has been counted, and is not to be counted again.
+ */
+static void write_record(const struct udp_flow *flow)
 {
-	struct relay *relay = flow->listener->relay;
+	struct datapath *datapath = flow->listener->relay->datapath;
 	const struct udp_offload *offload = flow->offload;
 	struct offload_udp_record record;
 
-	udp_offload_count(flow);
-	if (udp_datapath_read_record(relay->datapath, flow->id, &record) < 0)
+	if (udp_datapath_read_record(datapath, flow->id, &record) < 0)
 		return;
-	record.counted[0] = (struct offload_udp_passed){offload->from_client.datagrams,
-							offload->from_client.bytes};
-	record.counted[1] = (struct offload_udp_passed){offload->from_upstream.datagrams,
-							offload->from_upstream.bytes};
-	udp_datapath_keep_record(relay->datapath, flow->id, &record);
+	record.counted[0] = offload->from_client;
+	record.counted[1] = offload->from_upstream;
+	record.before[0].datagrams = flow->datagrams_from_client - offload->from_client.datagrams;
+	record.before[0].bytes = flow->bytes_from_client - offload->from_client.bytes;
+	record.before[1].datagrams =
+		flow->datagrams_from_upstream - offload->from_upstream.datagrams;
+	record.before[1].bytes = flow->bytes_from_upstream - offload->from_upstream.bytes;
+	udp_datapath_keep_record(datapath, flow->id, &record);
 }
 
 void udp_offload_end(struct udp_flow *flow, bool leave)
@@ -217,7 +219,8 @@ void udp_offload_end(struct udp_flow *flow, bool leave)
 		take(flow);
 		return;
 	}
-	leave_word(flow);
+	udp_offload_count(flow);
+	write_record(flow);
 	udp_claim_leave(flow->listener->relay->udp_claims, &flow->claim);
 	flow->listener->carried--;
 	drop(flow);
@@ -303,6 +306,7 @@ static void close_socket(struct udp_flow *flow)
 	/* The last answers that came by it. */
 	udp_reply_ready(&flow->source, 0);
 	udp_flow_close_socket(flow);
+	write_record(flow);
 	flow->offload->state = CARRIED;
 	flow->offload->in_vain = 0;
 	if (flow->listener->relay->leaving)
