@@ -51,11 +51,14 @@ static void note_number(struct heritage *heritage, uint64_t id)
 static void session_found(uint64_t session, void *context)
 {
 	struct finding *finding = context;
+	struct offload_record record = {0};
 	struct offload_session noted;
 	int error = datapath_look(finding->datapath, session, &noted);
 
 	note_number(finding->heritage, session);
-	if (error < 0 || noted.state == OFFLOAD_OBSERVED)
+	if (error == 0)
+		error = datapath_read_record(finding->datapath, session, &record);
+	if (error < 0 || record.over || noted.state == OFFLOAD_OBSERVED)
 		forget(finding->datapath, session);
 	else
 		add(finding, &finding->heritage->sessions, session);

@@ -114,7 +114,8 @@ struct offload_record {
 	char listener[OFFLOAD_NAME_SIZE]; /* its name, and NUL */
 	__u8 header_version;
 	__u8 header_local;
-	__u8 unused[5];
+	__u8 over; /* its end has been seen and told: it is here for late packets alone */
+	__u8 unused[4];
 	__u64 started;    /* seconds since the epoch */
 	__u64 bytes[2];   /* from the client and from the upstream, up to the moment it was moved */
 	__u64 counted[2]; /* the same, up to when a daemon has last written this */

@@ -113,15 +113,15 @@ static bool bring_news(struct tcp_session *session, enum close_reason reason)
 	return reason == CLOSE_IDLE_TIMEOUT;
 }
 
-/* For the next mmproxy, which is not to count again what this one has. */
-static void leave_word(struct tcp_session *session)
+/* For the next mmproxy, which is neither to count nor to tell again what this one has. */
+static void leave_word(struct tcp_session *session, bool over)
 {
 	struct datapath *datapath = session->relay->datapath;
 	struct offload_record record;
 
-	tcp_offload_look(session);
 	if (datapath_read_record(datapath, session->id, &record) < 0)
 		return;
+	record.over = over;
 	record.counted[OFFLOAD_BALANCER] = session->up.bytes;
 	record.counted[OFFLOAD_UPSTREAM] = session->down.bytes;
 	datapath_keep_record(datapath, session->id, &record);
@@ -138,11 +138,13 @@ void tcp_offload_close(struct tcp_session *session, enum close_reason reason)
 		tdelete(offload, &relay->offloads, tcp_offload_compare);
 		tcp_carried_abandon(session);
 		if (reason == CLOSE_LEFT_TO_KERNEL) {
-			leave_word(session);
+			tcp_offload_look(session);
+			leave_word(session, false);
 			free(offload);
 		} else if (bring_news(session, reason)) {
 			tcp_offload_forget(relay, offload);
 		} else {
+			leave_word(session, true);
 			linger(relay, offload);
 		}
 	}

@@ -173,6 +173,20 @@ def test_an_adopted_one_that_ends_while_nobody_looks_is_told_of(host, upstream, 
     assert shown(second) == []
 
 
+def test_one_whose_end_was_told_is_not_told_again(host, upstream, start_offload):
+    """For a while the kernel keeps what it knows of it, for late packets."""
+    first = start_offload(host)
+    number, connection, accepted = open_carried(host, upstream, first)
+    connection.close()
+    accepted.close()
+    assert closed(first, number)["reason"] == "finished"
+    _kill(first)
+    second = start_offload(host)
+    assert second.counters()["offload_adopted"] == 0
+    assert not shown(second)
+    assert not second.log_lines("session: closed")
+
+
 def test_an_adopted_session_counts_for_the_limits(host, upstream, start_offload):
     first = start_offload(host, max_sessions=2)
     numbers = [open_carried(host, upstream, first)[0] for _ in range(2)]
