@@ -65,7 +65,7 @@ int loopback_look(const struct loopback_needs *needs,
 		error = -ENODATA;
 	if (error == 0 && loopback && !interfaces.lo.route_localnet)
 		lacks[count++] = (struct loopback_lack){LOOPBACK_ROUTE_LOCALNET, 1};
-	if (error == 0 && loopback && !interfaces.lo.accept_local)
+	if (error == 0 && !interfaces.lo.accept_local)
 		lacks[count++] = (struct loopback_lack){LOOPBACK_ACCEPT_LOCAL, 1};
 	if (error == 0 && other && is_strict(&interfaces.lo))
 		lacks[count++] = (struct loopback_lack){LOOPBACK_RP_FILTER, LOOSE};

@@ -13,12 +13,13 @@
 /* For packets to ... */
 struct loopback_need {
 	/*
-	 * ... 127.0.0.0/8, from a client whose answers a rule keeps on this host: route_localnet
-	 * and accept_local. Without them packets still pass as long as the upstream's socket
+	 * ... 127.0.0.0/8: route_localnet; and accept_local, for a client whose answers a rule
+	 * keeps on this host. Without them packets still pass as long as the upstream's socket
 	 * remembers a route (early demultiplexing), and are dropped after the next change of any.
 	 */
 	bool loopback_upstream;
-	/* ... another address of this host: rp_filter must not be strict. */
+	/* ... another address of this host: accept_local as well, and rp_filter must not be strict.
+	 */
 	bool other_upstream;
 };
 

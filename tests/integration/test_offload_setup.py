@@ -135,6 +135,10 @@ def test_filters_are_found_again_where_the_pins_are_lost(directory):
     assert directory.filtered() == set()
 
 
+# An upstream at another address of this host.
+OTHER = {"ipv4": "198.51.100.2:443"}
+
+
 @pytest.mark.parametrize(
     "changes, strict, wanted",
     [
@@ -143,9 +147,9 @@ def test_filters_are_found_again_where_the_pins_are_lost(directory):
         ({"listen": "127.0.0.1:8443"}, None, {}),
         ({"listen": "[2001:db8:5::2]:8443"}, None, {}),
         ({"forward": {"ipv6": "[::1]:443"}}, None, {}),
-        ({"forward": {"ipv4": "198.51.100.2:443"}}, None, {}),
-        ({"forward": {"ipv4": "198.51.100.2:443"}}, "all", {"rp_filter": 2}),
-        ({"forward": {"ipv4": "198.51.100.2:443"}}, "lo", {"rp_filter": 2}),
+        ({"forward": OTHER}, None, {"accept_local": 1}),
+        ({"forward": OTHER}, "all", {"accept_local": 1, "rp_filter": 2}),
+        ({"forward": OTHER}, "lo", {"accept_local": 1, "rp_filter": 2}),
         ({"offload": "off"}, "all", {}),
     ],
 )
