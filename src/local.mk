@@ -93,7 +93,7 @@ libmmproxy_a_SOURCES = \
 	src/relay/tcp_verdict.c \
 	src/relay/udp.h \
 	src/relay/udp_claims.c src/relay/udp_claims.h \
-	src/relay/udp_flow.c src/relay/udp_inbound.c src/relay/udp_listener.c src/relay/udp_reply.c \
+	src/relay/udp_dial.c src/relay/udp_flow.c src/relay/udp_inbound.c src/relay/udp_listener.c src/relay/udp_reply.c \
 	src/relay/udp_handover.c src/relay/udp_handover.h \
 	src/relay/udp_offload.c src/relay/udp_offload.h \
 	src/relay/udp_spill.c src/relay/udp_spill.h \

@@ -5,7 +5,8 @@
  *
  *   udp_listener.c  received, a batch at a time; and what ends flows: idleness, drain, want of room
  *   udp_inbound.c   its header is read; which flow is it of? All of a batch is sent, flow by flow
- *   udp_flow.c      a flow opens: counted, dialled; and closes, by one function
+ *   udp_flow.c      a flow opens, and closes, by one function
+ *   udp_dial.c      its socket
  *   udp_verdict.c   asking the plugins before it is dialled
  *   udp_reply.c     the upstream's answers, of many flows in one send, back to the balancer
  *   udp_offload.c   the kernel takes a flow over, and gives it back
@@ -186,15 +187,11 @@ struct udp_past {
 struct udp_flow *udp_flow_reopen(struct udp_listener *listener, const struct udp_opening *opening,
 				 const struct udp_past *past);
 
-/* Once it may be. False: it could not be dialled, and is over. */
-bool udp_flow_dial(struct udp_flow *flow);
-
-/* It goes on without a socket, or with one again. False: that could not be, and it is over. */
-void udp_flow_close_socket(struct udp_flow *flow);
-bool udp_flow_dial_again(struct udp_flow *flow);
-
 /* The only way a flow ends. Logs, counts, and frees at the end of the round. */
 void udp_flow_close(struct udp_flow *flow, enum close_reason reason);
+
+/* The same; `step` and `error`: the call that made it fail, or NULL and 0. */
+void udp_flow_end(struct udp_flow *flow, enum close_reason reason, const char *step, int error);
 
 /* Closes the flow that is the most expendable; there is one. */
 void udp_flow_evict(struct udp_listener *listener);
@@ -207,6 +204,15 @@ void udp_flow_assure(struct udp_flow *flow);
  * row: no room in the kernel, too large, anything else.
  */
 void udp_flow_dropped(struct udp_flow *flow, enum counter counters, unsigned datagrams, int error);
+
+/* udp_dial.c */
+
+/* Once it may be. False: it could not be dialled, and is over. */
+bool udp_dial(struct udp_flow *flow);
+
+/* It goes on without a socket, or with one again. False: that could not be, and it is over. */
+void udp_dial_close(struct udp_flow *flow);
+bool udp_dial_again(struct udp_flow *flow);
 
 /* udp_verdict.c */
 

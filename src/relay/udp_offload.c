@@ -254,7 +254,7 @@ bool udp_offload_take_back(struct udp_flow *flow)
 {
 	counter_add(&flow->listener->relay->counters, COUNTER_OFFLOAD_UDP_RETURNED, 1);
 	/* Answers have somewhere to go at any time. */
-	if (flow->fd < 0 && !udp_flow_dial_again(flow))
+	if (flow->fd < 0 && !udp_dial_again(flow))
 		return false;
 	take(flow);
 	put_off(flow);
@@ -305,7 +305,7 @@ static void close_socket(struct udp_flow *flow)
 {
 	/* The last answers that came by it. */
 	udp_reply_ready(&flow->source, 0);
-	udp_flow_close_socket(flow);
+	udp_dial_close(flow);
 	write_record(flow);
 	flow->offload->state = CARRIED;
 	flow->offload->in_vain = 0;
@@ -340,7 +340,7 @@ static void looked(struct udp_flow *flow)
 		udp_flow_close(flow, udp_listener_idle_reason(listener));
 	else if (works)
 		set_look(flow);
-	else if (udp_flow_dial_again(flow))
+	else if (udp_dial_again(flow))
 		keep_socket(flow, COUNTER_OFFLOAD_UDP_STAYED_UNANSWERED);
 }
 
