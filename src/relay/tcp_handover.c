@@ -330,11 +330,23 @@ static bool settle_stream(struct tcp_session *session, struct tcp_end *source, s
 	return false;
 }
 
+/* What the sink had no room for, and nothing new. */
+static bool settle_held(struct relay *relay, struct stream *stream, struct tcp_end *source,
+			struct tcp_end *sink)
+{
+	/* The relay looks itself when it goes on. */
+	source->readable = false;
+	stream_pump(relay, stream, source, sink);
+	return !holds_bytes(stream);
+}
+
 bool tcp_handover_settle(struct tcp_session *session)
 {
-	const struct sys *sys = session->relay->sys;
+	struct relay *relay = session->relay;
+	const struct sys *sys = relay->sys;
 
-	if (holds_bytes(&session->up) || holds_bytes(&session->down))
+	if (!settle_held(relay, &session->up, &session->client, &session->upstream) ||
+	    !settle_held(relay, &session->down, &session->upstream, &session->client))
 		return false;
 	if (sys->not_sent(session->client.fd) == 0 && sys->not_sent(session->upstream.fd) == 0)
 		return true;

@@ -206,6 +206,28 @@ static void a_stalled_reader_gets_everything_after_it_did_not_settle(void **stat
 	expect_all_bytes();
 }
 
+static void what_a_full_socket_left_is_written_while_it_settles(void **state)
+{
+	(void)state;
+	exchange(2);
+	upstream->send_limit = 1000;
+	upstream->hold_acks = true;
+	fixture_send(client, 5000);
+	for (unsigned i = 0; i < 10; i++) {
+		fixture_send(upstream, 100);
+		fixture_round(&fixture);
+		fixture_pass(&fixture, 1);
+	}
+	assert_int_equal(session_state(), TCP_SETTLING);
+	assert_non_null(fixture_session(&fixture)->up.held);
+	upstream->hold_acks = false;
+	fake_network(upstream);
+	fixture_pass(&fixture, 20);
+	assert_int_equal(session_state(), TCP_OFFLOADED);
+	exchange(1);
+	expect_all_bytes();
+}
+
 /* A stream: at no moment are both sockets empty, unless somebody waits for it. */
 static void stream(struct fake_socket *from, struct fake_socket *to, size_t skip)
 {
@@ -356,6 +378,7 @@ int main(void)
 		cmocka_unit_test(what_comes_in_at_any_moment_of_a_try_is_not_lost),
 		TEST(after_some_late_tries_it_settles),
 		TEST(a_stalled_reader_gets_everything_after_it_did_not_settle),
+		TEST(what_a_full_socket_left_is_written_while_it_settles),
 		TEST(a_stream_to_the_upstream_is_handed_over),
 		TEST(a_stream_to_the_client_is_handed_over),
 		TEST(bytes_that_were_passed_on_unread_are_counted_once),
