@@ -51,8 +51,8 @@ static int event_read(void *context, void *bytes, size_t size)
 	return 1; /* one is enough */
 }
 
-__attribute__((format(printf, 2, 0))) static int
-say_nothing(enum libbpf_print_level level, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static int say_nothing(enum libbpf_print_level level,
+							     const char *format, va_list arguments)
 {
 	return level == LIBBPF_WARN && getenv("BPF_LOG") != NULL
 		       ? vfprintf(stderr, format, arguments)

@@ -46,8 +46,9 @@ def configuration(directory, top=None, **changes):
 def start(directory, start_daemon):
     """Starts mmproxy with the directory's configuration, as the unit or as root."""
 
-    def run(root=False, prefix=(), top=None, **changes):
+    def run(root=False, prefix=(), environment=None, top=None, **changes):
         launch = {"prefix": [*prefix, *([] if root else AS_THE_UNIT)]}
+        launch["environment"] = environment or {}
         config = configuration(directory, top, **changes)
         return start_daemon(directory.namespace, config=config, launch=launch)
 
@@ -399,8 +400,7 @@ def test_without_programs_of_its_own_it_stays_a_relay(directory, start, upstream
 
 def test_a_kernel_that_keeps_bpf_for_root_is_told_as_such(directory, start, upstream):
     directory.done("load")
-    prefix = faults.tampered("bpf:error=EPERM")["prefix"]
-    mmproxy = start(prefix=prefix, listen="127.0.0.1:8443")
+    mmproxy = start(**faults.tampered("bpf:error=EPERM"), listen="127.0.0.1:8443")
     assert the_reason(mmproxy) == "this kernel lets nobody but root call bpf(2)"
     assert_alive(*open_session(directory.namespace, upstream))
 

@@ -9,7 +9,7 @@ from headers import v2
 from offload_hosts import stayed
 from offload_life import closed, hand_over, open_carried, open_through, shown
 from sessions import MMPROXY, assert_alive, unused_client
-from traffic import RESET, read_exactly, wait_until_ended
+from traffic import RESET, read_exactly, wait_until_ended, wait_until_sent
 
 pytest_plugins = ["offload_hosts"]
 
@@ -86,8 +86,10 @@ def test_a_client_that_comes_again_after_the_end_is_another(host, upstream, star
     hand_over(host, mmproxy, new)
 
 
-def _vanish(connection):
-    """Closes without a word, as a host that restarts: TCP_REPAIR."""
+def _vanish(connection, accepted):
+    """Closes without a word, as a host that restarts: TCP_REPAIR. Nothing is on its way to it."""
+    for end in (connection, accepted):
+        wait_until_sent(end)
     connection.setsockopt(socket.IPPROTO_TCP, 19, 1)
     connection.close()
 
@@ -95,7 +97,7 @@ def _vanish(connection):
 def test_a_balancer_that_uses_its_port_again_replaces_its_session(host, upstream, start_offload):
     mmproxy = start_offload(host)
     number, connection, accepted = open_carried(host, upstream, mmproxy, source=SOURCE)
-    _vanish(connection)
+    _vanish(connection, accepted)
     new = open_through(host, upstream, source=SOURCE)
     assert wait_until_ended(accepted) == RESET
     assert closed(mmproxy, number)["reason"] == "replaced"
@@ -109,7 +111,7 @@ def test_the_same_balancers_port_and_client_may_come_again(host, upstream, start
     number, connection, accepted = open_carried(
         host, upstream, mmproxy, source=SOURCE, client=client
     )
-    _vanish(connection)
+    _vanish(connection, accepted)
     new = open_through(host, upstream, source=SOURCE, client=client)
     assert wait_until_ended(accepted) == RESET
     assert closed(mmproxy, number)["reason"] == "replaced"
@@ -136,7 +138,7 @@ def test_a_ipv4_session_of_a_dual_stack_listener_goes_over(host, upstream, start
     connection.sendall(b"x" * 100000)
     read_exactly(accepted, 100000)
     assert shown(mmproxy, number)["balancer"].startswith("127.0.0.1:")
-    _vanish(connection)
+    _vanish(connection, accepted)
     # Its place can be spoken from, though it was another kind of socket's.
     mmproxy.stop()
     second = start_offload(host, listen="*:8443")

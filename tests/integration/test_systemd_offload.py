@@ -43,8 +43,8 @@ def test_enabled_it_comes_with_the_host(loaded):
 
 def test_it_loads_before_the_service_starts_and_leaves_what_it_loaded(loaded, host, upstream):
     before = offload.settings_of_lo(host)
-    # As at boot: both at once, in the order of the units.
-    loaded.systemctl("start", SERVICE, LOADER)
+    # As at boot the service has to wait for it.
+    loaded.systemctl("start", LOADER, SERVICE)
     assert loaded.show(LOADER, "ActiveState") == "active"
     line = loaded.wait_for_log(SERVICE, "sessions may be handed to the kernel")
     assert re.search('interfaces="lo, (outside, nowhere|nowhere, outside)"', line)
@@ -69,7 +69,7 @@ def test_without_it_the_service_is_a_relay_and_says_so(loaded, host, upstream):
 
 def test_a_failure_is_the_units_and_not_the_services(loaded, host):
     loaded.run("umount", "/sys/fs/bpf")
-    loaded.systemctl("start", SERVICE, LOADER, check=False)
+    loaded.systemctl("start", LOADER, SERVICE, check=False)
     assert loaded.show(SERVICE, "ActiveState") == "active"
     assert loaded.show(LOADER, "ActiveState") == "failed"
     assert "cannot mount a BPF file system" in loaded.log(LOADER)
