@@ -79,25 +79,40 @@ struct offload_change {
 	__u8 unused;
 };
 
+/* What changes with every packet. */
 struct offload_leg {
 	__u32 end;       /* sequence number behind the last that came by it */
 	__u32 acked;     /* the highest acknowledgement that came by it */
 	__u32 timestamp; /* the newest that came by it */
-	__u32 sent;      /* moved: by our socket, which may go when all of it is acknowledged */
+	__u8 seen;       /* enum offload_seen */
+	__u8 unused[3];
 	__s64 delivered; /* moved: bytes of the other leg that the far end has got since, and FIN */
+};
+
+/* The rest of a leg. */
+struct offload_base {
 	__u64 last_seen; /* its newest packet; nanoseconds, CLOCK_MONOTONIC */
 	__u32 interface; /* the index of the one it came by */
+	__u32 sent;      /* moved: by our socket, which may go when all of it is acknowledged */
 	__u32 edge;      /* moved: behind the last byte that our socket takes */
-	__u8 seen;       /* enum offload_seen */
-	__u8 unused[7];
 	struct offload_change change;
 };
 
+/* Times are late by up to so many nanoseconds. */
+#define OFFLOAD_TICK (1 << 23)
+
+/*
+ * The packets of the two legs are seen by different CPUs, between which each line of a cache that
+ * one writes has to go. So what every packet writes stands together: lock and legs are 56 bytes,
+ * and as the kernel has 56 of its own in front of a value, they are in one line. Times are written
+ * once in a tick.
+ */
 struct offload_session {
-	__u32 lock; /* struct bpf_spin_lock: read and written with BPF_F_LOCK */
-	__u32 state;
 	__u64 last_active; /* when bytes last came, or arrived at the other end; as last_seen */
+	__u32 lock;        /* struct bpf_spin_lock: read and written with BPF_F_LOCK */
+	__u32 state;
 	struct offload_leg legs[2];
+	struct offload_base bases[2];
 };
 
 /* An address and a port, as in a tuple; or a family of zero, and nothing. */

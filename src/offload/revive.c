@@ -116,11 +116,12 @@ static int make(int fd, const struct offload_record *record, const struct offloa
 		enum offload_leg_name leg, __u32 sent, __u32 ahead)
 {
 	const struct offload_leg *other = &noted->legs[!leg];
+	const struct offload_change *change = &noted->bases[!leg].change;
 	const struct offload_tuple *tuple = &record->legs[leg].tuple;
 	/* What the other far end has acknowledged is what was received; in this leg's numbers. */
-	__u32 received = other->acked + other->change.acknowledgement;
+	__u32 received = other->acked + change->acknowledgement;
 	/* Later than whatever it has seen. */
-	__u32 timestamp = other->timestamp + other->change.timestamp + ahead;
+	__u32 timestamp = other->timestamp + change->timestamp + ahead;
 	int error = set(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
 
 	if (error == 0)
@@ -160,10 +161,9 @@ static int open_in_repair_mode(const struct offload_record *record,
 int revive(const struct offload_record *record, const struct offload_session *noted,
 	   enum offload_leg_name leg)
 {
-	const struct offload_leg *other = &noted->legs[!leg];
 	/* Behind all that is on its way: an end that stands there is believed when that is there.
 	 */
-	__u32 sent = other->end + other->change.sequence;
+	__u32 sent = noted->legs[!leg].end + noted->bases[!leg].change.sequence;
 	int fd = open_in_repair_mode(record, noted, leg, sent, 1), error;
 
 	if (fd < 0)

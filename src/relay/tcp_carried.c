@@ -98,7 +98,7 @@ static void leave_sockets(struct tcp_session *session, const struct offload_sess
 
 	tcp_carried_abandon(session);
 	/* On lo it sees what comes and goes. */
-	if (noted->legs[OFFLOAD_BALANCER].interface != DATAPATH_LOOPBACK)
+	if (noted->bases[OFFLOAD_BALANCER].interface != DATAPATH_LOOPBACK)
 		datapath_untrack(relay->datapath, &session->offload->tuples[OFFLOAD_BALANCER]);
 	session->without_sockets = true;
 	budget_give_back(relay->descriptors);
@@ -113,7 +113,7 @@ static void leave_sockets(struct tcp_session *session, const struct offload_sess
 static int64_t delivered_by(const struct offload_session *noted, enum offload_leg_name leg)
 {
 	const struct offload_leg *to = &noted->legs[leg], *from = &noted->legs[!leg];
-	uint32_t acked = to->acked + to->change.acknowledgement;
+	uint32_t acked = to->acked + noted->bases[leg].change.acknowledgement;
 	bool finished = (from->seen & OFFLOAD_SEEN_FIN) && (int32_t)(acked - from->end) >= 0;
 
 	return finished ? to->delivered - 1 : to->delivered;
@@ -249,7 +249,7 @@ static bool probe(struct tcp_session *session, const struct offload_session *not
 		  enum offload_leg_name leg)
 {
 	struct tcp_offload *offload = session->offload;
-	uint64_t now = session->relay->loop.now, seen = noted->legs[leg].last_seen / 1000000;
+	uint64_t now = session->relay->loop.now, seen = noted->bases[leg].last_seen / 1000000;
 	struct offload_record record;
 
 	if (seen >= offload->probed[leg])

@@ -151,7 +151,7 @@ static int judge_noted(const struct offload_session *noted, enum counter *stays)
 	}
 	/* The way back to the upstream is led by this host's routes alone while it is on this host.
 	 */
-	if (noted->legs[OFFLOAD_UPSTREAM].interface != DATAPATH_LOOPBACK)
+	if (noted->bases[OFFLOAD_UPSTREAM].interface != DATAPATH_LOOPBACK)
 		return stay(stays, COUNTER_OFFLOAD_STAYED_REMOTE);
 	return 0;
 }
@@ -261,8 +261,8 @@ static int move(struct tcp_session *session, struct leg legs[static 2],
 
 		*change = change_between(&legs[i], from, &legs[!i], to);
 		change->tuple = offload_tuple_turned(&session->offload->tuples[!i]);
-		way = datapath_find_way(session->relay->datapath, from->interface, to->interface,
-					&change->tuple);
+		way = datapath_find_way(session->relay->datapath, noted->bases[i].interface,
+					noted->bases[!i].interface, &change->tuple);
 		if (way < 0)
 			return stay(stays, COUNTER_OFFLOAD_STAYED_ROUTE);
 		change->way = (__u8)way;

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -55,7 +56,7 @@ void session_observe(const struct session_spec *spec)
 	for (unsigned leg = 0; leg < 2; leg++) {
 		session.legs[leg].end = spec->received[leg];
 		session.legs[leg].acked = spec->sent[leg];
-		session.legs[leg].interface =
+		session.bases[leg].interface =
 			spec->way[!leg] == OFFLOAD_TO_NEIGHBOUR ? kernel_outside() : LO;
 		session.legs[leg].seen = OFFLOAD_SEEN_ANY;
 	}
@@ -144,6 +145,14 @@ struct offload_leg session_leg(unsigned leg)
 	return session.legs[leg];
 }
 
+struct offload_base session_base(unsigned leg)
+{
+	struct offload_session session;
+
+	kernel_get_session(SESSION, &session);
+	return session.bases[leg];
+}
+
 uint32_t session_state(void)
 {
 	struct offload_session session;
@@ -183,6 +192,17 @@ uint64_t session_last_active(void)
 
 	kernel_get_session(SESSION, &session);
 	return session.last_active;
+}
+
+void session_wait_past(uint64_t time)
+{
+	const uint64_t later = time + OFFLOAD_TICK;
+	const struct timespec until = {
+		.tv_sec = (time_t)(later / 1000000000),
+		.tv_nsec = (long)(later % 1000000000),
+	};
+
+	assert_int_equal(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL), 0);
 }
 
 void session_assert_end(const struct session_spec *spec, unsigned leg, int32_t ahead)

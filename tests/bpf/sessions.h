@@ -60,8 +60,12 @@ void session_each_leg(void (*test)(const struct session_spec *spec, unsigned leg
 
 /* By now. */
 struct offload_leg session_leg(unsigned leg);
+struct offload_base session_base(unsigned leg);
 uint32_t session_state(void);
 uint64_t session_last_active(void);
+
+/* Until a packet would be noted to have come later than this. */
+void session_wait_past(uint64_t time);
 
 /* Of the leg, as session_step() has it. */
 void session_assert_end(const struct session_spec *spec, unsigned leg, int32_t ahead);

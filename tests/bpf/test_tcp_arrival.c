@@ -33,8 +33,9 @@ static void mend_ip(void)
 /* It goes to the stack as it is, and nothing is noted. */
 static void assert_ignored(unsigned interface)
 {
-	struct offload_leg leg = session_leg(OFFLOAD_BALANCER),
-			   other = session_leg(OFFLOAD_UPSTREAM);
+	struct offload_leg leg = session_leg(OFFLOAD_BALANCER);
+	struct offload_base base = session_base(OFFLOAD_BALANCER),
+			    other = session_base(OFFLOAD_UPSTREAM);
 
 	before = packet;
 	assert_int_equal(kernel_arrive(&packet, interface), ACTION_STACK);
@@ -42,9 +43,9 @@ static void assert_ignored(unsigned interface)
 	/* All but the interface's address, which it gets on the way. */
 	assert_memory_equal(packet.bytes + 6, before.bytes + 6, packet.length - 6);
 	assert_int_equal(session_leg(OFFLOAD_BALANCER).end, leg.end);
-	assert_int_equal(session_leg(OFFLOAD_BALANCER).last_seen, leg.last_seen);
+	assert_int_equal(session_base(OFFLOAD_BALANCER).last_seen, base.last_seen);
 	assert_int_equal(session_leg(OFFLOAD_BALANCER).seen, leg.seen);
-	assert_int_equal(session_leg(OFFLOAD_UPSTREAM).last_seen, other.last_seen);
+	assert_int_equal(session_base(OFFLOAD_UPSTREAM).last_seen, other.last_seen);
 }
 
 static void others_packets_are_none_of_ours(void **state)
@@ -284,7 +285,7 @@ static void other_options_of_ipv6_are_the_stacks(void **state)
 	before = packet;
 	assert_int_equal(kernel_arrive_segments(&packet, LO, 10), ACTION_STACK);
 	assert_memory_equal(packet.bytes, before.bytes, packet.length);
-	assert_int_equal(session_leg(OFFLOAD_BALANCER).last_seen, 0);
+	assert_int_equal(session_base(OFFLOAD_BALANCER).last_seen, 0);
 }
 
 static void a_length_of_zero_in_a_single_segment_is_not_read(void **state)
@@ -325,7 +326,7 @@ static void what_a_balancer_outside_sends_does_not_come_by_lo(void **state)
 	}
 	build(&session_ipv4);
 	assert_int_equal(kernel_arrive(&packet, kernel_outside()), ACTION_STACK);
-	assert_int_equal(session_leg(OFFLOAD_BALANCER).interface, kernel_outside());
+	assert_int_equal(session_base(OFFLOAD_BALANCER).interface, kernel_outside());
 	build(&session_ipv4);
 	assert_ignored(LO);
 }

@@ -86,7 +86,7 @@ static void begin(const struct session_spec *spec)
 	kernel_clear(NULL);
 	session_begin(spec);
 	kernel_get_session(SESSION, &session);
-	session.legs[OFFLOAD_BALANCER].interface = kernel_outside();
+	session.bases[OFFLOAD_BALANCER].interface = kernel_outside();
 	kernel_put_session(SESSION, &session);
 }
 

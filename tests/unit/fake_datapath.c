@@ -132,7 +132,7 @@ static void carry(struct fake_carrier *carrier, struct fake_socket *socket)
 		return;
 	}
 	if (!socket->peer_silent)
-		carried->noted.legs[leg].last_seen = now;
+		carried->noted.bases[leg].last_seen = now;
 	if (waiting > 0) {
 		fake_bytes_append(&other->out, socket->in.bytes + socket->in_arrived, waiting);
 		socket->in_arrived = socket->in.length;
@@ -247,16 +247,17 @@ static struct offload_session noted(const struct fake_carried *carried)
 	for (unsigned i = 0; i < 2; i++) {
 		const struct fake_socket *socket = carried->sockets[i];
 		struct offload_leg *leg = &noted.legs[i];
+		struct offload_base *base = &noted.bases[i];
 
 		leg->seen = seen(carried, i);
 		leg->end = socket->first_received + (uint32_t)socket->in_arrived +
 			   socket->in_fin_arrived;
 		leg->acked = socket->first_sent + (uint32_t)socket->out_acked + socket->fin_acked;
 		leg->timestamp = 7 * socket->ticks;
-		leg->interface = carried->of->interfaces[i];
+		base->interface = carried->of->interfaces[i];
 		if (noted.state == OFFLOAD_OBSERVED)
 			continue;
-		leg->sent = socket->first_sent + (uint32_t)carried->sent[i];
+		base->sent = socket->first_sent + (uint32_t)carried->sent[i];
 		leg->delivered =
 			(int64_t)socket->out_acked - (int64_t)carried->sent[i] + socket->fin_acked;
 	}
@@ -333,8 +334,8 @@ static int move(struct datapath *datapath, const struct offload_move *move)
 		judge_change(&move->legs[i].change, carried->sockets[i], carried->sockets[!i],
 			     &there);
 		carried->sent[i] = carried->sockets[i]->out.length;
-		carried->noted.legs[i].change = move->legs[i].change;
-		carried->noted.legs[i].last_seen = self->fake->now * 1000000;
+		carried->noted.bases[i].change = move->legs[i].change;
+		carried->noted.bases[i].last_seen = self->fake->now * 1000000;
 		carried->sockets[i]->carrier = &carried->carrier;
 	}
 	carried->noted.state = OFFLOAD_MOVED;
@@ -452,7 +453,7 @@ static int probe(struct datapath *datapath, const struct offload_record *record,
 		return error;
 	carried->last_probe = self->fake->now;
 	if (!carried->sockets[leg]->peer_silent)
-		carried->noted.legs[leg].last_seen = self->fake->now * 1000000;
+		carried->noted.bases[leg].last_seen = self->fake->now * 1000000;
 	return 0;
 }
 

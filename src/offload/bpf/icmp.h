@@ -81,15 +81,14 @@ INLINE int read_quote_ipv6(struct __sk_buff *skb, struct quote *quote)
 /* Is it of a packet that the upstream has sent, and that is still on its way? */
 INLINE int is_on_its_way(struct session *session, __u32 sequence)
 {
-	const struct offload_leg *leg = &session->legs[OFFLOAD_BALANCER];
-	const struct offload_leg *upstream = &session->legs[OFFLOAD_UPSTREAM];
+	const struct place place = place_of(session, OFFLOAD_UPSTREAM);
 	int is;
 
 	bpf_spin_lock(&session->lock);
 	/* What our socket has sent it sends again itself, as long as there is one. */
-	is = session->state == OFFLOAD_MOVED && !is_after(leg->acked, sequence) &&
-	     !is_after(leg->sent, sequence) &&
-	     is_after(upstream->end + upstream->change.sequence, sequence);
+	is = session->state == OFFLOAD_MOVED && !is_after(place.other->acked, sequence) &&
+	     !is_after(place.other_base->sent, sequence) &&
+	     is_after(place.leg->end + place.base->change.sequence, sequence);
 	bpf_spin_unlock(&session->lock);
 	return is;
 }
@@ -175,12 +174,12 @@ static NOINLINE int icmp_arrived(struct __sk_buff *skb, int ipv6)
 	session = bpf_map_lookup_elem(&offload_sessions, &place->session);
 	if (session == NULL || !is_on_its_way(session, bpf_ntohl(quote.tcp.sequence)))
 		return TC_ACT_UNSPEC;
-	change = &session->legs[OFFLOAD_BALANCER].change;
+	change = &session->bases[OFFLOAD_BALANCER].change;
 	error = change_quoted_tcp(skb, &quote, change);
 	if (error == 0)
 		error = ipv6 ? change_message_ipv6(skb, &quote, &change->tuple)
 			     : change_message_ipv4(skb, &quote, &change->tuple);
-	return error == 0 ? send_on(skb, change->way, session->legs[OFFLOAD_UPSTREAM].interface)
+	return error == 0 ? send_on(skb, change->way, session->bases[OFFLOAD_UPSTREAM].interface)
 			  : TC_ACT_SHOT;
 }
 

@@ -10,10 +10,11 @@
 
 /* struct offload_session, with the lock's own type, by which the kernel knows it. */
 struct session {
+	__u64 last_active;
 	struct bpf_spin_lock lock;
 	__u32 state;
-	__u64 last_active;
 	struct offload_leg legs[2];
+	struct offload_base bases[2];
 };
 
 _Static_assert(sizeof(struct session) == sizeof(struct offload_session), "one layout");
@@ -70,10 +71,30 @@ INLINE int is_after(__u32 one, __u32 other)
 	return (__s32)(one - other) > 0;
 }
 
-/* The highest sequence number of the leg that the other one's far end has acknowledged. */
-INLINE __u32 acknowledged(const struct offload_leg *other)
+/* A session as a packet finds it that comes by `leg`. */
+struct place {
+	struct session *session;
+	struct offload_leg *leg, *other;
+	struct offload_base *base, *other_base;
+};
+
+INLINE struct place place_of(struct session *session, __u32 name)
 {
-	return other->acked + other->change.acknowledgement;
+	const __u32 this = name == OFFLOAD_UPSTREAM, other = !this;
+
+	return (struct place){
+		.session = session,
+		.leg = &session->legs[this],
+		.other = &session->legs[other],
+		.base = &session->bases[this],
+		.other_base = &session->bases[other],
+	};
+}
+
+/* Up to where the leg's far end has got the other leg's bytes, in the other leg's numbers. */
+INLINE __u32 acknowledged(const struct offload_leg *leg, const struct offload_base *base)
+{
+	return leg->acked + base->change.acknowledgement;
 }
 
 /*
@@ -92,16 +113,16 @@ INLINE __u32 window_of(const struct offload_change *change)
  * Of a session that has been moved: could the segment be of the far end of the leg, and not of one
  * who knows its addresses alone? The far end of the other leg judges better, and gets it anyhow.
  */
-INLINE int is_plausible(const struct offload_leg *leg, const struct offload_leg *other,
-			const struct segment *segment)
+INLINE int is_plausible(const struct place *place, const struct segment *segment)
 {
-	__u32 window = window_of(&other->change);
-	__u32 unacknowledged =
-		other->end - (segment->acknowledgement + leg->change.acknowledgement);
+	__u32 window = window_of(&place->other_base->change);
+	__u32 acknowledged_before = acknowledged(place->other, place->other_base);
+	__u32 unacknowledged = place->other->end -
+			       (segment->acknowledgement + place->base->change.acknowledgement);
 
 	return segment->ack && !segment->syn &&
-	       segment->sequence - acknowledged(other) + window <= 2 * window &&
-	       unacknowledged <= window_of(&leg->change);
+	       segment->sequence - acknowledged_before + window <= 2 * window &&
+	       unacknowledged <= window_of(&place->base->change);
 }
 
 /* One without payload says as well how far the leg is. Returns whether there is something new. */
@@ -137,14 +158,21 @@ INLINE void note_timestamp(struct offload_leg *leg, const struct segment *segmen
 	leg->seen |= OFFLOAD_SEEN_TIMESTAMP;
 }
 
+INLINE void note_time(__u64 *time, __u64 now)
+{
+	if ((__s64)(now - *time) >= OFFLOAD_TICK)
+		*time = now;
+}
+
 /* What the segment says of its leg. A probe that is sent to keep the session alive is no activity.
  */
-INLINE void note(struct session *session, struct offload_leg *leg, const struct segment *segment,
-		 __u32 interface, __u64 now)
+INLINE void note(const struct place *place, const struct segment *segment, __u32 interface,
+		 __u64 now)
 {
+	struct offload_leg *leg = place->leg;
 	int news;
 
-	leg->last_seen = now;
+	note_time(&place->base->last_seen, now);
 	if (segment->fragment || (segment->unknown && !segment->syn))
 		leg->seen |= OFFLOAD_SEEN_ODD;
 	/* Without an acknowledgement, a socket takes nothing but its first segment. */
@@ -153,64 +181,68 @@ INLINE void note(struct session *session, struct offload_leg *leg, const struct 
 	news = note_end(leg, segment);
 	news |= note_acknowledgement(leg, segment);
 	note_timestamp(leg, segment);
-	leg->interface = interface;
+	if (place->base->interface != interface)
+		place->base->interface = interface;
 	leg->seen |= OFFLOAD_SEEN_ANY;
 	if (news)
-		session->last_active = now;
+		note_time(&place->session->last_active, now);
 }
 
 /* Would the far end of the other leg take it? Only what it could expect ends the session. */
-INLINE int is_credible_reset(const struct offload_leg *leg, const struct offload_leg *other,
-			     const struct segment *segment)
+INLINE int is_credible_reset(const struct place *place, const struct segment *segment)
 {
-	return segment->rst && !is_after(acknowledged(other), segment->sequence) &&
-	       !is_after(segment->sequence, leg->end);
+	return segment->rst &&
+	       !is_after(acknowledged(place->other, place->other_base), segment->sequence) &&
+	       !is_after(segment->sequence, place->leg->end);
 }
 
-INLINE int has_finished(const struct offload_leg *leg, const struct offload_leg *other)
+INLINE int has_finished(const struct offload_leg *leg, const struct offload_leg *other,
+			const struct offload_base *other_base)
 {
-	return (leg->seen & OFFLOAD_SEEN_FIN) && !is_after(leg->end, acknowledged(other));
+	return (leg->seen & OFFLOAD_SEEN_FIN) &&
+	       !is_after(leg->end, acknowledged(other, other_base));
 }
 
 /*
  * Of a session that has been moved: is this its end? A new connection between the same two is not:
  * the far end of the other leg says that it knows nothing of it, whereupon a reset comes.
  */
-INLINE int ends(struct session *session, struct offload_leg *leg, const struct offload_leg *other,
-		const struct segment *segment)
+INLINE int ends(const struct place *place, const struct segment *segment)
 {
-	if (is_credible_reset(leg, other, segment))
-		leg->seen |= OFFLOAD_SEEN_RESET;
-	else if (!has_finished(leg, other) || !has_finished(other, leg))
+	if (is_credible_reset(place, segment))
+		place->leg->seen |= OFFLOAD_SEEN_RESET;
+	else if (!has_finished(place->leg, place->other, place->other_base) ||
+		 !has_finished(place->other, place->leg, place->base))
 		return 0;
-	session->state = OFFLOAD_ENDED;
+	place->session->state = OFFLOAD_ENDED;
 	return 1;
 }
 
 /* What came by lo is this host's own, and of a leg that is not, nothing comes by lo. */
-INLINE int is_from_elsewhere(const struct offload_leg *leg, __u32 interface)
+INLINE int is_from_elsewhere(const struct place *place, __u32 interface)
 {
-	return (leg->seen & OFFLOAD_SEEN_ANY) && leg->interface != interface &&
-	       (leg->interface == LOOPBACK || interface == LOOPBACK);
+	__u32 usual = place->base->interface;
+
+	return (place->leg->seen & OFFLOAD_SEEN_ANY) && usual != interface &&
+	       (usual == LOOPBACK || interface == LOOPBACK);
 }
 
-INLINE int note_by_state(struct session *session, struct offload_leg *leg,
-			 struct offload_leg *other, const struct segment *segment, __u32 interface,
+INLINE int note_by_state(const struct place *place, const struct segment *segment, __u32 interface,
 			 __u64 now)
 {
-	switch (session->state) {
+	switch (place->session->state) {
 	case OFFLOAD_OBSERVED:
-		note(session, leg, segment, interface, now);
+		note(place, segment, interface, now);
 		/* It may have been the socket's end. */
 		if (segment->rst)
-			leg->seen |= OFFLOAD_SEEN_RESET;
+			place->leg->seen |= OFFLOAD_SEEN_RESET;
 		return 0;
 	case OFFLOAD_MOVED:
 		if (segment->syn && !segment->ack)
-			leg->seen |= OFFLOAD_SEEN_SYN;
-		else if (is_plausible(leg, other, segment))
-			note(session, leg, segment, interface, now);
-		return ends(session, leg, other, segment);
+			place->leg->seen |= OFFLOAD_SEEN_SYN;
+		else if (is_plausible(place, segment))
+			note(place, segment, interface, now);
+		return ends(place, segment);
 	default:
 		return 0;
 	}
@@ -233,12 +265,12 @@ INLINE int has_to_send_again(const struct offload_leg *leg)
  * Our socket of the leg sends again what its far end has not got, and would not get beyond the
  * first segment of it without these. The other far end has been told already: by our other socket.
  */
-INLINE void find_receiver(const struct offload_leg *leg, const struct offload_leg *other,
-			  struct segment *segment)
+INLINE void find_receiver(const struct place *place, struct segment *segment)
 {
-	segment->for_socket = has_to_send_again(leg) && segment->ack && segment->payload == 0 &&
-			      !segment->syn && !segment->fin && !segment->rst;
-	segment->expected = other->sent - leg->change.sequence;
+	segment->for_socket = has_to_send_again(place->leg) && segment->ack &&
+			      segment->payload == 0 && !segment->syn && !segment->fin &&
+			      !segment->rst;
+	segment->expected = place->other_base->sent - place->base->change.sequence;
 }
 
 /*
@@ -246,15 +278,14 @@ INLINE void find_receiver(const struct offload_leg *leg, const struct offload_le
  * socket has allowed: the socket acknowledges what it knows of, and the far end refuses segments
  * that are more than a window behind.
  */
-INLINE void limit_window(const struct offload_leg *leg, const struct offload_leg *other,
-			 struct segment *segment)
+INLINE void limit_window(const struct place *place, struct segment *segment)
 {
-	__u32 acknowledgement = segment->acknowledgement + leg->change.acknowledgement;
+	__u32 acknowledgement = segment->acknowledgement + place->base->change.acknowledgement;
+	__u32 edge = place->other_base->edge;
 
 	segment->window_most = ~0u;
-	if (has_to_send_again(other))
-		segment->window_most =
-			is_after(other->edge, acknowledgement) ? other->edge - acknowledgement : 0;
+	if (has_to_send_again(place->other))
+		segment->window_most = is_after(edge, acknowledgement) ? edge - acknowledgement : 0;
 }
 
 /* Besides the states that it can be in: it has been moved, and this was its end. */
@@ -267,17 +298,16 @@ INLINE void limit_window(const struct offload_leg *leg, const struct offload_leg
 static NOINLINE int note_segment(struct session *session, __u32 name, struct segment *segment,
 				 __u32 interface)
 {
-	struct offload_leg *leg = &session->legs[name == OFFLOAD_UPSTREAM];
-	struct offload_leg *other = &session->legs[name != OFFLOAD_UPSTREAM];
+	const struct place place = place_of(session, name);
 	__u64 now = bpf_ktime_get_ns();
 	int state, ended;
 
 	bpf_spin_lock(&session->lock);
-	ended = note_by_state(session, leg, other, segment, interface, now);
+	ended = note_by_state(&place, segment, interface, now);
 	state = session->state;
 	if (state == OFFLOAD_MOVED)
-		find_receiver(leg, other, segment);
-	limit_window(leg, other, segment);
+		find_receiver(&place, segment);
+	limit_window(&place, segment);
 	bpf_spin_unlock(&session->lock);
 	return ended ? JUST_ENDED : state;
 }

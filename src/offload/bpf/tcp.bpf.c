@@ -38,37 +38,36 @@ INLINE int give_to_socket(struct __sk_buff *skb, const struct packet *packet,
 INLINE int segment_arrived(struct __sk_buff *skb, struct packet *packet)
 {
 	struct segment segment = {};
-	struct offload_place *place;
+	struct offload_place *found;
 	struct session *session;
-	struct offload_leg *leg, *other;
+	struct place place;
 	int state;
 
-	place = bpf_map_lookup_elem(&offload_places, &packet->tuple);
-	if (place == NULL)
+	found = bpf_map_lookup_elem(&offload_places, &packet->tuple);
+	if (found == NULL)
 		return TC_ACT_UNSPEC;
-	session = bpf_map_lookup_elem(&offload_sessions, &place->session);
+	session = bpf_map_lookup_elem(&offload_sessions, &found->session);
 	if (session == NULL || read_segment(skb, packet, &segment) != 0)
 		return TC_ACT_UNSPEC;
-	leg = &session->legs[place->leg == OFFLOAD_UPSTREAM];
-	other = &session->legs[place->leg != OFFLOAD_UPSTREAM];
-	if (is_from_elsewhere(leg, skb->ifindex))
+	place = place_of(session, found->leg);
+	if (is_from_elsewhere(&place, skb->ifindex))
 		return TC_ACT_UNSPEC;
-	state = note_segment(session, place->leg, &segment, skb->ifindex);
+	state = note_segment(session, found->leg, &segment, skb->ifindex);
 	if (state == OFFLOAD_OBSERVED)
 		return TC_ACT_UNSPEC;
 	if (segment.for_socket)
 		return give_to_socket(skb, packet, &segment);
 	if (state == JUST_ENDED)
-		tell_end(place->session);
+		tell_end(found->session);
 	/* A new connection between the same two: it is the listener's, or another mmproxy's. */
 	if (state == OFFLOAD_ENDED && segment.syn) {
 		bpf_map_delete_elem(&offload_places, &packet->tuple);
 		return TC_ACT_UNSPEC;
 	}
 	/* The others of its packet would not follow it. */
-	if (segment.fragment || change_segment(skb, packet, &segment, &leg->change) != 0)
+	if (segment.fragment || change_segment(skb, packet, &segment, &place.base->change) != 0)
 		return TC_ACT_SHOT;
-	return send_on(skb, leg->change.way, other->interface);
+	return send_on(skb, place.base->change.way, place.other_base->interface);
 }
 
 SEC("tc")
@@ -104,11 +103,12 @@ int offload_tcp_move(struct __sk_buff *skb)
 #pragma clang loop unroll(full)
 			for (int i = 0; i < 2; i++) {
 				struct offload_leg *leg = &session->legs[i];
+				struct offload_base *base = &session->bases[i];
 
-				leg->sent = move.legs[i].sent;
-				leg->edge = move.legs[i].edge;
-				leg->delivered = (__s32)(leg->acked - leg->sent);
-				leg->change = move.legs[i].change;
+				base->sent = move.legs[i].sent;
+				base->edge = move.legs[i].edge;
+				base->change = move.legs[i].change;
+				leg->delivered = (__s32)(leg->acked - base->sent);
 			}
 			session->state = OFFLOAD_MOVED;
 			result = OFFLOAD_MOVE_DONE;
