@@ -34,7 +34,7 @@ _mmproxyctl()
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} word value_of=
 	local program=("$1") command='' position=0 options='-s --socket'
 	local commands='status listeners sessions clients counters plugins metrics top kill reload drain
-		log-level decode routing doctor help'
+		log-level decode routing offload doctor help'
 	local valued='-s|--socket|--config|--client|--listener|--older|--limit|--interval|--file|--format'
 	valued+='|--max-header'
 	local -a words=()
@@ -95,7 +95,7 @@ _mmproxyctl()
 	drain) options+=' -j --json --no-wait' ;;
 	decode) options+=' -j --json --file --format --udp --max-header --limit' ;;
 	routing) options+=' -j --json --config --nft' ;;
-	doctor) options+=' -j --json --config' ;;
+	doctor | offload) options+=' -j --json --config' ;;
 	help) ;;
 	*) options+=' -j --json' ;;
 	esac
@@ -109,6 +109,7 @@ _mmproxyctl()
 	kill/0) mapfile -t words < <(_mmproxyctl_sessions) ;;
 	log-level/0) words=(error warning info debug) ;;
 	routing/0) words=(show) ;;
+	offload/0) words=(load clear status) ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
 }

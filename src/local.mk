@@ -86,14 +86,21 @@ libmmproxy_a_SOURCES = \
 	src/relay/tcp.h src/relay/tcp_session.h \
 	src/relay/tcp_listener.c src/relay/tcp_listener.h \
 	src/relay/tcp_room.c src/relay/tcp_room.h \
+	src/relay/tcp_adopt.c src/relay/tcp_handover.c src/relay/tcp_handover.h \
+	src/relay/tcp_carried.c src/relay/tcp_carried_end.c src/relay/tcp_offload.c src/relay/tcp_offload.h \
+	src/relay/tcp_twin.c \
 	src/relay/tcp_dial.c src/relay/tcp_header.c src/relay/tcp_relay.c src/relay/tcp_session.c \
 	src/relay/tcp_verdict.c \
 	src/relay/udp.h \
 	src/relay/udp_claims.c src/relay/udp_claims.h \
-	src/relay/udp_flow.c src/relay/udp_inbound.c src/relay/udp_listener.c src/relay/udp_reply.c \
+	src/relay/udp_dial.c src/relay/udp_flow.c src/relay/udp_inbound.c src/relay/udp_listener.c src/relay/udp_reply.c \
+	src/relay/udp_handover.c src/relay/udp_handover.h \
+	src/relay/udp_offload.c src/relay/udp_offload.h \
+	src/relay/udp_spill.c src/relay/udp_spill.h \
 	src/relay/udp_receiver.c src/relay/udp_receiver.h \
 	src/relay/udp_sender.c src/relay/udp_sender.h \
 	src/relay/udp_verdict.c \
+	src/relay/udp_adopt.c \
 	src/relay/udp_waiting.c src/relay/udp_waiting.h \
 	src/relay/udp_workspace.c src/relay/udp_workspace.h \
 	src/config/config.c src/config/config.h \
@@ -103,6 +110,7 @@ libmmproxy_a_SOURCES = \
 	src/config/config_grammar.c src/config/config_grammar.h \
 	src/config/config_listener.c src/config/config_loader.h \
 	src/config/config_lockdown.c \
+	src/config/config_offload.c \
 	src/config/config_plugins.c \
 	src/config/config_routing.c \
 	src/config/config_scan.c src/config/config_scan.h \
@@ -141,7 +149,7 @@ libmmproxy_a_SOURCES = \
 libmmproxy_a_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGINDIR='"$(plugindir)"'
 libmmproxy_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(LIBCAP_CFLAGS) $(JANSSON_CFLAGS) \
 	$(LIBSYSTEMD_CFLAGS) $(LIBMICROHTTPD_CFLAGS) $(LIBMNL_CFLAGS) $(LIBNFTABLES_CFLAGS) \
-	$(LIBSECCOMP_CFLAGS)
+	$(LIBSECCOMP_CFLAGS) $(LIBBPF_CFLAGS)
 if HAVE_LIBMNL
 libmmproxy_a_SOURCES += \
 	src/routing/kernel_routes.c src/routing/kernel_routes.h \
@@ -170,6 +178,7 @@ libmmproxy_a_SOURCES += src/os/seccomp.c
 else
 libmmproxy_a_SOURCES += src/os/seccomp_absent.c
 endif
+include src/offload/local.mk
 if HAVE_JANSSON
 libmmproxy_a_SOURCES += \
 	src/os/log_json.c \
@@ -191,6 +200,7 @@ libdoctor_a_SOURCES = \
 	src/doctor/check_hops.c \
 	src/doctor/check_host.c src/doctor/check_host.h \
 	src/doctor/check_listener.c src/doctor/check_listener.h \
+	src/doctor/check_offload.c src/doctor/check_offload.h \
 	src/doctor/check_path.c src/doctor/check_path.h \
 	src/doctor/check_upstream.c \
 	src/doctor/conntrack.c src/doctor/conntrack.h \
@@ -205,6 +215,7 @@ libdoctor_a_SOURCES = \
 	src/doctor/interface_setting.c src/doctor/interface_setting.h \
 	src/doctor/interruption.c src/doctor/interruption.h \
 	src/doctor/knock.c src/doctor/knock.h \
+	src/doctor/offload_facts.h \
 	src/doctor/path_facts.c src/doctor/path_facts.h \
 	src/doctor/path_judging.c src/doctor/path_judging.h \
 	src/doctor/path_mend.c src/doctor/path_mend.h \
@@ -216,6 +227,11 @@ libdoctor_a_SOURCES = \
 	src/doctor/trace.h \
 	src/doctor/trace_event.c src/doctor/trace_event.h
 libdoctor_a_CFLAGS = $(AM_CFLAGS) $(LIBMNL_CFLAGS) $(LIBNFTABLES_CFLAGS)
+if HAVE_BPF
+libdoctor_a_SOURCES += src/doctor/offload_facts.c
+else
+libdoctor_a_SOURCES += src/doctor/offload_facts_absent.c
+endif
 if HAVE_LIBNFTABLES
 libdoctor_a_SOURCES += src/doctor/trace.c
 else
@@ -226,6 +242,7 @@ endif
 sbin_PROGRAMS += mmproxy
 mmproxy_SOURCES = src/main.c
 mmproxy_LDADD = libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \
-	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(LIBSECCOMP_LIBS)
+	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(LIBSECCOMP_LIBS) \
+	$(LIBBPF_LIBS)
 
 include src/ctl/local.mk

@@ -20,6 +20,12 @@
 #include "routing/nft.h"
 #include "routing/return_check.h"
 
+#ifdef HAVE_BPF
+static const bool has_bpf = true;
+#else
+static const bool has_bpf = false;
+#endif
+
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unversioned"
 #endif
@@ -96,6 +102,7 @@ static void print_version(void)
 		{return_check_supported(), "libmnl"},
 		{nft_supported(), "libnftables"},
 		{seccomp_supported(), "libseccomp"},
+		{has_bpf, "libbpf"},
 	};
 
 	printf("mmproxy %s\n", PACKAGE_VERSION);

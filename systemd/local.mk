@@ -11,6 +11,16 @@ edit_unit = $(edit_systemd) \
 	-e 's|@config[@]|$(sysconfdir)/mmproxy/mmproxy.conf|' \
 	-e 's|@runtime[@]|mmproxy|' \
 	-e 's|@logs[@]|mmproxy|'
+edit_offload_unit = $(edit_systemd) \
+	-e 's|@unit[@]|mmproxy-offload.service|' \
+	-e 's|@service[@]|mmproxy.service|' \
+	-e 's|@instance[@]||' \
+	-e 's|@config[@]|$(sysconfdir)/mmproxy/mmproxy.conf|'
+edit_offload_template = $(edit_systemd) \
+	-e 's|@unit[@]|mmproxy-offload@NAME.service|' \
+	-e 's|@service[@]|mmproxy@%i.service|' \
+	-e 's|@instance[@]| (%i)|' \
+	-e 's|@config[@]|$(sysconfdir)/mmproxy/%i.conf|'
 # Its folder is not /run/mmproxy/%i: the end of mmproxy.service takes all of /run/mmproxy away.
 edit_template = $(edit_systemd) \
 	-e 's|@unit[@]|mmproxy@NAME.service|' \
@@ -38,16 +48,24 @@ systemd/mmproxy.service: systemd/mmproxy.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(edit_unit) $(srcdir)/systemd/mmproxy.service.in >$@
 systemd/mmproxy@.service: systemd/mmproxy.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(edit_template) $(srcdir)/systemd/mmproxy.service.in >$@
+systemd/mmproxy-offload.service: systemd/mmproxy-offload.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(edit_offload_unit) $(srcdir)/systemd/mmproxy-offload.service.in >$@
+systemd/mmproxy-offload@.service: systemd/mmproxy-offload.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(edit_offload_template) $(srcdir)/systemd/mmproxy-offload.service.in >$@
 systemd/tmpfiles.d/mmproxy.conf: systemd/tmpfiles.d/mmproxy.conf.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(edit_systemd) $(srcdir)/$@.in >$@
 
 made_for_systemd = \
 	systemd/mmproxy.service \
 	systemd/mmproxy@.service \
+	systemd/mmproxy-offload.service \
+	systemd/mmproxy-offload@.service \
 	systemd/tmpfiles.d/mmproxy.conf
 
 EXTRA_DIST += \
 	systemd/mmproxy.service.in \
+	systemd/mmproxy-offload.service.in \
+	systemd/offload.d/offload.conf \
 	systemd/tmpfiles.d/mmproxy.conf.in
 CLEANFILES += $(made_for_systemd)
 
@@ -63,6 +81,22 @@ dist_systemdsystemunit_DATA += \
 nodist_systemdsystemunit_DATA += \
 	systemd/mmproxy.service \
 	systemd/mmproxy@.service
+endif
+# Without BPF there is nothing to load, and without jansson nothing to load it with.
+servicedropindir = $(systemdsystemunitdir)/mmproxy.service.d
+instancedropindir = $(systemdsystemunitdir)/mmproxy@.service.d
+nodist_servicedropin_DATA =
+nodist_instancedropin_DATA =
+if SYSTEMD_UNITS
+if HAVE_BPF
+if HAVE_JANSSON
+nodist_systemdsystemunit_DATA += \
+	systemd/mmproxy-offload.service \
+	systemd/mmproxy-offload@.service
+nodist_servicedropin_DATA += systemd/offload.d/offload.conf
+nodist_instancedropin_DATA += systemd/offload.d/offload.conf
+endif
+endif
 endif
 if SYSUSERS
 dist_sysusers_DATA += systemd/sysusers.d/mmproxy.conf

@@ -5,6 +5,7 @@ include tests/plugins/local.mk
 include tests/tools/local.mk
 include tests/bench/local.mk
 include tests/integration/local.mk
+include tests/bpf/local.mk
 
 EXTRA_DIST += \
 	tests/analyze tests/analyze-exceptions \
@@ -17,7 +18,7 @@ EXTRA_DIST += \
 	tests/container/base_tree.py tests/container/engine.py tests/container/run \
 	tests/rpm/macros tests/rpm/rpmlint.toml tests/rpm/run \
 	tests/soak/churn tests/soak/run tests/soak/files.py tests/soak/loads.py tests/soak/long_run.py \
-	tests/soak/million.py tests/soak/soak.py \
+	tests/soak/hand_overs.py tests/soak/million.py tests/soak/offload tests/soak/soak.py \
 	tests/tools/build tests/tools/install-packages \
 	tests/tools/terminal-picture tests/tools/top-picture \
 	tests/unit/cmocka-is-missing

@@ -100,6 +100,28 @@ void flow_table_touch(struct flow_table *table, struct flow_entry *entry, uint64
 	list_append(entry->assured ? &table->assured : &table->fresh, &entry->link);
 }
 
+void flow_table_touch_at(struct flow_table *table, struct flow_entry *entry, uint64_t when)
+{
+	struct list *queue = entry->assured ? &table->assured : &table->fresh;
+	struct list *after;
+
+	list_remove(&entry->link);
+	after = queue->previous;
+	for (unsigned i = 0; after != queue; after = after->previous) {
+		uint64_t used = container_of(after, struct flow_entry, link)->last_used;
+
+		if (used <= when)
+			break;
+		if (++i == FLOW_TABLE_STEPS) {
+			when = used;
+			break;
+		}
+	}
+	entry->last_used = when;
+	/* Before the one that follows it is at the end of what comes first. */
+	list_append(after->next, &entry->link);
+}
+
 void flow_table_assure(struct flow_table *table, struct flow_entry *entry, uint64_t now)
 {
 	entry->assured = true;

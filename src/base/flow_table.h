@@ -22,6 +22,8 @@
 #include "base/list.h"
 #include "base/siphash.h"
 
+#define FLOW_TABLE_STEPS 64
+
 /*
  * Where every datagram has a header: the client and the destination that it names. Where only the
  * first has: the balancer's own address, and no destination.
@@ -68,6 +70,12 @@ void flow_table_add(struct flow_table *table, struct flow_entry *entry, const st
 void flow_table_remove(struct flow_table *table, struct flow_entry *entry);
 
 void flow_table_touch(struct flow_table *table, struct flow_entry *entry, uint64_t now);
+/*
+ * It was used at a time that has passed, but after what is known of it. Looks for its place among
+ * FLOW_TABLE_STEPS others that were used later; if that is not enough, it takes the time of the
+ * last of them, so that the queues stay in order.
+ */
+void flow_table_touch_at(struct flow_table *table, struct flow_entry *entry, uint64_t when);
 /* Is a use as well. Not for one that is assured already. */
 void flow_table_assure(struct flow_table *table, struct flow_entry *entry, uint64_t now);
 

@@ -34,6 +34,7 @@ int config_begin(struct config *config)
 	*config = (struct config){
 		.workers = config_count_cpus(),
 		.user = strdup("nobody"),
+		.offload_directory = strdup("/sys/fs/bpf/mmproxy"),
 		.drain_timeout = 10 * 1000,
 		.log = {.level = LOG_LEVEL_INFO,
 			.format = LOG_FORMAT_TEXT,
@@ -43,7 +44,10 @@ int config_begin(struct config *config)
 			    .method = ROUTING_METHOD_LOOPBACK,
 			    .table = 123},
 	};
-	return config->user != NULL ? 0 : -ENOMEM;
+	if (config->user != NULL && config->offload_directory != NULL)
+		return 0;
+	config_finish(config);
+	return -ENOMEM;
 }
 
 static void plugins_finish(struct plugin_list *plugins)
@@ -75,6 +79,7 @@ void config_finish(struct config *config)
 	free(config->listeners);
 	free(config->user);
 	free(config->group);
+	free(config->offload_directory);
 	free(config->control.socket);
 	free(config->control.group);
 	free(config->control.where);

@@ -14,6 +14,7 @@
 #include "base/report.h"
 #include "base/text_list.h"
 #include "host/plugin_entry.h"
+#include "offload/loopback_needs.h"
 #include "os/listen.h"
 #include "os/log.h"
 #include "os/scheduling.h"
@@ -34,6 +35,7 @@ struct config_listener {
 	bool any_by_default;               /* any, and nobody said so: the short form without -a */
 	struct prefix_set *permit_sources; /* NULL: none */
 	struct plugin_list plugins;        /* not given: those at the top */
+	bool offload_given;                /* not given: as at the top */
 	struct relay_settings relay; /* points to the above; .owner is set by the generation */
 };
 
@@ -53,6 +55,15 @@ struct config_landlock {
 	char *where;            /* "file:line" of the group; NULL: nobody wrote it */
 };
 
+/* What becomes of sessions that the kernel carries when mmproxy stops. */
+enum config_offload_at_exit {
+	CONFIG_OFFLOAD_LEAVE, /* they go on */
+	CONFIG_OFFLOAD_DRAIN, /* they have drain_timeout, as the others */
+};
+
+/* The longest path of offload_directory, in bytes: folders and pins are beneath it. */
+#define CONFIG_OFFLOAD_DIRECTORY_MAX 1024
+
 struct config {
 	unsigned workers;   /* never 0: "one a CPU" is resolved when loaded */
 	bool workers_given; /* a number was; the count of CPUs may change under way */
@@ -61,7 +72,10 @@ struct config {
 	char *group; /* NULL: the user's own */
 	enum seccomp_use seccomp;
 	struct config_landlock landlock;
-	uint32_t drain_timeout; /* milliseconds */
+	uint32_t drain_timeout;  /* milliseconds */
+	bool offload;            /* of listeners that say nothing themselves */
+	char *offload_directory; /* no slash at its end, and no two side by side */
+	enum config_offload_at_exit offload_at_exit;
 	struct log_options log;
 	struct config_control control;
 	struct address metrics_listen; /* ADDRESS_NONE: no metrics over HTTP */
@@ -106,6 +120,20 @@ const struct plugin_list *config_plugins_of(const struct config *config, size_t 
  * routing.method is "mark", each listener has a mark by now: its own, or the table's number.
  */
 int config_plan_returns(const struct config *config, struct return_plan *plan);
+
+/* What offload takes of lo, of the listeners that want it. Does any? */
+
+bool config_wants_offload(const struct config *config, struct loopback_needs *needs);
+/* The same of one listener. */
+bool config_listener_wants_offload(const struct config_listener *listener,
+				   struct loopback_needs *needs);
+
+/*
+ * Who the daemon runs as, and so owns the programs' pins. 0, or -errno after an error line in the
+ * log: see privileges_find_identity().
+ */
+struct owner;
+int config_offload_owner(const struct config *config, struct owner *owner);
 
 /* One warning a remark. */
 void config_log_remarks(const struct config *config);

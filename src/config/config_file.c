@@ -99,6 +99,11 @@ static const struct config_rule top_rules[SETTING_COUNT] = {
 	[SETTING_top_seccomp] = {config_read_seccomp, offsetof(struct config, seccomp)},
 	[SETTING_top_landlock] = {config_read_landlock, offsetof(struct config, landlock)},
 	[SETTING_top_drain_timeout] = {config_read_seconds, offsetof(struct config, drain_timeout)},
+	[SETTING_top_offload] = {config_read_offload, offsetof(struct config, offload)},
+	[SETTING_top_offload_directory] = {config_read_offload_directory,
+					   offsetof(struct config, offload_directory)},
+	[SETTING_top_offload_at_exit] = {config_read_offload_at_exit,
+					 offsetof(struct config, offload_at_exit)},
 	[SETTING_top_log] = {read_log, offsetof(struct config, log)},
 	[SETTING_top_control] = {config_read_control, offsetof(struct config, control)},
 	[SETTING_top_metrics] = {config_read_metrics, 0},
@@ -117,6 +122,7 @@ static void read_tree(struct config_loader *loader, const config_t *tree)
 				       "write at least one, listeners = ( { ... } );");
 	config_check_endpoints(loader);
 	config_settle_routing(loader, root);
+	config_settle_offload(loader->config);
 }
 
 /*

@@ -173,6 +173,7 @@ static const struct config_rule listener_rules[SETTING_COUNT] = {
 	[SETTING_listener_backlog] = {read_backlog, FIELD(socket.backlog)},
 	[SETTING_listener_freebind] = {config_read_bool, FIELD(socket.freebind)},
 	[SETTING_listener_device] = {read_device, FIELD(device)},
+	[SETTING_listener_offload] = {config_read_listener_offload, 0},
 	[SETTING_listener_udp] = {read_udp, 0},
 	[SETTING_listener_plugins] = {config_read_plugins, FIELD(plugins)},
 };

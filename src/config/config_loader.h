@@ -119,6 +119,19 @@ void config_read_routing(struct config_loader *loader, config_setting_t *setting
 /* Once all is read: marks that follow from it, and upstreams that it cannot help. */
 void config_settle_routing(struct config_loader *loader, const config_setting_t *root);
 
+/* config_offload.c: the settings that begin with `offload`, at the top and of a listener. */
+void config_read_offload(struct config_loader *loader, config_setting_t *setting,
+			 const struct setting *known, void *field);
+void config_read_offload_directory(struct config_loader *loader, config_setting_t *setting,
+				   const struct setting *known, void *field);
+void config_read_offload_at_exit(struct config_loader *loader, config_setting_t *setting,
+				 const struct setting *known, void *field);
+void config_read_listener_offload(struct config_loader *loader, config_setting_t *setting,
+				  const struct setting *known, void *field);
+
+/* Once all is read: listeners that say nothing do as the top says. */
+void config_settle_offload(struct config *config);
+
 /* config_endpoints.c: `listen`, whose field is the struct config_listener. */
 void config_read_listen(struct config_loader *loader, config_setting_t *setting,
 			const struct setting *known, void *field);

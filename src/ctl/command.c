@@ -7,6 +7,7 @@
 #include "ctl/decode/decode.h"
 #include "ctl/doctor.h"
 #include "ctl/manage.h"
+#include "ctl/offload.h"
 #include "ctl/options.h"
 #include "ctl/routing.h"
 #include "ctl/show.h"
@@ -32,6 +33,7 @@ const struct command command_table[] = {
 		 COMMAND_LIMIT | COMMAND_JSON,
 	 decode_run},
 	{"routing", "show", true, COMMAND_CONFIG | COMMAND_NFT | COMMAND_JSON, routing_run},
+	{"offload", "ACTION", true, COMMAND_CONFIG | COMMAND_JSON, offload_run},
 	{"doctor", NULL, false, COMMAND_CONFIG | COMMAND_JSON, doctor_run},
 	{"help", NULL, false, 0, options_show_help},
 };

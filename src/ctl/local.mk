@@ -37,6 +37,11 @@ else
 libctl_a_SOURCES += src/ctl/doctor_absent.c src/ctl/doctor.h
 ctl_doctor =
 endif
+if HAVE_BPF
+libctl_a_SOURCES += src/ctl/offload.c src/ctl/offload.h src/ctl/offload_status.c src/ctl/offload_status.h
+else
+libctl_a_SOURCES += src/ctl/offload_absent.c src/ctl/offload.h
+endif
 libctl_a_CPPFLAGS = $(AM_CPPFLAGS) -DSYSCONFDIR='"$(sysconfdir)"'
 libctl_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(NCURSES_CFLAGS) $(LIBPCAP_CFLAGS)
 if HAVE_NCURSES
@@ -52,5 +57,5 @@ sbin_PROGRAMS += mmproxyctl
 mmproxyctl_SOURCES = src/ctl/main.c
 mmproxyctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 mmproxyctl_LDADD = libctl.a $(ctl_doctor) libmmproxy.a libpure.a $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) \
-	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(NCURSES_LIBS) $(LIBPCAP_LIBS) -lm
+	$(LIBSYSTEMD_LIBS) $(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(NCURSES_LIBS) $(LIBPCAP_LIBS) $(LIBBPF_LIBS) -lm
 endif

@@ -2,6 +2,7 @@
 /* mmproxyctl status: a label and a figure a line. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "ctl/answer.h"
 #include "ctl/clock.h"
@@ -95,6 +96,19 @@ static void add_routing(struct lines *lines, const json_t *routing)
 			  "routing", missing, answer_count(routing, "managed"));
 }
 
+static void add_offload(struct lines *lines, const json_t *offload)
+{
+	if (json_is_true(json_object_get(offload, "in_use")))
+		lines_add(lines, LINE_PLAIN, LABEL "%" PRIu64 " sessions in the kernel, at %s",
+			  "offload", answer_count(offload, "live"),
+			  answer_text(offload, "interfaces"));
+	else if (strcmp(answer_text(offload, "mode"), "off") == 0)
+		lines_add(lines, LINE_PLAIN, LABEL "off", "offload");
+	else
+		lines_add(lines, LINE_ALERT, LABEL "sessions stay relays: %s", "offload",
+			  answer_text(offload, "why"));
+}
+
 static void print_status(const json_t *status, const struct options *options)
 {
 	const json_t *descriptors = json_object_get(status, "descriptors");
@@ -111,6 +125,8 @@ static void print_status(const json_t *status, const struct options *options)
 		  answer_count(descriptors, "open"), answer_count(descriptors, "limit"));
 	if (json_object_get(status, "routing") != NULL)
 		add_routing(&lines, json_object_get(status, "routing"));
+	if (json_object_get(status, "offload") != NULL)
+		add_offload(&lines, json_object_get(status, "offload"));
 	lines_add(&lines, LINE_PLAIN, LABEL "%s", "log level", answer_text(status, "log_level"));
 	lines_print(&lines, lines_terminal_width(), stdout);
 	lines_finish(&lines);

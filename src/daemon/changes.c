@@ -107,6 +107,9 @@ int changes_admit(const struct config *old, const struct config *new, struct rep
 		demand_restart(&comparison, "configuration", "log.target");
 	if (old->seccomp != new->seccomp)
 		demand_restart(&comparison, "configuration", "seccomp");
+	/* It was opened before privileges were dropped, and filters are found by its name. */
+	if (!text_equal(old->offload_directory, new->offload_directory))
+		demand_restart(&comparison, "configuration", "offload_directory");
 	compare_landlock(&old->landlock, &new->landlock, &comparison);
 	compare_control(&old->control, &new->control, &comparison);
 	if (!address_equal(&old->metrics_listen, &new->metrics_listen))

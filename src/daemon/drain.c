@@ -51,7 +51,8 @@ void drain_init(struct server *server)
 
 void server_drain(struct server *server)
 {
-	uint32_t drain_timeout = server->generation->config.drain_timeout;
+	const struct config *config = &server->generation->config;
+	bool leave = config->offload_at_exit == CONFIG_OFFLOAD_LEAVE;
 
 	if (server->stopping) {
 		log_info("daemon", "stopping now: asked a second time");
@@ -62,10 +63,10 @@ void server_drain(struct server *server)
 	server->sessions_told = server_count_sessions(server);
 	log_info("daemon", "stopping: no new sessions",
 		 LOG_NUMBER("sessions", server->sessions_told),
-		 LOG_SECONDS("drain_timeout", drain_timeout));
+		 LOG_SECONDS("drain_timeout", config->drain_timeout));
 	for (unsigned i = 0; i < server->worker_count; i++)
-		worker_send_drain(&server->workers[i]);
-	loop_timer_set(&server->loop, &server->drain_timer, drain_timeout);
+		worker_send_drain(&server->workers[i], leave);
+	loop_timer_set(&server->loop, &server->drain_timer, config->drain_timeout);
 	loop_timer_set(&server->loop, &server->progress_timer, PROGRESS_INTERVAL);
 	announce_stopping(server);
 }

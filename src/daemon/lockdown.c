@@ -285,7 +285,7 @@ int lockdown_system_calls(struct server *server)
 
 	if (use == SECCOMP_USE_OFF)
 		return 0;
-	error = seccomp_enforce(use);
+	error = seccomp_enforce(use, server->datapath != NULL);
 	if (error == -ENOTSUP) {
 		log_info("seccomp", "system calls are not filtered: built without libseccomp");
 		return 0;

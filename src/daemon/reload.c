@@ -11,6 +11,7 @@
 #include "daemon/changes.h"
 #include "daemon/control/control.h"
 #include "daemon/listeners.h"
+#include "daemon/offload.h"
 #include "daemon/plugins.h"
 #include "daemon/routing.h"
 #include "daemon/server_state.h"
@@ -94,8 +95,10 @@ static struct generation *next_generation(struct server *server, struct config *
 	if (listeners_prepare(server, generation, server->generation, report) == 0 &&
 	    capacity_admit(server, generation, server->generation, report) == 0 &&
 	    plugins_open(&server->plugins, generation, report) == 0 &&
-	    routing_prepare(server, generation, report) == 0)
+	    routing_prepare(server, generation, report) == 0) {
+		offload_admit(server, generation);
 		return generation;
+	}
 	generation_drop(generation);
 	return NULL;
 }
@@ -148,6 +151,7 @@ int reload_run(struct server *server, struct report *mistakes)
 	}
 	put_in_place(server, generation, updates);
 	config_log_remarks(&generation->config);
+	offload_reloaded(server);
 	routing_check(&generation->config, options->config_file);
 	return 0;
 }

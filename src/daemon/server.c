@@ -17,11 +17,14 @@
 
 #include "daemon/control/control.h"
 #include "daemon/metrics/http.h"
+#include "daemon/offload.h"
 #include "daemon/routing.h"
 #include "daemon/server_state.h"
+#include "offload/kernel_datapath.h"
 #include "os/log.h"
 #include "os/sys.h"
 #include "os/wall_clock.h"
+#include "relay/session_view.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unversioned"
@@ -150,6 +153,23 @@ static void notices_ready(struct loop_source *source, uint32_t events)
 	update_own_addresses(server);
 }
 
+static void session_ended(uint64_t session, void *context)
+{
+	struct server *server = context;
+
+	worker_send_ending(&server->workers[session_worker(session, server->worker_count)],
+			   session);
+}
+
+/* Of what the kernel carries. */
+static void datapath_ready(struct loop_source *source, uint32_t events)
+{
+	struct server *server = container_of(source, struct server, datapath_source);
+
+	(void)events;
+	kernel_datapath_read(server->datapath, session_ended, server);
+}
+
 int server_watch(struct server *server)
 {
 	const struct {
@@ -163,6 +183,8 @@ int server_watch(struct server *server)
 		{server->retirement.wake, &server->retired_source},
 		{server->returns.wake, &server->returns_source},
 		{server->dial_hint.wake, &server->dial_hint.wake_source},
+		{server->datapath != NULL ? kernel_datapath_events(server->datapath) : -1,
+		 &server->datapath_source},
 	};
 
 	server->signals_source.ready = signals_ready;
@@ -171,10 +193,11 @@ int server_watch(struct server *server)
 	server->notices_source.ready = notices_ready;
 	server->retired_source.ready = retired_ready;
 	server->returns_source.ready = returns_ready;
+	server->datapath_source.ready = datapath_ready;
 	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
 		int error = 0;
 
-		/* A host without netlink has no notices. */
+		/* A host without netlink has no notices, and not each a datapath. */
 		if (watched[i].fd >= 0)
 			error = loop_watch(&server->loop, watched[i].fd, EPOLLIN,
 					   watched[i].source);
@@ -242,6 +265,7 @@ static void server_finish(struct server *server)
 	control_finish(server);
 	end_generations(server);
 	routing_finish(server);
+	offload_finish(server);
 	metrics_http_stop(server);
 	passed_sockets_finish(&server->passed);
 	dial_hint_finish(&server->dial_hint);
@@ -273,6 +297,7 @@ static int server_init(struct server *server, const struct server_options *optio
 		.adopted = -1,
 		.notices = -1,
 	};
+	offload_init(&server->offload);
 	generation_retirement_init(&server->retirement);
 	server->generation = generation_create(options->config, 1, &server->retirement);
 	*step = "calloc";

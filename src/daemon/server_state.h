@@ -25,9 +25,11 @@
 #include "daemon/generation.h"
 #include "daemon/heartbeat.h"
 #include "daemon/listening.h"
+#include "daemon/offload.h"
 #include "daemon/server.h"
 #include "daemon/worker.h"
 #include "host/plugin_host.h"
+#include "offload/heritage.h"
 #include "os/loop.h"
 #include "os/passed_sockets.h"
 #include "relay/budget.h"
@@ -35,6 +37,7 @@
 #include "relay/udp_claims.h"
 
 struct control;
+struct datapath;
 struct metrics_http;
 struct return_keeper;
 
@@ -58,6 +61,9 @@ struct server {
 	unsigned pipes_per_worker;
 	struct budget descriptors; /* of TCP sessions */
 	struct udp_claims udp_claims;
+	struct datapath *datapath; /* NULL: sessions stay relays */
+	struct heritage heritage;  /* what an earlier process has left in it */
+	struct loop_source datapath_source;
 	struct list shares; /* what each listener's sessions share, also of those that drain */
 	struct passed_sockets passed; /* by the service manager */
 	uint64_t last_socket;         /* the newest listening socket's id */
@@ -65,7 +71,8 @@ struct server {
 	struct metrics_http *metrics_http; /* NULL: none */
 	bool files_locked;                 /* Landlock is in force */
 	bool calls_locked;                 /* and a filter of system calls */
-	struct return_keeper *keeper;      /* NULL: the return path has not been managed yet */
+	struct offload offload;
+	struct return_keeper *keeper; /* NULL: the return path has not been managed yet */
 
 	struct worker *workers;
 	struct worker_returns returns;

@@ -18,6 +18,7 @@
 #include "daemon/listeners.h"
 #include "daemon/lockdown.h"
 #include "daemon/metrics/http.h"
+#include "daemon/offload.h"
 #include "daemon/plugins.h"
 #include "daemon/routing.h"
 #include "daemon/server_state.h"
@@ -163,8 +164,10 @@ static int start_worker(struct server *server, unsigned index)
 				.tickets = &server->plugins.pools[index],
 				.udp_claims = &server->udp_claims,
 				.client_counts = &server->client_counts,
+				.datapath = server->datapath,
 				.own_addresses = own_addresses_read(),
 			},
+		.heritage = &server->heritage,
 		.update = listeners_update(server, server->generation, index),
 		.done = server->done,
 		.adopted = server->adopted,
@@ -218,7 +221,9 @@ static const struct {
 	{"metrics-socket", metrics_http_listen},
 	{"events", stage_events},
 	{"capacity", capacity_plan},
+	{"offload", offload_open}, /* what is pinned may be root's to open, and to load */
 	{"privileges", stage_privileges},
+	{"offload-try", offload_try},
 	{"routing", routing_start}, /* it is changed later, too, so it must go without privileges */
 	/* Before the first thread, as it is the calling thread's: a plugin may start others. */
 	{"landlock", lockdown_files},
@@ -227,6 +232,7 @@ static const struct {
 	{"seccomp", lockdown_system_calls}, /* of the plugins' threads as well */
 	{"verify", stage_verify},
 	{"watch", server_watch},
+	{"offload-watch", offload_watch},
 	{"metrics", metrics_http_start},
 	{"workers", stage_workers},
 };

@@ -13,7 +13,9 @@
 #include "daemon/generation.h"
 #include "host/plugin_set.h"
 #include "host/ticket_pool.h"
+#include "offload/heritage.h"
 #include "os/log.h"
+#include "relay/session_view.h"
 #include "relay/tcp.h"
 #include "relay/udp.h"
 
@@ -72,6 +74,29 @@ static void read_news(struct worker *worker, bool act)
 	}
 }
 
+struct ending {
+	struct list link;
+	uint64_t session;
+};
+
+static void read_endings(struct worker *worker, bool act)
+{
+	struct list endings;
+
+	list_init(&endings);
+	pthread_mutex_lock(&worker->inbox_lock);
+	list_splice(&endings, &worker->endings);
+	pthread_mutex_unlock(&worker->inbox_lock);
+	while (!list_empty(&endings)) {
+		struct ending *ending = container_of(endings.next, struct ending, link);
+
+		list_remove(&ending->link);
+		if (act)
+			tcp_offload_ended(&worker->relay, ending->session);
+		free(ending);
+	}
+}
+
 static void return_call(struct worker_returns *returns, struct worker_call *call)
 {
 	pthread_mutex_lock(&returns->lock);
@@ -107,10 +132,15 @@ static void inbox_run(struct loop_task *task)
 	read_news(worker, true);
 	read_updates(worker, true);
 	run_calls(worker, true);
+	read_endings(worker, true);
 	ticket_pool_deliver(worker->relay.tickets);
 	if (atomic_load(&worker->ending) == WORKER_RUNS)
 		return;
 	worker_listeners_drain(worker);
+	if (atomic_load(&worker->leaves)) {
+		tcp_offload_leave(&worker->relay);
+		udp_offload_leave(&worker->relay);
+	}
 	worker->draining = true;
 	if (atomic_load(&worker->ending) == WORKER_STOPS)
 		loop_stop(&worker->relay.loop);
@@ -166,6 +196,7 @@ static void worker_finish(struct worker *worker)
 		read_news(worker, false);
 		read_updates(worker, false);
 		run_calls(worker, false);
+		read_endings(worker, false);
 		pthread_mutex_destroy(&worker->inbox_lock);
 		close(worker->inbox_event);
 	}
@@ -174,6 +205,21 @@ static void worker_finish(struct worker *worker)
 	loop_run_once(&worker->relay.loop, 0);
 	udp_finish(&worker->relay);
 	relay_finish(&worker->relay);
+}
+
+/* Sessions that the kernel has carried on meanwhile. */
+static void adopt(struct worker *worker, const struct worker_options *options)
+{
+	const struct heritage *heritage = options->heritage;
+	const unsigned index = options->relay.worker, count = options->relay.worker_count;
+
+	relay_number_after(&worker->relay, heritage->last, index);
+	for (size_t i = 0; i < heritage->sessions.count; i++)
+		if (session_worker(heritage->sessions.ids[i], count) == index)
+			tcp_adopt(&worker->relay, heritage->sessions.ids[i]);
+	for (size_t i = 0; i < heritage->flows.count; i++)
+		if (session_worker(heritage->flows.ids[i], count) == index)
+			udp_adopt(&worker->relay, heritage->flows.ids[i]);
 }
 
 int worker_start(struct worker *worker, const struct worker_options *options)
@@ -191,6 +237,7 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 	list_init(&worker->news);
 	list_init(&worker->updates);
 	list_init(&worker->calls);
+	list_init(&worker->endings);
 	worker->inbox_source.ready = inbox_ready;
 	loop_task_init(&worker->inbox_task, inbox_run);
 	error = relay_init(&worker->relay, &options->relay);
@@ -200,6 +247,8 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 	}
 	error = worker_listeners_update(worker, options->update);
 	worker_update_destroy(options->update);
+	if (error == 0)
+		adopt(worker, options);
 	if (error == 0)
 		error = open_inbox(worker);
 	if (error == 0)
@@ -268,6 +317,16 @@ void worker_send_call(struct worker *worker, struct worker_call *call)
 	deliver(worker, &worker->calls, &call->link);
 }
 
+void worker_send_ending(struct worker *worker, uint64_t session)
+{
+	struct ending *ending = malloc(sizeof(*ending));
+
+	if (ending == NULL)
+		return;
+	ending->session = session;
+	deliver(worker, &worker->endings, &ending->link);
+}
+
 void worker_send_ping(struct worker *worker)
 {
 	atomic_fetch_add(&worker->pings, 1);
@@ -316,8 +375,9 @@ void worker_returns_run(struct worker_returns *returns)
 	}
 }
 
-void worker_send_drain(struct worker *worker)
+void worker_send_drain(struct worker *worker, bool leave)
 {
+	atomic_store(&worker->leaves, leave);
 	atomic_store(&worker->ending, WORKER_DRAINS);
 	eventfd_write(worker->inbox_event, 1);
 }

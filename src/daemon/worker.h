@@ -22,6 +22,7 @@ struct flow_quota;
 struct flow_quota_member;
 struct generation;
 struct header_queue;
+struct heritage;
 struct plugin_set;
 struct worker;
 
@@ -75,10 +76,11 @@ struct worker {
 	struct plugin_set *plugins; /* in which it has a seat: those of its generation */
 	pthread_t thread;
 	bool started;
-	bool draining;     /* its own note that it has begun to end */
-	atomic_int ending; /* enum worker_ending, set by the main thread */
-	int done;          /* eventfd of the main thread: this worker has ended */
-	int adopted;       /* the same: it has put a generation in place */
+	bool draining;      /* its own note that it has begun to end */
+	atomic_int ending;  /* enum worker_ending, set by the main thread */
+	atomic_bool leaves; /* the same: what the kernel carries goes on when this ends */
+	int done;           /* eventfd of the main thread: this worker has ended */
+	int adopted;        /* the same: it has put a generation in place */
 	struct worker_returns *returns;
 	atomic_bool over;       /* set by its own thread: no session is left, no call is run */
 	_Atomic uint64_t pings; /* sent by the main thread */
@@ -93,13 +95,15 @@ struct worker {
 	struct list news; /* of this host's addresses */
 	struct list updates;
 	struct list calls;
+	struct list endings; /* of sessions that the kernel carried */
 	struct loop_source inbox_source;
 	struct loop_task inbox_task;
 };
 
 struct worker_options {
 	struct relay_options relay;
-	struct worker_update *update; /* taken over */
+	struct worker_update *update;    /* taken over */
+	const struct heritage *heritage; /* for the length of the call */
 	int done;
 	int adopted;
 	struct worker_returns *returns;
@@ -138,8 +142,15 @@ void worker_returns_finish(struct worker_returns *returns);
 /* On the main thread: whatever has come back is done. */
 void worker_returns_run(struct worker_returns *returns);
 
-/* Accept no more; end when the last session has. Cannot fail. */
-void worker_send_drain(struct worker *worker);
+/* The kernel says that a session of this worker's has ended. Best effort: it looks by itself, too.
+ */
+void worker_send_ending(struct worker *worker, uint64_t session);
+
+/*
+ * Accept no more; end when the last session has, or (`leave`) all that are left are the kernel's.
+ * Cannot fail.
+ */
+void worker_send_drain(struct worker *worker, bool leave);
 /* End now. Cannot fail. */
 void worker_send_stop(struct worker *worker);
 

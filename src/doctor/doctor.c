@@ -12,11 +12,13 @@
 #include "config/config.h"
 #include "doctor/check_host.h"
 #include "doctor/check_listener.h"
+#include "doctor/check_offload.h"
 #include "doctor/check_path.h"
 #include "doctor/diagnosis.h"
 #include "doctor/examine.h"
 #include "doctor/host_facts.h"
 #include "doctor/interruption.h"
+#include "doctor/offload_facts.h"
 #include "doctor/path_facts.h"
 #include "routing/netlink.h"
 
@@ -124,10 +126,14 @@ static int examine_listeners(struct doctor *doctor)
 
 static int examine(struct doctor *doctor, const struct config *config)
 {
+	struct offload_facts offload;
 	struct host_facts facts;
 
 	host_facts_read(&facts, doctor->sources.routes, doctor->sources.sockets);
 	check_host_judge(&facts, doctor->diagnosis);
+	if (config != NULL)
+		offload_facts_read(&offload, config);
+	check_offload_judge(config != NULL ? &offload : NULL, doctor->diagnosis);
 	if (config == NULL)
 		return 0;
 	doctor->config = config;

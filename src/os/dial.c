@@ -117,6 +117,8 @@ static int connect_upstream(const struct sys *sys, const struct dial_request *re
 		socket_set_liveness(sys, result->fd, request->user_timeout, request->keepalive);
 		/* Urgent data is a part of the stream, on this side as on the listener's. */
 		sys->set_option(result->fd, SOL_SOCKET, SO_OOBINLINE, 1);
+		if (request->segment != 0)
+			sys->set_option(result->fd, IPPROTO_TCP, TCP_MAXSEG, request->segment);
 	}
 	error = sys->connect(result->fd, &upstream, length);
 	if (error == 0 || error == -EINPROGRESS)

@@ -21,6 +21,7 @@ struct dial_request {
 	bool keep_port;          /* refuse rather than take another port of the client's address */
 	uint32_t user_timeout;   /* TCP: milliseconds, as for socket_set_liveness() */
 	uint32_t keepalive;      /* TCP */
+	uint16_t segment; /* TCP: the largest that the upstream may send; 0: as the path has it */
 };
 
 struct dial_result {

@@ -9,8 +9,10 @@
 #include <asm/termbits.h>
 #include <dirent.h>
 #include <errno.h>
+#include <linux/bpf.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -122,6 +124,7 @@ static const struct rule allowed_rules[] = {
 	IOCTL(FIONBIO),
 	IOCTL(FIOCLEX),
 	IOCTL(TIOCOUTQ), /* which is SIOCOUTQ */
+	IOCTL(SIOCOUTQNSD),
 	IOCTL(TIOCGWINSZ),
 	IOCTL(TCGETS),
 #ifdef TCGETS2
@@ -197,6 +200,18 @@ static const struct {
 	{"memfd_create", EPERM},
 };
 
+/*
+ * What the offload does with maps and programs that are open: nothing is made, loaded or pinned.
+ * The information is of what is put at the ingress of an interface that appears.
+ */
+static const uint32_t bpf_commands[] = {
+	BPF_MAP_LOOKUP_ELEM,  BPF_MAP_UPDATE_ELEM,
+	BPF_MAP_DELETE_ELEM,  BPF_MAP_GET_NEXT_KEY,
+	BPF_PROG_TEST_RUN,    BPF_OBJ_GET_INFO_BY_FD,
+	BPF_MAP_LOOKUP_BATCH, BPF_MAP_LOOKUP_AND_DELETE_BATCH,
+	BPF_MAP_DELETE_BATCH,
+};
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 bool seccomp_supported(void)
@@ -231,10 +246,24 @@ static int add_signals(scmp_filter_ctx filter)
 	return error < 0 ? error : add(filter, SCMP_ACT_ALLOW, "tgkill", &itself, 1);
 }
 
-static int add_all(scmp_filter_ctx filter, enum seccomp_use use)
+static int add_bpf(scmp_filter_ctx filter)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < COUNT(bpf_commands) && error == 0; i++) {
+		const struct condition command = {0, INT_MASK, bpf_commands[i]};
+
+		error = add(filter, SCMP_ACT_ALLOW, "bpf", &command, 1);
+	}
+	return error;
+}
+
+static int add_all(scmp_filter_ctx filter, enum seccomp_use use, bool bpf)
 {
 	int error = add_signals(filter);
 
+	if (error == 0 && bpf)
+		error = add_bpf(filter);
 	for (size_t i = 0; i < COUNT(allowed_calls) && error == 0; i++)
 		error = add(filter, SCMP_ACT_ALLOW, allowed_calls[i], NULL, 0);
 	for (size_t i = 0; i < COUNT(allowed_rules) && error == 0; i++)
@@ -258,7 +287,7 @@ static int set(scmp_filter_ctx filter, enum scmp_filter_attr attribute, uint32_t
 	return error < 0 ? error : seccomp_attr_set(filter, attribute, value);
 }
 
-static int prepare(scmp_filter_ctx filter, enum seccomp_use use)
+static int prepare(scmp_filter_ctx filter, enum seccomp_use use, bool bpf)
 {
 	/* Plugins' threads are there already. */
 	int error = set(filter, SCMP_FLTATR_CTL_TSYNC, 1, 0);
@@ -281,7 +310,7 @@ static int prepare(scmp_filter_ctx filter, enum seccomp_use use)
 	error = set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2, error);
 	if (error == 0)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, -1, 0);
-	return error < 0 ? error : add_all(filter, use);
+	return error < 0 ? error : add_all(filter, use, bpf);
 }
 
 /* Also false in a container whose own filter refuses to be asked. */
@@ -307,7 +336,7 @@ static bool has_memory_for_filter(void)
 	return memory != NULL;
 }
 
-int seccomp_enforce(enum seccomp_use use)
+int seccomp_enforce(enum seccomp_use use, bool bpf)
 {
 	scmp_filter_ctx filter;
 	int error;
@@ -321,7 +350,7 @@ int seccomp_enforce(enum seccomp_use use)
 	filter = seccomp_init(default_action(use));
 	if (filter == NULL)
 		return -ENOMEM;
-	error = prepare(filter, use);
+	error = prepare(filter, use, bpf);
 	if (error == 0)
 		error = seccomp_load(filter);
 	seccomp_release(filter);

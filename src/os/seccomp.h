@@ -19,11 +19,12 @@ enum seccomp_use {
 bool seccomp_supported(void);
 
 /*
- * For all threads, and those to come. Returns 0; -ENOTSUP when built without libseccomp, -ENOSYS
+ * For all threads, and those to come. `bpf`: also bpf(2), as far as it takes to work with maps and
+ * programs that are open already. Returns 0; -ENOTSUP when built without libseccomp, -ENOSYS
  * when the kernel has no such filters or does not let this process have one; or another -errno,
  * which should not happen. No_new_privs has to be set.
  */
-int seccomp_enforce(enum seccomp_use use);
+int seccomp_enforce(enum seccomp_use use, bool bpf);
 
 /* Does the kernel say that each thread has a filter? Returns 0 or -errno, -EPERM for "no". */
 int seccomp_verify(void);

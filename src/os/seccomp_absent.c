@@ -9,8 +9,9 @@ bool seccomp_supported(void)
 	return false;
 }
 
-int seccomp_enforce(enum seccomp_use use)
+int seccomp_enforce(enum seccomp_use use, bool bpf)
 {
+	(void)bpf;
 	(void)use;
 	return -ENOTSUP;
 }

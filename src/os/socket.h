@@ -13,4 +13,11 @@ struct sys;
  */
 void socket_set_liveness(const struct sys *sys, int fd, uint32_t user_timeout, uint32_t keepalive);
 
+/*
+ * Has a connection receive no more than `size` bytes that are not read yet, and the kernel no
+ * longer adapt that to the traffic; and the end of it. Best effort, as above.
+ */
+void socket_fix_receive_buffer(const struct sys *sys, int fd, int size);
+void socket_free_receive_buffer(const struct sys *sys, int fd);
+
 #endif

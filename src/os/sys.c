@@ -64,6 +64,21 @@ static int linux_local_address(int fd, struct sockaddr_storage *address)
 	return OR_ERRNO(getsockname(fd, (struct sockaddr *)address, &length));
 }
 
+static int linux_path_mtu(int fd)
+{
+	struct sockaddr_storage local = {0};
+	int mtu = 0, error = linux_local_address(fd, &local);
+	socklen_t length = sizeof(mtu);
+
+	if (error < 0)
+		return error;
+	if (local.ss_family == AF_INET6)
+		error = getsockopt(fd, IPPROTO_IPV6, IPV6_MTU, &mtu, &length);
+	else
+		error = getsockopt(fd, IPPROTO_IP, IP_MTU, &mtu, &length);
+	return error < 0 ? -errno : mtu;
+}
+
 static int linux_tcp_info(int fd, struct tcp_info *info)
 {
 	socklen_t length = sizeof(*info);
@@ -107,6 +122,94 @@ static ssize_t linux_splice(int from, int to, size_t size)
 {
 	/* splice() has no MSG_NOSIGNAL: the process ignores SIGPIPE. */
 	return OR_ERRNO(splice(from, NULL, to, NULL, size, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
+}
+
+static int linux_unread(int fd)
+{
+	int bytes = 0;
+
+	return ioctl(fd, SIOCINQ, &bytes) < 0 ? -errno : bytes;
+}
+
+static int linux_not_sent(int fd)
+{
+	int bytes = 0;
+
+	return ioctl(fd, SIOCOUTQNSD, &bytes) < 0 ? -errno : bytes;
+}
+
+static ssize_t linux_peek(int fd, void *bytes, size_t size)
+{
+	return OR_ERRNO(recv(fd, bytes, size, MSG_PEEK | MSG_DONTWAIT));
+}
+
+static void linux_skip(int fd, size_t size)
+{
+	while (size > 0) {
+		ssize_t length = recv(fd, NULL, size, MSG_TRUNC | MSG_DONTWAIT);
+
+		if (length <= 0)
+			return;
+		size -= (size_t)length;
+	}
+}
+
+static int get_number(int fd, int name, uint32_t *value)
+{
+	socklen_t length = sizeof(*value);
+
+	return OR_ERRNO(getsockopt(fd, IPPROTO_TCP, name, value, &length));
+}
+
+static uint16_t linux_segment_size(int fd)
+{
+	uint32_t size = 0;
+
+	return get_number(fd, TCP_MAXSEG, &size) == 0 ? (uint16_t)size : 0;
+}
+
+static int get_edge(int fd, uint32_t *edge)
+{
+	struct tcp_repair_window window;
+	socklen_t length = sizeof(window);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &window, &length) < 0)
+		return -errno;
+	*edge = window.rcv_wup + window.rcv_wnd;
+	return 0;
+}
+
+/* Only a socket in repair mode tells its sequence numbers. It goes on as if nothing had been. */
+static int linux_tcp_position(int fd, struct tcp_position *position)
+{
+	int error = linux_set_option(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+
+	if (error < 0)
+		return error;
+	error = linux_set_option(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
+	if (error == 0)
+		error = get_number(fd, TCP_QUEUE_SEQ, &position->sent);
+	if (error == 0)
+		error = linux_set_option(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE);
+	if (error == 0)
+		error = get_number(fd, TCP_QUEUE_SEQ, &position->received);
+	if (error == 0)
+		error = get_edge(fd, &position->edge);
+	if (error == 0)
+		error = get_number(fd, TCP_TIMESTAMP, &position->timestamp);
+	if (error == 0)
+		error = get_number(fd, TCP_MAXSEG, &position->segment);
+	/* Without a probe of the window, which would be a word to the peer. */
+	linux_set_option(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+	/* That has taken it away, and whoever listens on its port after us would be kept out. */
+	linux_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	return error;
+}
+
+static void linux_abandon(int fd)
+{
+	linux_set_option(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+	close(fd);
 }
 
 static int linux_pipe(int fds[2], int size)
@@ -183,6 +286,7 @@ const struct sys sys_linux = {
 	.set_option = linux_set_option,
 	.socket_error = linux_socket_error,
 	.local_address = linux_local_address,
+	.path_mtu = linux_path_mtu,
 	.tcp_info = linux_tcp_info,
 	.recv = linux_recv,
 	.send = linux_send,
@@ -192,6 +296,13 @@ const struct sys sys_linux = {
 	.splice = linux_splice,
 	.pipe = linux_pipe,
 	.unsent = linux_unsent,
+	.unread = linux_unread,
+	.not_sent = linux_not_sent,
+	.peek = linux_peek,
+	.skip = linux_skip,
+	.segment_size = linux_segment_size,
+	.tcp_position = linux_tcp_position,
+	.abandon = linux_abandon,
 	.shutdown_write = linux_shutdown_write,
 	.reset_on_close = linux_reset_on_close,
 	.close = linux_close,

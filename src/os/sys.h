@@ -17,6 +17,15 @@
 struct mmsghdr;
 struct tcp_info;
 
+/* Where a TCP connection stands, in sequence numbers and the ticks of its timestamps. */
+struct tcp_position {
+	uint32_t sent;     /* behind the last byte that was written */
+	uint32_t received; /* the one that is expected next */
+	uint32_t edge;     /* behind the last one that the peer may send */
+	uint32_t timestamp;
+	uint32_t segment; /* the largest that the peer takes, with its options */
+};
+
 struct sys {
 	int (*socket)(int domain, int type); /* SOCK_STREAM or SOCK_DGRAM; close-on-exec */
 	int (*accept)(int fd, struct sockaddr_storage *peer);
@@ -25,6 +34,7 @@ struct sys {
 	int (*set_option)(int fd, int level, int name, int value);
 	int (*socket_error)(int fd); /* SO_ERROR as -errno, 0 for none */
 	int (*local_address)(int fd, struct sockaddr_storage *address);
+	int (*path_mtu)(int fd); /* of a connected datagram socket: bytes of an IP packet */
 	int (*tcp_info)(int fd, struct tcp_info *info);
 	ssize_t (*recv)(int fd, void *bytes, size_t size);
 	ssize_t (*send)(int fd, const void *bytes, size_t size);
@@ -34,7 +44,14 @@ struct sys {
 	uint32_t (*dropped)(int fd); /* datagrams that found the receive queue full; 0: unknown */
 	ssize_t (*splice)(int from, int to, size_t size);
 	int (*pipe)(int fds[2], int size); /* asks for `size` bytes; returns what the pipe has */
-	int (*unsent)(int fd); /* bytes in the socket that the peer has not acknowledged */
+	int (*unsent)(int fd);   /* bytes in the socket that the peer has not acknowledged */
+	int (*unread)(int fd);   /* bytes that the socket has received */
+	int (*not_sent)(int fd); /* bytes in it that have not been sent even once */
+	ssize_t (*peek)(int fd, void *bytes, size_t size); /* reads, and leaves it there */
+	void (*skip)(int fd, size_t size);                 /* reads into nothing */
+	uint16_t (*segment_size)(int fd);                  /* what TCP sends at most; 0: unknown */
+	int (*tcp_position)(int fd, struct tcp_position *position);
+	void (*abandon)(int fd); /* closes without a word to the peer, who goes on */
 	int (*shutdown_write)(int fd);
 	int (*reset_on_close)(int fd); /* SO_LINGER with zero: close() sends RST */
 	void (*close)(int fd);

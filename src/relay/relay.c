@@ -8,7 +8,9 @@
 
 #include "os/dial.h"
 #include "os/sys.h"
+#include "os/wall_clock.h"
 #include "relay/tcp_listener.h"
+#include "relay/tcp_offload.h"
 #include "relay/tcp_room.h"
 
 int relay_init(struct relay *relay, const struct relay_options *options)
@@ -21,10 +23,12 @@ int relay_init(struct relay *relay, const struct relay_options *options)
 		.tickets = options->tickets,
 		.udp_claims = options->udp_claims,
 		.client_counts = options->client_counts,
+		.datapath = options->datapath,
 		.worker_count = options->worker_count,
 		.last_session = (uint64_t)options->worker + 1 - options->worker_count,
 	};
 	list_init(&relay->sessions);
+	tcp_offload_init(relay);
 	list_init(&relay->listeners);
 	list_init(&relay->udp_listeners);
 	timer_init(&relay->room, tcp_room_leave);
@@ -43,6 +47,7 @@ void relay_finish(struct relay *relay)
 {
 	assert(list_empty(&relay->sessions) && list_empty(&relay->listeners));
 	timer_drop(&relay->room);
+	tcp_offload_finish(relay);
 	pipe_pool_finish(&relay->pipes);
 	loop_finish(&relay->loop);
 	free(relay->hot);
@@ -74,6 +79,21 @@ void relay_count_dial(struct relay *relay, const struct dial_result *result)
 		counter_add(&relay->counters, COUNTER_PORT_CONFLICTS, 1);
 	if (result->port_privileged)
 		counter_add(&relay->counters, COUNTER_CLIENT_PORT_PRIVILEGED, 1);
+}
+
+uint64_t relay_time_of(const struct relay *relay, uint64_t seconds)
+{
+	uint64_t now = wall_clock_seconds(), age = now > seconds ? (now - seconds) * 1000 : 0;
+
+	return age < relay->loop.now ? relay->loop.now - age : 0;
+}
+
+void relay_number_after(struct relay *relay, uint64_t session, unsigned worker)
+{
+	const uint64_t count = relay->worker_count, first = worker + 1;
+
+	relay->last_session =
+		session < first ? first - count : first + (session - first) / count * count;
 }
 
 uint64_t relay_new_session_id(struct relay *relay)

@@ -27,6 +27,7 @@
 #define RELAY_HOT_SIZE 65536
 
 struct client_counts;
+struct datapath;
 struct dial_result;
 struct ticket_pool;
 struct udp_claims;
@@ -49,6 +50,11 @@ struct relay {
 	struct ticket_pool *tickets;   /* for plugins' deferred verdicts; outlives the relay */
 	struct udp_claims *udp_claims; /* of all workers */
 	struct client_counts *client_counts; /* the same */
+	struct datapath *datapath;           /* the same; NULL: all sessions stay relays */
+	void *offloads; /* struct tcp_offload of sessions the kernel carries; tsearch(3) */
+	struct list offloads_ended; /* those of sessions that have ended, oldest first */
+	struct timer offload_timer; /* of the first of them */
+	bool leaving;               /* what the kernel carries is left to it, as mmproxy stops */
 	struct timer room; /* the next look whether other workers want some; see tcp_room.h */
 	struct udp_workspace *udp;      /* NULL until there is a UDP listener */
 	_Atomic unsigned session_count; /* with UDP flows, which are in no list here */
@@ -69,6 +75,7 @@ struct relay_options {
 	struct ticket_pool *tickets;
 	struct udp_claims *udp_claims;
 	struct client_counts *client_counts;
+	struct datapath *datapath;           /* or NULL */
 	struct own_addresses *own_addresses; /* taken over, also when relay_init() fails */
 };
 
@@ -103,5 +110,11 @@ void relay_count_dial(struct relay *relay, const struct dial_result *result);
 
 /* Unique in this process: each worker counts in steps of their number, from a place of its own. */
 uint64_t relay_new_session_id(struct relay *relay);
+
+/* The loop's clock at a time that another process has told, in seconds since the epoch. */
+uint64_t relay_time_of(const struct relay *relay, uint64_t seconds);
+
+/* All later ones are higher than this one, which another process has given. */
+void relay_number_after(struct relay *relay, uint64_t session, unsigned worker);
 
 #endif

@@ -15,8 +15,10 @@
 
 #include "base/client_totals.h"
 #include "relay/relay.h"
+#include "relay/tcp_offload.h"
 #include "relay/tcp_session.h"
 #include "relay/udp.h"
+#include "relay/udp_offload.h"
 #include "wire/proxy_header.h"
 
 /* Places that a list begins with. */
@@ -52,6 +54,11 @@ static const char *tcp_state_name(enum tcp_state state)
 		return "dial";
 	case TCP_RELAY:
 		return "relay";
+	case TCP_SETTLING:
+		return "settling";
+	case TCP_MOVED:
+	case TCP_OFFLOADED:
+		return "offloaded";
 	case TCP_RESETTING:
 	case TCP_CLOSED:
 		break;
@@ -99,12 +106,21 @@ static void view_tcp(struct session_view *view, const struct tcp_session *sessio
 	name_listener(view, session->settings);
 }
 
-static void view_udp(struct session_view *view, const struct udp_flow *flow, uint64_t now)
+static const char *udp_state_name(const struct udp_flow *flow)
 {
+	if (udp_offload_is_carried(flow))
+		return "offloaded";
+	return flow->fd >= 0 ? "relay" : "verdict";
+}
+
+static void view_udp(struct session_view *view, struct udp_flow *flow, uint64_t now)
+{
+	uint64_t used = udp_offload_count(flow);
+
 	*view = (struct session_view){
 		.id = flow->id,
 		.protocol = RELAY_PROTOCOL_UDP,
-		.state = flow->fd >= 0 ? "relay" : "verdict",
+		.state = udp_state_name(flow),
 		.header = header_name(flow->header, flow->header_local),
 		.client = flow->claim.client,
 		.balancer = udp_route_peer(&flow->route),
@@ -112,7 +128,7 @@ static void view_udp(struct session_view *view, const struct udp_flow *flow, uin
 		.upstream = flow->claim.upstream,
 		.started = flow->started,
 		.age = now - flow->started,
-		.idle = now - flow->entry.last_used,
+		.idle = now - used,
 		.bytes_from_client = flow->bytes_from_client,
 		.bytes_from_upstream = flow->bytes_from_upstream,
 		.datagrams_from_client = flow->datagrams_from_client,
@@ -211,7 +227,7 @@ static int insert(struct session_list *list, const struct session_view *view)
 	return 0;
 }
 
-static int add_tcp(struct session_list *list, const struct tcp_session *session, uint64_t now,
+static int add_tcp(struct session_list *list, struct tcp_session *session, uint64_t now,
 		   const struct session_filter *filter)
 {
 	struct session_view view;
@@ -222,11 +238,12 @@ static int add_tcp(struct session_list *list, const struct tcp_session *session,
 	list->matched++;
 	if (is_beyond(list, session->started, session->id))
 		return 0;
+	tcp_offload_look(session);
 	view_tcp(&view, session, now);
 	return insert(list, &view);
 }
 
-static int add_udp(struct session_list *list, const struct udp_flow *flow, uint64_t now,
+static int add_udp(struct session_list *list, struct udp_flow *flow, uint64_t now,
 		   const struct session_filter *filter)
 {
 	struct session_view view;
@@ -339,6 +356,7 @@ static int total_tcp(void *data, struct tcp_session *session)
 
 	if (client == NULL)
 		return 0;
+	tcp_offload_look(session);
 	return client_totals_add(data, &(struct client_total){
 					       .client = *client,
 					       .sessions = 1,
@@ -349,6 +367,7 @@ static int total_tcp(void *data, struct tcp_session *session)
 
 static int total_udp(void *data, struct udp_flow *flow)
 {
+	udp_offload_count(flow);
 	return client_totals_add(data, &(struct client_total){
 					       .client = flow->claim.client,
 					       .sessions = 1,

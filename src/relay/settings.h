@@ -50,6 +50,7 @@ struct relay_settings {
 	const struct plugin_chain *plugins;      /* what sessions have to pass; NULL: nothing */
 	struct dial_timeouts *dial_timeouts;     /* who is told of them; NULL: nobody */
 	uint32_t mark;                           /* SO_MARK of dialled sockets; 0: none */
+	bool offload;                            /* hand over to the kernel what can be */
 	enum relay_port_conflict port_conflict;
 	/* Milliseconds. */
 	uint32_t header_timeout;

@@ -81,7 +81,7 @@ static enum stream_state sink_failed(struct relay *relay, struct tcp_end *sink, 
 }
 
 /* At once, not when the session ends: a download of hours would be seen as one leap. */
-static void count_delivered(struct relay *relay, struct stream *stream, size_t bytes)
+void stream_count(struct relay *relay, struct stream *stream, size_t bytes)
 {
 	stream->bytes += bytes;
 	counter_add(&relay->counters,
@@ -103,7 +103,7 @@ static enum stream_state flush_held(struct relay *relay, struct stream *stream,
 		if (sent < 0)
 			return sink_failed(relay, sink, sent);
 		held->start += (size_t)sent;
-		count_delivered(relay, stream, (size_t)sent);
+		stream_count(relay, stream, (size_t)sent);
 	}
 	free(held);
 	stream->held = NULL;
@@ -126,7 +126,7 @@ static enum stream_state flush_pipe(struct relay *relay, struct stream *stream,
 		if (moved == 0)
 			return sink_failed(relay, sink, -EPIPE);
 		pipe->length -= (size_t)moved;
-		count_delivered(relay, stream, (size_t)moved);
+		stream_count(relay, stream, (size_t)moved);
 	}
 	return STREAM_IDLE;
 }
@@ -166,7 +166,7 @@ int stream_send(struct relay *relay, struct stream *stream, struct tcp_end *sink
 			break;
 		}
 		sent_all += (size_t)sent;
-		count_delivered(relay, stream, (size_t)sent);
+		stream_count(relay, stream, (size_t)sent);
 	}
 	if (sent_all == length)
 		return 0;

@@ -67,6 +67,9 @@ enum stream_state stream_pump(struct relay *relay, struct stream *stream, struct
 int stream_send(struct relay *relay, struct stream *stream, struct tcp_end *sink,
 		const uint8_t *bytes, size_t length);
 
+/* So many bytes have been delivered, one way or the other. */
+void stream_count(struct relay *relay, struct stream *stream, size_t bytes);
+
 /* Drops what is held. */
 void stream_discard(struct relay *relay, struct stream *stream);
 

@@ -24,7 +24,16 @@ struct tcp_start {
  */
 void tcp_start(struct relay *relay, const struct tcp_start *start);
 
-/* Ends all sessions: mmproxy stops. */
+/* Ends all sessions: mmproxy stops. What the kernel carries is left to it after the next call. */
 void tcp_close_all(struct relay *relay);
+
+/* Sessions that the kernel carries are left to it, from now on. */
+void tcp_offload_leave(struct relay *relay);
+
+/* The kernel says that a session has ended; one of this relay's, or none that it knows. */
+void tcp_offload_ended(struct relay *relay, uint64_t id);
+
+/* Takes over a session that the kernel carries, when the listeners are there. */
+void tcp_adopt(struct relay *relay, uint64_t id);
 
 #endif

@@ -10,6 +10,7 @@
 #include "os/dial.h"
 #include "os/sys.h"
 #include "relay/dial_timeouts.h"
+#include "relay/tcp_offload.h"
 #include "relay/tcp_session.h"
 
 static void dial_failed(struct tcp_session *session, enum close_reason reason, const char *step,
@@ -82,11 +83,53 @@ static bool watch_both(struct tcp_session *session, bool until_writable)
 	return error == 0;
 }
 
+/* Larger ones are those of lo, cut down to half of the peer's first window: no bound of the path's.
+ */
+#define SEGMENT_MAX 16384
+
+/* What the upstream sends must fit through the balancer's connection, should the kernel lead it
+ * there. */
+static uint16_t bound_segment(const struct tcp_session *session)
+{
+	uint16_t size = 0;
+
+	if (session->offload_wanted)
+		size = session->relay->sys->segment_size(session->client.fd);
+	return size <= SEGMENT_MAX ? size : 0;
+}
+
+/* A port that the kernel has picked may be one that it carries a session of. */
+#define PICKS_MAX 8
+
+static void dial(struct tcp_session *session, const struct dial_request *request,
+		 struct dial_result *result)
+{
+	struct relay *relay = session->relay;
+	struct sockaddr_storage picked;
+	struct address source;
+
+	if (relay->datapath != NULL && request->source.port != 0)
+		tcp_twin_end(relay, &request->source, &request->upstream);
+	for (unsigned i = 0; i < PICKS_MAX; i++) {
+		dial_tcp(relay->sys, request, result);
+		if (result->fd < 0 || relay->datapath == NULL ||
+		    !(result->port_conflict || result->port_privileged ||
+		      request->source.port == 0) ||
+		    relay->sys->local_address(result->fd, &picked) < 0)
+			return;
+		source = address_from_sockaddr(&picked);
+		if (!tcp_twin_exists(relay, &source, &request->upstream))
+			return;
+		relay->sys->close(result->fd);
+	}
+	*result = (struct dial_result){.fd = -1, .reason = CLOSE_PORT_CONFLICT};
+}
+
 void tcp_dial_start(struct tcp_session *session, const uint8_t *payload, size_t length)
 {
 	const struct relay_settings *settings = session->settings;
 	struct relay *relay = session->relay;
-	const struct dial_request request = {
+	struct dial_request request = {
 		.source = session->client_address,
 		.upstream = *relay_settings_forward(settings, session->client_address.family),
 		.mark = settings->mark,
@@ -100,7 +143,9 @@ void tcp_dial_start(struct tcp_session *session, const uint8_t *payload, size_t 
 
 	session->state = TCP_DIAL;
 	session->step_began = relay->sys->clock();
-	dial_tcp(relay->sys, &request, &result);
+	session->offload_wanted = settings->offload && relay->datapath != NULL;
+	request.segment = bound_segment(session);
+	dial(session, &request, &result);
 	relay_count_dial(relay, &result);
 	if (result.fd < 0) {
 		dial_failed(session, result.reason, result.step, result.error);

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 
 #include "os/sys.h"
+#include "relay/tcp_offload.h"
 #include "relay/tcp_session.h"
 
 /* RESETTING: milliseconds between looks at what is unacknowledged; nothing reports that it is gone.
@@ -209,16 +210,30 @@ static void relay_advance(struct tcp_session *session)
 		tcp_session_close(session, CLOSE_FINISHED);
 		return;
 	}
-	if (session->up.bytes + session->down.bytes != moved_before)
-		note_progress(session);
+	if (session->up.bytes + session->down.bytes == moved_before)
+		return;
+	note_progress(session);
+	if (session->offload_wanted)
+		tcp_offload_consider(session);
 }
 
 void tcp_relay_advance(struct tcp_session *session)
 {
 	if (session->state == TCP_RELAY)
 		relay_advance(session);
-	else
+	else if (session->state == TCP_RESETTING)
 		reset_advance(session);
+}
+
+void tcp_relay_resume(struct tcp_session *session)
+{
+	struct tcp_end *ends[] = {&session->client, &session->upstream};
+
+	for (unsigned i = 0; i < 2; i++)
+		ends[i]->readable = ends[i]->writable = ends[i]->probe = true;
+	session->state = TCP_RELAY;
+	arm_timer(session, true);
+	relay_advance(session);
 }
 
 void tcp_relay_start(struct tcp_session *session)

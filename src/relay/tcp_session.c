@@ -15,6 +15,7 @@
 #include "relay/session_plugins.h"
 #include "relay/tcp.h"
 #include "relay/tcp_listener.h"
+#include "relay/tcp_offload.h"
 #include "wire/proxy_header.h"
 
 static void client_ready(struct loop_source *source, uint32_t events);
@@ -28,7 +29,8 @@ static void end_init(struct tcp_end *end, int fd,
 	*end = (struct tcp_end){.source = {ready}, .fd = fd};
 }
 
-static struct tcp_session *session_create(struct relay *relay, const struct tcp_start *start)
+struct tcp_session *tcp_session_create(struct relay *relay, const struct tcp_start *start,
+				       uint64_t id)
 {
 	struct tcp_session *session = calloc(1, sizeof(*session));
 
@@ -45,7 +47,7 @@ static struct tcp_session *session_create(struct relay *relay, const struct tcp_
 	list_init(&session->waiting);
 	timer_init(&session->timer, timer_expired);
 	loop_task_init(&session->task, task_run);
-	session->id = relay_new_session_id(relay);
+	session->id = id;
 	session->started = session->last_active = relay->loop.now;
 	session->step_began = relay->sys->clock();
 	session->balancer = session->client_address = start->balancer;
@@ -63,7 +65,7 @@ void tcp_start(struct relay *relay, const struct tcp_start *start)
 
 	counter_add(&relay->counters, COUNTER_SESSIONS_ACCEPTED, 1);
 	budget_count(start->listener_budget);
-	session = session_create(relay, start);
+	session = tcp_session_create(relay, start, relay_new_session_id(relay));
 	if (session == NULL) {
 		session_log_no_memory(relay, start->settings, &start->balancer);
 		counter_add(&relay->counters, counter_of_close(CLOSE_NO_MEMORY), 1);
@@ -118,6 +120,9 @@ static void client_ready(struct loop_source *source, uint32_t events)
 	case TCP_RESETTING:
 		tcp_relay_advance(session);
 		break;
+	case TCP_SETTLING:
+	case TCP_MOVED:
+	case TCP_OFFLOADED:
 	case TCP_CLOSED:
 		break;
 	}
@@ -148,6 +153,13 @@ static void timer_expired(struct timer *timer)
 	case TCP_RELAY:
 	case TCP_RESETTING:
 		tcp_relay_expired(session);
+		break;
+	case TCP_SETTLING:
+		tcp_settling_expired(session);
+		break;
+	case TCP_MOVED:
+	case TCP_OFFLOADED:
+		tcp_carried_expired(session);
 		break;
 	case TCP_VERDICT: /* its plugins' ticket has a timer of its own */
 	case TCP_CLOSED:
@@ -244,9 +256,14 @@ static bool ends_with_reset(const struct tcp_session *session, enum close_reason
 void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 {
 	struct relay *relay = session->relay;
-	const struct session_end end = end_of(session, reason);
-	bool reset = ends_with_reset(session, reason);
+	struct session_end end;
+	bool reset;
 
+	/* First: it may bring the last figures, and sockets to tell the far ends by. */
+	if (session->offload != NULL)
+		tcp_offload_close(session, reason);
+	end = end_of(session, reason);
+	reset = ends_with_reset(session, reason);
 	session_log_end(relay, &end);
 	counter_add(&relay->counters, counter_of_close(reason), 1);
 	session_plugins_close(session->plugins, &end);
@@ -264,7 +281,8 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 
 	session_plugins_release(relay, session->settings);
 	budget_give_back(session->listener_budget);
-	budget_give_back(relay->descriptors);
+	if (!session->without_sockets)
+		budget_give_back(relay->descriptors);
 	refcount_drop(session->settings->owner); /* with it the listener's budget may go */
 	tcp_listeners_resume(relay);
 	/* This round's events may still name the session. */
@@ -274,7 +292,11 @@ void tcp_session_close(struct tcp_session *session, enum close_reason reason)
 
 void tcp_close_all(struct relay *relay)
 {
-	while (!list_empty(&relay->sessions))
-		tcp_session_close(container_of(relay->sessions.next, struct tcp_session, link),
-				  CLOSE_SHUTDOWN);
+	while (!list_empty(&relay->sessions)) {
+		struct tcp_session *session =
+			container_of(relay->sessions.next, struct tcp_session, link);
+		bool stays = relay->leaving && session->state == TCP_OFFLOADED;
+
+		tcp_session_close(session, stays ? CLOSE_LEFT_TO_KERNEL : CLOSE_SHUTDOWN);
+	}
 }

@@ -8,6 +8,7 @@
  *   tcp_verdict.c  VERDICT: asking the plugins
  *   tcp_dial.c     DIAL: connecting to the upstream as the client
  *   tcp_relay.c    RELAY: bytes both ways; RESETTING: the last bytes before a reset is passed on
+ *   tcp_offload.h  SETTLING, MOVED, OFFLOADED: the kernel takes over
  */
 #ifndef MMPROXY_RELAY_TCP_SESSION_H
 #define MMPROXY_RELAY_TCP_SESSION_H
@@ -28,6 +29,8 @@ struct budget;
 struct client_count;
 struct header_queue;
 struct plugin_session;
+struct tcp_offload;
+struct tcp_start;
 
 enum tcp_state {
 	TCP_HEADER,
@@ -35,6 +38,9 @@ enum tcp_state {
 	TCP_DIAL,
 	TCP_RELAY,
 	TCP_RESETTING,
+	TCP_SETTLING,
+	TCP_MOVED,
+	TCP_OFFLOADED,
 	TCP_CLOSED, /* only until the end of the loop's round */
 };
 
@@ -59,6 +65,7 @@ struct tcp_session {
 	struct address client_address;      /* from the header; the balancer's own for LOCAL */
 	struct address destination_address; /* what the client asked for; none for LOCAL */
 	struct plugin_session *plugins;     /* NULL: none are asked */
+	struct tcp_offload *offload;        /* NULL: the kernel knows nothing of it */
 	union {
 		uint64_t step_began; /* until connected: sys->clock() when accepted, or dialled */
 		struct {             /* RESETTING */
@@ -70,12 +77,21 @@ struct tcp_session {
 	int error;               /* its -errno */
 	uint8_t header_version;  /* 0: none read yet */
 	uint8_t state;           /* enum tcp_state */
+	uint8_t moves;           /* of bytes, until it is observed */
+	bool offload_wanted : 1;
+	bool offload_never : 1;   /* it stays a relay */
+	bool without_sockets : 1; /* its descriptors have been given back */
+	bool small_buffers : 1;   /* for receiving, until it has been handed over, or stays */
 	bool header_local : 1;
 	bool port_replaced : 1; /* the upstream sees another port than the header's */
 	bool client_died : 1;   /* RESETTING: it was the client, not the upstream */
 };
 
 /* tcp_session.c */
+
+/* In no state yet. NULL when out of memory. */
+struct tcp_session *tcp_session_create(struct relay *relay, const struct tcp_start *start,
+				       uint64_t id);
 
 /* The only way a session ends. Logs, counts, closes both ends, and frees at the end of the round.
  */
@@ -89,6 +105,19 @@ int tcp_session_watch(struct tcp_session *session, struct tcp_end *end, uint32_t
  * only finished sending still wants the answer. Returns whether it has.
  */
 bool tcp_session_close_if_left(struct tcp_session *session);
+
+static inline bool tcp_is_carried(const struct tcp_session *session)
+{
+	return session->state == TCP_MOVED || session->state == TCP_OFFLOADED;
+}
+
+/* Enters a state that has a timer, or goes on in it. */
+static inline void tcp_session_wait(struct tcp_session *session, enum tcp_state state,
+				    uint64_t milliseconds)
+{
+	session->state = (uint8_t)state;
+	loop_timer_set(&session->relay->loop, &session->timer, milliseconds);
+}
 
 /* tcp_header.c */
 
@@ -117,6 +146,8 @@ void tcp_dial_expired(struct tcp_session *session);
 /* upstream.error says whether the upstream has ended the connection already. */
 void tcp_relay_start(struct tcp_session *session);
 void tcp_relay_advance(struct tcp_session *session);
+/* Back in RELAY, with whatever has come in meanwhile. */
+void tcp_relay_resume(struct tcp_session *session);
 void tcp_relay_expired(struct tcp_session *session);
 
 #endif

@@ -5,9 +5,11 @@
  *
  *   udp_listener.c  received, a batch at a time; and what ends flows: idleness, drain, want of room
  *   udp_inbound.c   its header is read; which flow is it of? All of a batch is sent, flow by flow
- *   udp_flow.c      a flow opens: counted, dialled; and closes, by one function
+ *   udp_flow.c      a flow opens, and closes, by one function
+ *   udp_dial.c      its socket
  *   udp_verdict.c   asking the plugins before it is dialled
  *   udp_reply.c     the upstream's answers, of many flows in one send, back to the balancer
+ *   udp_offload.c   the kernel takes a flow over, and gives it back
  *
  * udp_receiver.c and udp_sender.c are the batches; udp_claims.c and flow_quota.c are what the
  * workers share.
@@ -36,6 +38,7 @@ struct plugin_session;
 struct proxy_header;
 struct relay;
 struct relay_settings;
+struct udp_offload;
 struct udp_waiting;
 
 /* One worker's share of a listener: a socket, and the flows whose datagrams arrive there. */
@@ -52,7 +55,9 @@ struct udp_listener {
 	struct denial_cache *denials;          /* NULL until a plugin has refused somebody */
 	int fd;
 	uint32_t overflow; /* what the kernel last said it has lost */
+	unsigned carried;  /* flows that the kernel carries */
 	bool draining;     /* no new flows */
+	bool offers;       /* its socket is prepared for flows that the kernel carries */
 };
 
 /* No datagram, in the lists of a batch. */
@@ -69,16 +74,19 @@ struct udp_flow {
 	struct plugin_session *plugins;        /* NULL: none are asked */
 	struct udp_waiting *waiting;           /* while a verdict is awaited; else NULL */
 	struct client_count *client_count;     /* NULL: the client is not counted */
+	struct udp_offload *offload;           /* NULL: all of it is ours */
+	uint64_t offload_at; /* datagrams from the client before the kernel is offered it */
 	uint64_t id;
 	uint64_t started; /* milliseconds, the loop's clock */
 	uint64_t datagrams_from_client;
 	uint64_t datagrams_from_upstream;
 	uint64_t bytes_from_client;
 	uint64_t bytes_from_upstream;
-	int fd;                 /* connected to the upstream; -1 until it is dialled */
+	int fd; /* connected to the upstream; -1 until it is dialled, and while the kernel has it */
 	uint16_t first_pending; /* in the batch that is being read; or UDP_PENDING_NONE */
 	uint16_t last_pending;
-	uint8_t header; /* enum proxy_version */
+	uint8_t header;          /* enum proxy_version */
+	uint8_t offload_returns; /* times that the kernel gave it back, up to a limit */
 	bool header_local : 1;
 	bool port_replaced : 1;      /* the upstream sees another port than the header's */
 	bool established : 1;        /* in listener->flows */
@@ -117,8 +125,18 @@ bool udp_listener_is_drained(const struct udp_listener *listener);
 /* Ends all flows, closes, frees. Only from outside the loop's round of events. */
 void udp_listener_destroy(struct udp_listener *listener);
 
+/* udp_offload.c: flows that the kernel carries are left to it, from now on. */
+void udp_offload_leave(struct relay *relay);
+
+/* udp_adopt.c: takes over a flow that the kernel carries, when the listeners are there. */
+void udp_adopt(struct relay *relay, uint64_t id);
+
 /* What the listeners shared goes. They are closed by then. */
 void udp_finish(struct relay *relay);
+
+/* Milliseconds; 0: none. And why a flow ends that has been quiet for so long. */
+uint32_t udp_listener_idle_timeout(const struct udp_listener *listener);
+enum close_reason udp_listener_idle_reason(const struct udp_listener *listener);
 
 /* A flow has been added: the timer must know. */
 void udp_listener_watch_idle(struct udp_listener *listener);
@@ -155,11 +173,25 @@ struct udp_opening {
 /* NULL when it cannot be; that has been counted and logged. */
 struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_opening *opening);
 
-/* Once it may be. False: it could not be dialled, and is over. */
-bool udp_flow_dial(struct udp_flow *flow);
+/* What is known of a flow that an earlier process had. */
+struct udp_past {
+	uint64_t id;
+	uint64_t started; /* milliseconds, the loop's clock */
+	uint64_t datagrams_from_client, datagrams_from_upstream;
+	uint64_t bytes_from_client, bytes_from_upstream;
+};
+
+/*
+ * Opens it once more, for good: it has been judged. NULL when it cannot be; that has been logged.
+ */
+struct udp_flow *udp_flow_reopen(struct udp_listener *listener, const struct udp_opening *opening,
+				 const struct udp_past *past);
 
 /* The only way a flow ends. Logs, counts, and frees at the end of the round. */
 void udp_flow_close(struct udp_flow *flow, enum close_reason reason);
+
+/* The same; `step` and `error`: the call that made it fail, or NULL and 0. */
+void udp_flow_end(struct udp_flow *flow, enum close_reason reason, const char *step, int error);
 
 /* Closes the flow that is the most expendable; there is one. */
 void udp_flow_evict(struct udp_listener *listener);
@@ -172,6 +204,15 @@ void udp_flow_assure(struct udp_flow *flow);
  * row: no room in the kernel, too large, anything else.
  */
 void udp_flow_dropped(struct udp_flow *flow, enum counter counters, unsigned datagrams, int error);
+
+/* udp_dial.c */
+
+/* Once it may be. False: it could not be dialled, and is over. */
+bool udp_dial(struct udp_flow *flow);
+
+/* It goes on without a socket, or with one again. False: that could not be, and it is over. */
+void udp_dial_close(struct udp_flow *flow);
+bool udp_dial_again(struct udp_flow *flow);
 
 /* udp_verdict.c */
 
@@ -201,6 +242,9 @@ void udp_verdict_remember(struct udp_listener *listener, const struct flow_key *
 
 /* The upstream's socket of a flow has something to read. */
 void udp_reply_ready(struct loop_source *source, uint32_t events);
+
+/* What came for a flow by another socket, in a slot that stays until the replies are flushed. */
+void udp_reply_pass(struct udp_flow *flow, const struct udp_received *received);
 
 /* Sends what is pending. */
 void udp_reply_flush(struct relay *relay);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "offload/udp_datapath.h"
+
 int udp_claims_init(struct udp_claims *claims, unsigned capacity, const struct siphash_key *secret)
 {
 	size_t buckets = 16;
@@ -42,6 +44,13 @@ static struct udp_claim **bucket_of(const struct udp_claims *claims, const struc
 				claims->mask];
 }
 
+static void take_back(struct udp_claim *claim)
+{
+	if (claim->places != NULL)
+		udp_datapath_take(claim->datapath, claim->places);
+	claim->places = NULL;
+}
+
 static void unlink_claim(struct udp_claims *claims, struct udp_claim *claim)
 {
 	struct udp_claim **place = bucket_of(claims, &claim->client);
@@ -50,16 +59,23 @@ static void unlink_claim(struct udp_claims *claims, struct udp_claim *claim)
 		place = &(*place)->next;
 	*place = claim->next;
 	claim->stands = false;
+	take_back(claim);
+}
+
+static struct udp_claim *find(const struct udp_claims *claims, const struct address *client,
+			      const struct address *upstream)
+{
+	struct udp_claim *claim = *bucket_of(claims, client);
+
+	while (claim != NULL && (!address_equal(&claim->client, client) ||
+				 !address_equal(&claim->upstream, upstream)))
+		claim = claim->next;
+	return claim;
 }
 
 static struct udp_claim *find_twin(const struct udp_claims *claims, const struct udp_claim *claim)
 {
-	struct udp_claim *twin = *bucket_of(claims, &claim->client);
-
-	while (twin != NULL && (!address_equal(&twin->client, &claim->client) ||
-				!address_equal(&twin->upstream, &claim->upstream)))
-		twin = twin->next;
-	return twin;
+	return find(claims, &claim->client, &claim->upstream);
 }
 
 /* Names are unique, and a reload makes another copy of them. */
@@ -124,6 +140,63 @@ void udp_claims_take_turn(struct udp_claims *claims)
 void udp_claims_end_turn(struct udp_claims *claims)
 {
 	pthread_mutex_unlock(&claims->turn);
+}
+
+int udp_claim_hand_over(struct udp_claims *claims, struct udp_claim *claim,
+			struct datapath *datapath, const struct udp_places *places,
+			const struct offload_udp_flow *flow,
+			const struct offload_udp_record *record)
+{
+	int error = -ESTALE;
+
+	/* Whoever takes it over has to find all of it in the kernel, or nothing. */
+	pthread_mutex_lock(&claims->lock);
+	if (claim->stands)
+		error = udp_datapath_give(datapath, places, flow, record);
+	if (error == 0) {
+		claim->datapath = datapath;
+		claim->places = places;
+	}
+	pthread_mutex_unlock(&claims->lock);
+	return error;
+}
+
+void udp_claim_leave(struct udp_claims *claims, struct udp_claim *claim)
+{
+	pthread_mutex_lock(&claims->lock);
+	claim->places = NULL;
+	pthread_mutex_unlock(&claims->lock);
+}
+
+void udp_claim_take_back(struct udp_claims *claims, struct udp_claim *claim)
+{
+	pthread_mutex_lock(&claims->lock);
+	take_back(claim);
+	pthread_mutex_unlock(&claims->lock);
+}
+
+struct udp_claim *udp_claim_find(struct udp_claims *claims, const struct address *client,
+				 const struct address *upstream, const void *owner)
+{
+	struct udp_claim *claim;
+
+	pthread_mutex_lock(&claims->lock);
+	claim = find(claims, client, upstream);
+	if (claim != NULL && claim->owner != owner)
+		claim = NULL;
+	pthread_mutex_unlock(&claims->lock);
+	return claim;
+}
+
+bool udp_claim_exists(struct udp_claims *claims, const struct address *client,
+		      const struct address *upstream)
+{
+	bool exists;
+
+	pthread_mutex_lock(&claims->lock);
+	exists = find(claims, client, upstream) != NULL;
+	pthread_mutex_unlock(&claims->lock);
+	return exists;
 }
 
 void udp_claim_drop(struct udp_claims *claims, struct udp_claim *claim)

@@ -18,6 +18,11 @@
 #include "base/address.h"
 #include "base/siphash.h"
 
+struct datapath;
+struct offload_udp_flow;
+struct offload_udp_record;
+struct udp_places;
+
 struct udp_claims {
 	pthread_mutex_t lock;
 	pthread_mutex_t turn;
@@ -33,6 +38,10 @@ struct udp_claim {
 	struct address upstream;
 	struct address destination; /* what the client asked for; may be none */
 	const char *listener;       /* its name */
+	const void *owner;          /* whoever may look at what the claim is embedded in */
+	/* While the flow's datagrams are the kernel's: by what it knows them. Else NULL. */
+	const struct udp_places *places;
+	struct datapath *datapath; /* that has them */
 	bool stands;
 	atomic_bool lost; /* another flow has taken it over: read by the owner without the lock */
 };
@@ -67,6 +76,30 @@ bool udp_claim_has_forerunner(struct udp_claims *claims, const struct udp_claim 
  */
 void udp_claims_take_turn(struct udp_claims *claims);
 void udp_claims_end_turn(struct udp_claims *claims);
+
+/*
+ * Hands the flow over to the kernel; whoever takes the claim over ends that, too. `places` stays
+ * where it is until udp_claim_take_back(). 0; -ESTALE: the claim does not stand; or what the
+ * datapath says.
+ */
+int udp_claim_hand_over(struct udp_claims *claims, struct udp_claim *claim,
+			struct datapath *datapath, const struct udp_places *places,
+			const struct offload_udp_flow *flow,
+			const struct offload_udp_record *record);
+
+/* The flow's datagrams are the daemon's. Harmless where they were. */
+void udp_claim_take_back(struct udp_claims *claims, struct udp_claim *claim);
+
+/* They stay the kernel's when the flow is gone here. */
+void udp_claim_leave(struct udp_claims *claims, struct udp_claim *claim);
+
+/* The claim of this pair that stands; NULL where there is none, or it is another owner's. */
+struct udp_claim *udp_claim_find(struct udp_claims *claims, const struct address *client,
+				 const struct address *upstream, const void *owner);
+
+/* Does any? Without a socket of its own the kernel may give its port to somebody else. */
+bool udp_claim_exists(struct udp_claims *claims, const struct address *client,
+		      const struct address *upstream);
 
 /* Harmless for a claim that was refused, lost or never made. */
 void udp_claim_drop(struct udp_claims *claims, struct udp_claim *claim);

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* How a UDP flow begins and ends. */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/udp.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 
 #include "host/plugin_session.h"
-#include "os/dial.h"
 #include "os/log.h"
 #include "os/sys.h"
 #include "relay/client_counts.h"
@@ -17,14 +13,9 @@
 #include "relay/session_plugins.h"
 #include "relay/settings.h"
 #include "relay/udp.h"
+#include "relay/udp_offload.h"
 #include "relay/udp_waiting.h"
 #include "wire/proxy_header.h"
-
-/* Bytes that an upstream's burst may take up until its worker gets to it. */
-#define RECEIVE_BUFFER (1 << 20)
-
-/* Of a flow that other workers open at the same moment: each of them can come between once. */
-#define DIAL_ATTEMPTS 64
 
 static void release_run(struct loop_task *task)
 {
@@ -44,7 +35,7 @@ static struct udp_flow *flow_create(struct udp_listener *listener,
 	flow->claim.upstream = *relay_settings_forward(settings, opening->client.family);
 	flow->claim.destination = opening->destination;
 	flow->claim.listener = settings->listener_name;
-	flow->source.ready = udp_reply_ready;
+	flow->claim.owner = relay;
 	loop_task_init(&flow->release, release_run);
 	flow->listener = listener;
 	flow->settings = settings;
@@ -55,6 +46,7 @@ static struct udp_flow *flow_create(struct udp_listener *listener,
 	flow->first_pending = flow->last_pending = UDP_PENDING_NONE;
 	flow->header = opening->header;
 	flow->header_local = opening->header_local;
+	flow->offload_at = udp_offload_first(listener);
 	refcount_take(settings->owner);
 	relay_count_session(relay, &listener->quota->flows, 1);
 	return flow;
@@ -116,18 +108,6 @@ static struct session_end end_of(const struct udp_flow *flow, enum close_reason 
 	};
 }
 
-static void close_socket(struct udp_flow *flow)
-{
-	struct relay *relay = flow->listener->relay;
-
-	if (flow->fd < 0)
-		return;
-	counter_add(&relay->counters, COUNTER_REPLIES_DROPPED_QUEUE, relay->sys->dropped(flow->fd));
-	flow->source.ready = loop_ignore;
-	relay->sys->close(flow->fd);
-	flow->fd = -1;
-}
-
 static void publish_counts(struct udp_listener *listener)
 {
 	flow_quota_publish(listener->member, listener->flows.count, listener->flows.fresh_count);
@@ -142,7 +122,7 @@ static void drop_waiting(struct udp_flow *flow)
 	udp_waiting_destroy(flow->waiting);
 }
 
-static void flow_end(struct udp_flow *flow, enum close_reason reason, const char *step, int error)
+void udp_flow_end(struct udp_flow *flow, enum close_reason reason, const char *step, int error)
 {
 	struct udp_listener *listener = flow->listener;
 	struct relay *relay = listener->relay;
@@ -151,12 +131,13 @@ static void flow_end(struct udp_flow *flow, enum close_reason reason, const char
 	udp_inbound_forget(flow);
 	if (flow->replies_pending)
 		udp_reply_flush(relay);
+	udp_offload_end(flow, reason == CLOSE_LEFT_TO_KERNEL);
 	end = end_of(flow, reason, step, error);
 	session_log_end(relay, &end);
 	counter_add(&relay->counters, counter_of_close(reason), 1);
 	session_plugins_close(flow->plugins, &end);
 	drop_waiting(flow);
-	close_socket(flow);
+	udp_dial_close(flow);
 	udp_claim_drop(relay->udp_claims, &flow->claim);
 	client_counts_give_back(relay->client_counts, flow->client_count);
 	if (flow->established) {
@@ -173,14 +154,20 @@ static void flow_end(struct udp_flow *flow, enum close_reason reason, const char
 
 void udp_flow_close(struct udp_flow *flow, enum close_reason reason)
 {
-	flow_end(flow, reason, NULL, 0);
+	udp_flow_end(flow, reason, NULL, 0);
 }
 
 void udp_flow_evict(struct udp_listener *listener)
 {
-	struct flow_entry *entry = flow_table_expendable(&listener->flows);
+	struct udp_flow *flow;
 
-	udp_flow_close(container_of(entry, struct udp_flow, entry), CLOSE_FLOW_EVICTED);
+	/* Of a flow that the kernel carries it is not known yet when it was used last. */
+	do {
+		struct flow_entry *entry = flow_table_expendable(&listener->flows);
+
+		flow = container_of(entry, struct udp_flow, entry);
+	} while (udp_offload_look(flow));
+	udp_flow_close(flow, CLOSE_FLOW_EVICTED);
 }
 
 void udp_flow_assure(struct udp_flow *flow)
@@ -203,97 +190,6 @@ static bool take_place(struct udp_listener *listener)
 		break;
 	}
 	return false;
-}
-
-/* May this flow use the client's port towards the upstream? If not, *port is any. */
-static bool claim_port(struct udp_flow *flow, uint16_t *port)
-{
-	struct relay *relay = flow->listener->relay;
-
-	if (*port == 0 || udp_claim_make(relay->udp_claims, &flow->claim) != UDP_CLAIM_REFUSED)
-		return true;
-	counter_add(&relay->counters, COUNTER_PORT_CONFLICTS, 1);
-	*port = 0;
-	return flow->settings->port_conflict == RELAY_PORT_CONFLICT_ANY_PORT;
-}
-
-enum attempt { ATTEMPT_DIALLED, ATTEMPT_FAILED, ATTEMPT_LOST };
-
-/*
- * Dials with the claim, if the client's port can be claimed. Another worker may take the claim over
- * meanwhile, and have its socket connected before this one: then this one would be the newest and
- * get the answers, for a balancer that the client has left. So it is closed.
- */
-static enum attempt attempt_dial(struct udp_flow *flow, struct dial_request *request,
-				 struct dial_result *result)
-{
-	struct relay *relay = flow->listener->relay;
-
-	if (!claim_port(flow, &request->source.port)) {
-		*result = (struct dial_result){.fd = -1, .reason = CLOSE_PORT_CONFLICT};
-		return ATTEMPT_FAILED;
-	}
-	dial_udp(relay->sys, request, result);
-	relay_count_dial(relay, result);
-	if (result->fd < 0)
-		return ATTEMPT_FAILED;
-	if (request->source.port == 0 || udp_claim_stands(relay->udp_claims, &flow->claim))
-		return ATTEMPT_DIALLED;
-	relay->sys->close(result->fd);
-	*result = (struct dial_result){.fd = -1, .reason = CLOSE_FLOW_MOVED};
-	return ATTEMPT_LOST;
-}
-
-static bool dial_claimed(struct udp_flow *flow, struct dial_request *request,
-			 struct dial_result *result)
-{
-	struct udp_claims *claims = flow->listener->relay->udp_claims;
-	enum attempt attempt = attempt_dial(flow, request, result);
-
-	if (attempt == ATTEMPT_LOST) {
-		udp_claims_take_turn(claims);
-		for (unsigned i = 1; i < DIAL_ATTEMPTS && attempt == ATTEMPT_LOST; i++)
-			attempt = attempt_dial(flow, request, result);
-		udp_claims_end_turn(claims);
-	}
-	return attempt == ATTEMPT_DIALLED;
-}
-
-static bool fail(struct udp_flow *flow, enum close_reason reason, const char *step, int error)
-{
-	if (flow->plugins != NULL)
-		plugin_session_connected(flow->plugins, error < 0 ? error : -EADDRINUSE);
-	flow_end(flow, reason, step, error);
-	return false;
-}
-
-bool udp_flow_dial(struct udp_flow *flow)
-{
-	struct relay *relay = flow->listener->relay;
-	const struct relay_settings *settings = flow->settings;
-	struct dial_request request = {
-		.source = flow->claim.client,
-		.upstream = flow->claim.upstream,
-		.mark = settings->mark,
-		.keep_port = settings->port_conflict == RELAY_PORT_CONFLICT_REFUSE,
-	};
-	struct dial_result result;
-	int error;
-
-	if (!dial_claimed(flow, &request, &result))
-		return fail(flow, result.reason, result.step, result.error);
-	flow->fd = result.fd;
-	flow->port_replaced =
-		result.port_conflict || result.port_privileged || request.source.port == 0;
-	/* Both make it faster, no more. */
-	relay->sys->set_option(flow->fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
-	relay->sys->set_option(flow->fd, IPPROTO_UDP, UDP_GRO, 1);
-	error = loop_watch(&relay->loop, flow->fd, EPOLLIN, &flow->source);
-	if (error < 0)
-		return fail(flow, CLOSE_SYSTEM_ERROR, "epoll_ctl", error);
-	if (flow->plugins != NULL)
-		plugin_session_connected(flow->plugins, 0);
-	return true;
 }
 
 /* Returns false when there is no place, and the flow is over. */
@@ -392,9 +288,37 @@ struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_o
 		break;
 	}
 	/* The socket first: what cannot be dialled must not push another out of its place. */
-	if (!udp_flow_dial(flow) || !establish(flow, opening))
+	if (!udp_dial(flow) || !establish(flow, opening))
 		return NULL;
 	counter_add(&relay->counters, COUNTER_SESSIONS_RELAYED, 1);
+	return flow;
+}
+
+static void remember(struct udp_flow *flow, const struct udp_past *past)
+{
+	flow->id = past->id;
+	flow->started = past->started;
+	flow->datagrams_from_client = past->datagrams_from_client;
+	flow->datagrams_from_upstream = past->datagrams_from_upstream;
+	flow->bytes_from_client = past->bytes_from_client;
+	flow->bytes_from_upstream = past->bytes_from_upstream;
+	flow->offload_at += past->datagrams_from_client;
+}
+
+struct udp_flow *udp_flow_reopen(struct udp_listener *listener, const struct udp_opening *opening,
+				 const struct udp_past *past)
+{
+	struct udp_flow *flow = flow_create(listener, opening);
+
+	if (flow == NULL)
+		return NULL;
+	remember(flow, past);
+	if (flow->settings->max_sessions_per_client > 0)
+		client_counts_take(listener->relay->client_counts, listener->quota,
+				   &opening->client, 0, &flow->client_count);
+	if (!udp_dial(flow) || !establish(flow, opening))
+		return NULL;
+	udp_flow_assure(flow);
 	return flow;
 }
 

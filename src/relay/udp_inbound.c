@@ -13,6 +13,7 @@
 #include "relay/relay.h"
 #include "relay/session_log.h"
 #include "relay/settings.h"
+#include "relay/udp_offload.h"
 #include "relay/udp_waiting.h"
 #include "relay/udp_workspace.h"
 #include "wire/proxy_header.h"
@@ -67,8 +68,11 @@ void udp_inbound_flush(struct relay *relay)
 {
 	struct udp_workspace *workspace = relay->udp;
 
-	for (unsigned i = 0; i < workspace->touched_count; i++)
+	for (unsigned i = 0; i < workspace->touched_count; i++) {
 		send_pending_of(relay, workspace->touched[i]);
+		if (workspace->touched[i]->offload != NULL)
+			udp_offload_try(workspace->touched[i]);
+	}
 	workspace->touched_count = workspace->pending_count = 0;
 }
 
@@ -230,8 +234,12 @@ static struct udp_flow *resume_flow(struct udp_flow *flow, const struct udp_rout
 {
 	if (udp_claim_is_lost(&flow->claim))
 		return reopen_flow(flow, route);
-	if (!udp_route_equal(&flow->route, route))
-		flow->route = *route;
+	if (udp_route_equal(&flow->route, route))
+		return flow;
+	flow->route = *route;
+	/* The kernel would send them where the last one came from. */
+	if (udp_offload_is_carried(flow) && !udp_offload_take_back(flow))
+		return NULL;
 	return flow;
 }
 
@@ -341,6 +349,14 @@ static void hold(struct udp_flow *flow, const uint8_t *bytes, size_t length)
 		counter_add(&listener->relay->counters, COUNTER_DATAGRAMS_DROPPED_WAITING, 1);
 }
 
+/* False: the flow is over. */
+static bool take_back(struct udp_flow *flow, const struct arrival *arrival, size_t header_length)
+{
+	if (flow->datagrams_from_client >= flow->offload_at)
+		udp_offload_consider(flow, arrival->bytes, header_length);
+	return flow->fd >= 0 || udp_offload_take_back(flow);
+}
+
 static void take_datagram(struct arrival *arrival)
 {
 	struct udp_listener *listener = arrival->listener;
@@ -358,7 +374,7 @@ static void take_datagram(struct arrival *arrival)
 		flow_table_touch(&listener->flows, &flow->entry, now);
 	else if (flow->waiting != NULL)
 		hold(flow, arrival->bytes + header_length, arrival->length - header_length);
-	else
+	else if (take_back(flow, arrival, header_length))
 		udp_inbound_add(flow, arrival->bytes + header_length,
 				arrival->length - header_length);
 }

@@ -9,6 +9,7 @@
 #include "relay/flow_quota.h"
 #include "relay/relay.h"
 #include "relay/settings.h"
+#include "relay/udp_offload.h"
 #include "relay/udp_workspace.h"
 
 /* A drained flow has ended when it has been quiet for so long, in milliseconds. */
@@ -22,6 +23,7 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 				      UDP_RECEIVER_SLOTS);
 
 	(void)events;
+	relay->udp->emptied = count < UDP_RECEIVER_SLOTS;
 	/* Level-triggered: what is left is reported in the next round. */
 	if (count > 0)
 		udp_inbound_run(listener, (unsigned)count);
@@ -39,14 +41,18 @@ static void notices_ready(struct loop_source *source, uint32_t events)
 		udp_flow_evict(listener);
 }
 
-/* Milliseconds; 0: none. */
-static uint32_t idle_timeout(const struct udp_listener *listener)
+uint32_t udp_listener_idle_timeout(const struct udp_listener *listener)
 {
 	uint32_t timeout = listener->settings->udp.idle_timeout;
 
 	if (listener->draining && (timeout == 0 || timeout > DRAIN_IDLE_TIMEOUT))
 		return DRAIN_IDLE_TIMEOUT;
 	return timeout;
+}
+
+enum close_reason udp_listener_idle_reason(const struct udp_listener *listener)
+{
+	return listener->draining ? CLOSE_SHUTDOWN : CLOSE_IDLE_TIMEOUT;
 }
 
 /*
@@ -57,7 +63,7 @@ static void set_timer(struct udp_listener *listener)
 {
 	const struct flow_entry *oldest = flow_table_oldest(&listener->flows);
 	struct loop *loop = &listener->relay->loop;
-	uint32_t timeout = idle_timeout(listener);
+	uint32_t timeout = udp_listener_idle_timeout(listener);
 
 	timer_drop(&listener->idle);
 	if (oldest == NULL || timeout == 0)
@@ -74,9 +80,14 @@ static void idle_expired(struct timer *timer)
 	struct flow_entry *oldest;
 
 	while ((oldest = flow_table_oldest(&listener->flows)) != NULL &&
-	       oldest->last_used + idle_timeout(listener) <= listener->relay->loop.now)
-		udp_flow_close(container_of(oldest, struct udp_flow, entry),
-			       listener->draining ? CLOSE_SHUTDOWN : CLOSE_IDLE_TIMEOUT);
+	       oldest->last_used + udp_listener_idle_timeout(listener) <=
+		       listener->relay->loop.now) {
+		struct udp_flow *flow = container_of(oldest, struct udp_flow, entry);
+
+		/* The kernel may know better. */
+		if (!udp_offload_look(flow))
+			udp_flow_close(flow, udp_listener_idle_reason(listener));
+	}
 	set_timer(listener);
 }
 
@@ -133,6 +144,7 @@ struct udp_listener *udp_listener_create(struct relay *relay,
 	listener->member = start->member;
 	timer_init(&listener->idle, idle_expired);
 	list_append(&relay->udp_listeners, &listener->link);
+	udp_offload_prepare_listener(listener);
 	refcount_take(start->settings->owner);
 	error = watch(listener);
 	if (error < 0) {
@@ -152,6 +164,7 @@ void udp_listener_set_settings(struct udp_listener *listener, const struct relay
 	/* Whom the old plugins refused is the new ones' to judge. */
 	free(listener->denials);
 	listener->denials = NULL;
+	udp_offload_prepare_listener(listener);
 	refcount_drop(old->owner);
 	set_timer(listener);
 }

@@ -10,6 +10,14 @@
 
 #include "os/sys.h"
 
+/* Missing from libc's headers: linux/in.h, linux/in6.h. */
+#ifndef IP_ORIGDSTADDR
+#define IP_ORIGDSTADDR 20
+#endif
+#ifndef IPV6_ORIGDSTADDR
+#define IPV6_ORIGDSTADDR 74
+#endif
+
 /* More than the payload of any datagram, and of any burst that the kernel joins (65,535). */
 #define SLOT_SIZE 65536
 
@@ -22,8 +30,8 @@
 struct udp_receiver_slot {
 	struct iovec part;
 	struct sockaddr_in6 name; /* the largest that comes */
-	/* IP_PKTINFO or IPV6_PKTINFO, SO_RXQ_OVFL, UDP_GRO. */
-	uint8_t control[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint32_t)) +
+	/* IP_PKTINFO or IPV6_PKTINFO, or where it was sent to; SO_RXQ_OVFL, UDP_GRO. */
+	uint8_t control[CMSG_SPACE(sizeof(struct sockaddr_in6)) + CMSG_SPACE(sizeof(uint32_t)) +
 			CMSG_SPACE(sizeof(int))] __attribute__((aligned(sizeof(size_t))));
 };
 
@@ -101,13 +109,29 @@ static void read_local(const struct cmsghdr *control, struct udp_route *route)
 		/* Ours, where ipi_addr may be a broadcast address. */
 		route->local.in = info.ipi_spec_dst;
 		route->local_family = AF_INET;
+		route->interface = (unsigned)info.ipi_ifindex;
 	} else if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_PKTINFO) {
 		struct in6_pktinfo info;
 
 		memcpy(&info, CMSG_DATA(control), sizeof(info));
 		route->local.in6 = info.ipi6_addr;
 		route->local_family = AF_INET6;
+		route->interface = info.ipi6_ifindex;
 	}
+}
+
+static void read_destination(const struct cmsghdr *control, struct sockaddr_storage *destination)
+{
+	size_t length = control->cmsg_len - CMSG_LEN(0);
+
+	if (length <= sizeof(struct sockaddr_in6))
+		memcpy(destination, CMSG_DATA(control), length);
+}
+
+static bool tells_destination(const struct cmsghdr *control)
+{
+	return (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_ORIGDSTADDR) ||
+	       (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_ORIGDSTADDR);
 }
 
 static void read_peer(const struct msghdr *header, struct udp_route *route)
@@ -131,6 +155,8 @@ static void read_control(struct msghdr *header, struct udp_received *received)
 				received->segment = (size_t)segment;
 		} else if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_RXQ_OVFL) {
 			memcpy(&received->overflow, CMSG_DATA(control), sizeof(received->overflow));
+		} else if (tells_destination(control)) {
+			read_destination(control, &received->destination);
 		} else {
 			read_local(control, &received->route);
 		}
@@ -175,7 +201,7 @@ static bool same_peer(const struct udp_route *a, const struct udp_route *b)
 static bool same_local(const struct udp_route *a, const struct udp_route *b)
 {
 	/* What the family leaves unused is zero. */
-	return a->local_family == b->local_family &&
+	return a->local_family == b->local_family && a->interface == b->interface &&
 	       memcmp(&a->local.in6, &b->local.in6, sizeof(a->local.in6)) == 0;
 }
 

@@ -32,6 +32,7 @@ struct udp_route {
 		struct in6_addr in6;
 	} local;
 	sa_family_t local_family; /* 0: the socket is bound to one address anyway */
+	unsigned interface;       /* its index, where the socket says so; else 0 */
 };
 
 struct udp_received {
@@ -40,6 +41,8 @@ struct udp_received {
 	size_t segment;         /* bytes of each datagram but the last in it; `length` of one */
 	uint32_t overflow;      /* datagrams the socket has lost in all, as of this one; 0: none */
 	struct udp_route route; /* set by a receiver with routes */
+	/* What it was sent to, where the socket has IP_RECVORIGDSTADDR or the like. */
+	struct sockaddr_storage destination;
 };
 
 struct udp_receiver {

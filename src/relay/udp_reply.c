@@ -73,6 +73,21 @@ static const uint8_t *reply_header(struct udp_workspace *workspace, const struct
 	return header;
 }
 
+void udp_reply_pass(struct udp_flow *flow, const struct udp_received *received)
+{
+	struct udp_workspace *workspace = flow->listener->relay->udp;
+	const uint8_t *header = reply_header(workspace, flow);
+	size_t offset = 0;
+
+	do {
+		size_t left = received->length - offset;
+		size_t length = left < received->segment ? left : received->segment;
+
+		add_reply(workspace, flow, header, received->bytes + offset, length);
+		offset += length;
+	} while (offset < received->length);
+}
+
 static void take_answers(struct udp_flow *flow, unsigned count)
 {
 	struct udp_workspace *workspace = flow->listener->relay->udp;

@@ -63,7 +63,7 @@ static void decided(void *owner, enum plugin_ruling ruling)
 		refused(flow, &key, flow->entry.hash);
 		return;
 	}
-	if (!udp_flow_dial(flow))
+	if (!udp_dial(flow))
 		return;
 	counter_add(&relay->counters, COUNTER_SESSIONS_RELAYED, 1);
 	flow->waiting = NULL;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "relay/relay.h"
+#include "relay/udp_spill.h"
 
 static void flush_run(struct loop_task *task)
 {
@@ -34,6 +35,7 @@ void udp_workspace_destroy(struct udp_workspace *workspace)
 	if (workspace == NULL)
 		return;
 	loop_task_drop(&workspace->flush);
+	udp_spill_destroy(workspace->spill);
 	udp_sender_destroy(workspace->upstream);
 	udp_sender_destroy(workspace->replies);
 	udp_receiver_finish(&workspace->arrivals);

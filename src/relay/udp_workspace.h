@@ -28,6 +28,8 @@ struct udp_memo {
 	size_t header_length;
 };
 
+struct udp_spill;
+
 struct udp_workspace {
 	/* From balancers to upstreams, within one event. */
 	struct udp_receiver arrivals;
@@ -37,6 +39,7 @@ struct udp_workspace {
 	struct udp_flow *touched[UDP_PENDING_MAX]; /* whose datagrams are pending */
 	unsigned pending_count;
 	unsigned touched_count;
+	bool emptied; /* the listener's queue, by the batch */
 
 	/* From upstreams to balancers, within one round. */
 	struct udp_receiver answers;
@@ -46,6 +49,8 @@ struct udp_workspace {
 	struct udp_listener *replying; /* whose socket they leave by */
 	struct loop_task flush;
 	struct relay *relay;
+
+	struct udp_spill *spill; /* NULL until the kernel carries a flow */
 };
 
 struct udp_workspace *udp_workspace_create(struct relay *relay); /* NULL when out of memory */

@@ -1,13 +1,14 @@
 # The bench. Its programs are built with the tests; it is started by hand (tests/bench/run), never by
 # `make check`: speed is nothing that passes or fails.
 check_PROGRAMS += tests/bench/tcp_bench tests/bench/udp_bench tests/bench/udp_plain
+bench_gate = tests/bench/load/gate.c tests/bench/load/gate.h
 bench_latency = tests/bench/load/latency.c tests/bench/load/latency.h
 tests_bench_tcp_bench_SOURCES = \
 	tests/bench/load/tcp_bench.c tests/bench/load/tcp_server.c tests/bench/load/tcp_server.h \
 	tests/bench/load/tcp_connection.c tests/bench/load/tcp_connection.h \
 	tests/bench/load/tcp_load.h tests/bench/load/tcp_load_connect.c tests/bench/load/tcp_load_idle.c \
 	tests/bench/load/tcp_load_ping.c tests/bench/load/tcp_load_stream.c \
-	tests/bench/load/payload.c tests/bench/load/payload.h $(tool_arguments) $(bench_latency)
+	tests/bench/load/payload.c tests/bench/load/payload.h $(tool_arguments) $(bench_gate) $(bench_latency)
 tests_bench_tcp_bench_CPPFLAGS = $(tool_cppflags)
 tests_bench_tcp_bench_LDADD = libpure.a
 tests_bench_udp_bench_SOURCES = \
@@ -16,7 +17,7 @@ tests_bench_udp_bench_SOURCES = \
 	tests/bench/load/udp_flight.c tests/bench/load/udp_flight.h \
 	tests/bench/load/udp_load.c tests/bench/load/udp_load.h tests/bench/load/udp_load_parts.h \
 	tests/bench/load/udp_load_clients.c tests/bench/load/udp_load_receive.c tests/bench/load/udp_load_send.c \
-	$(tool_arguments) $(bench_latency) $(bench_batch) $(bench_framing)
+	$(tool_arguments) $(bench_gate) $(bench_latency) $(bench_batch) $(bench_framing)
 tests_bench_udp_bench_CPPFLAGS = $(tool_cppflags)
 tests_bench_udp_bench_LDADD = libpure.a
 tests_bench_udp_plain_SOURCES = tests/bench/load/udp_plain.c $(bench_batch)
@@ -42,6 +43,7 @@ EXTRA_DIST += \
 	tests/bench/instructions tests/bench/instructions.json \
 	tests/bench/harness/__init__.py tests/bench/harness/bench.py tests/bench/harness/calls.py \
 	tests/bench/harness/gnuplot.py tests/bench/harness/loads.py tests/bench/harness/machine.py \
-	tests/bench/harness/markdown.py tests/bench/harness/plots.py tests/bench/harness/proxies.py \
+	tests/bench/harness/markdown.py tests/bench/harness/offload.py tests/bench/harness/plots.py \
+	tests/bench/harness/proxies.py \
 	tests/bench/harness/results.py tests/bench/harness/runner.py tests/bench/harness/scenarios.py \
 	tests/bench/harness/stage.py tests/bench/harness/words.py

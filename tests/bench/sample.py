@@ -15,24 +15,40 @@ SECONDS = 2.0
 # What a peer does as a share of direct's rate, and its CPU time as a share of HAProxy's.
 _STREAM = {
     "mmproxy": (0.86, 0.71),
+    "mmproxy-offload": (0.93, 0.02),
     "haproxy": (0.67, 1.0),
     "haproxy-splice": (0.78, 0.83),
     "nginx": (0.61, 1.12),
 }
 _PINGPONG = {
     "mmproxy": (0.58, 0.86),
+    "mmproxy-offload": (0.95, 0.01),
     "haproxy": (0.52, 1.0),
     "haproxy-splice": (0.52, 1.01),
     "nginx": (0.55, 0.93),
 }
 _CONNECT = {
     "mmproxy": (0.49, 0.78),
+    "mmproxy-offload": (0.48, 0.79),
     "haproxy": (0.41, 1.0),
     "haproxy-splice": (0.40, 1.03),
     "nginx": (0.44, 0.91),
 }
-_DATAGRAM = {"mmproxy": (0.74, 0.5), "plain": (0.41, 0.9), "nginx": (0.22, 1.9)}
+_DATAGRAM = {
+    "mmproxy": (0.74, 0.5),
+    "mmproxy-offload": (0.88, 0.03),
+    "plain": (0.41, 0.9),
+    "nginx": (0.22, 1.9),
+}
 _PLUGINS = {"three-plugins": (0.95, 1.04)}
+
+# Of the offload, by what is done.
+_AIMS = {
+    "stream": {"ratio": 0.9, "cpu_share": 0.001},
+    "pingpong": {"ratio": 0.92, "added_p99_us": 10},
+    "connect": {"ratio_to_mmproxy": 0.97},
+    "datagram": {"ratio": 0.9},
+}
 
 # A run's field that grows with each unit of a rate, and by how much.
 _COUNTED = {
@@ -43,15 +59,24 @@ _COUNTED = {
 }
 
 # `rate` and `p50`, in µs, are the base's; `cpu`, in µs for each unit of the rate, HAProxy's.
-Row = collections.namedtuple("Row", "name title unit aim peers rate cpu p50", defaults=[None])
+# `aims` are the offload's, one of _AIMS.
+Row = collections.namedtuple(
+    "Row", "name title unit aim peers rate cpu p50 aims", defaults=[None, None]
+)
 _TCP = (
-    Row("tcp-echo-64k-1", "64 KiB echo stream, 1 connection", "MB/s", 0.75, _STREAM, 2210, 420),
-    Row("tcp-echo-64k-50", "64 KiB echo stream, 50 connections", "MB/s", 0.88, _STREAM, 1985, 470),
+    Row(
+        *("tcp-echo-64k-1", "64 KiB echo stream, 1 connection", "MB/s", 0.75),
+        *(_STREAM, 2210, 420, None, "stream"),
+    ),
+    Row(
+        *("tcp-echo-64k-50", "64 KiB echo stream, 50 connections", "MB/s", 0.88),
+        *(_STREAM, 1985, 470, None, "stream"),
+    ),
     Row("tcp-download-50", "download, 50 connections", "MB/s", None, _STREAM, 4120, 310),
     Row("tcp-upload-50", "upload, 50 connections", "MB/s", None, _STREAM, 4015, 330),
     Row(
         *("tcp-pingpong-6-1", "6 B ping-pong, 1 connection", "messages/s", None),
-        *(_PINGPONG, 48_200, 14, 19),
+        *(_PINGPONG, 48_200, 14, 19, "pingpong"),
     ),
     Row(
         *("tcp-pingpong-6-50", "6 B ping-pong, 50 connections", "messages/s", 0.55),
@@ -59,12 +84,15 @@ _TCP = (
     ),
     Row(
         *("tcp-connect-16", "connect, ask, answer, close; 16 at once", "connections/s", 0.45),
-        *(_CONNECT, 21_400, 63),
+        *(_CONNECT, 21_400, 63, None, "connect"),
     ),
 )
 _UDP = (
     Row("udp-64-1", "64 B echo, 1 client", "datagrams/s", 0.7, _DATAGRAM, 612_000, 2.1),
-    Row("udp-64-50", "64 B echo, 50 clients", "datagrams/s", 0.7, _DATAGRAM, 540_000, 2.4),
+    Row(
+        *("udp-64-50", "64 B echo, 50 clients", "datagrams/s", 0.7),
+        *(_DATAGRAM, 540_000, 2.4, None, "datagram"),
+    ),
     Row("udp-1200-1", "1200 B echo, 1 client", "datagrams/s", None, _DATAGRAM, 402_000, 2.9),
     Row("udp-1200-50", "1200 B echo, 50 clients", "datagrams/s", None, _DATAGRAM, 371_000, 3.1),
 )
@@ -139,18 +167,23 @@ def _scenario(wobble, row, group, base):
         "base": base,
         "lower_is_better": False,
         "runs": {
-            peer: [_run(wobble, row, *shares) for _ in range(ROUNDS)]
+            peer: [_run(wobble, row, peer, *shares) for _ in range(ROUNDS)]
             for peer, shares in peers.items()
         },
+        "offload_aims": dict(_AIMS[row.aims]) if row.aims else {},
     }
 
 
-def _run(wobble, row, share, cpu_share):
+def _run(wobble, row, peer, share, cpu_share):
     run = _empty_run(round(wobble(row.rate * share), 1))
     field, scale = _COUNTED[row.unit]
     run[field] = round(run["rate"] * scale * SECONDS)
     if cpu_share is not None:
         run["cpu_seconds"] = round(wobble(run["rate"] * SECONDS * row.cpu * cpu_share / 1e6), 3)
+        run["cpu_share"] = round(run["cpu_seconds"] / SECONDS, 4)
+        run["descriptors"] = 104
+    if peer == "mmproxy-offload" and row.aims != "connect":
+        run.update(offloaded=1.0, cpu_share=0.0002, descriptors=4)
     if row.p50:
         p50 = wobble(row.p50 / share)
         percentiles = {"p50": p50, "p99": wobble(2.4 * p50), "p999": wobble(6.8 * p50, 4)}
@@ -177,6 +210,7 @@ def _memory(wobble):
         "base": None,
         "lower_is_better": True,
         "runs": {peer: [run(*sizes) for _ in range(ROUNDS)] for peer, sizes in _MEMORY.items()},
+        "offload_aims": {},
     }
 
 

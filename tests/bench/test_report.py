@@ -23,6 +23,7 @@ import sample
 from harness import markdown, plots, results, words
 
 _REPORT = pathlib.Path(__file__).resolve().parent / "report"
+_PUBLISHED = pathlib.Path(__file__).resolve().parents[2] / "doc" / "performance" / "bench.json"
 
 
 @pytest.fixture
@@ -53,6 +54,21 @@ def rates(**peers):
         peer: [None if rate is None else {"rate": rate} for rate in rounds]
         for peer, rounds in peers.items()
     }
+
+
+def offload_runs():
+    """Two rounds, with what the offload is judged by."""
+    latencies = [results.Latency(1, p99, 1, 1) for p99 in (20, 40, 80)]
+    direct, offloaded, relayed = (
+        [{"rate": rate, "latency_us": latency, **more}] * 2
+        for rate, latency, more in (
+            (100, latencies[0], {}),
+            (90, results.Latency(1, 24, 1, 1), {"offloaded": 1.0, "cpu_share": 0.002}),
+            (50, latencies[2], {"cpu_share": 1.25, "descriptors": 104}),
+        )
+    )
+    offloaded = [{**run, "descriptors": 4} for run in offloaded]
+    return {"direct": direct, "mmproxy": relayed, "mmproxy-offload": offloaded}
 
 
 def bench_of(*scenarios):
@@ -170,6 +186,44 @@ def test_an_aim_of_memory_is_what_is_not_exceeded(aim, reached):
     assert one.reached() is reached
 
 
+@pytest.mark.parametrize(
+    "measure, aim, reached",
+    [
+        *(("ratio", 0.9, True), ("ratio", 0.91, False)),
+        *(("ratio_to_mmproxy", 1.8, True), ("ratio_to_mmproxy", 1.9, False)),
+        *(("added_p99_us", 4, True), ("added_p99_us", 3.9, False)),
+        *(("cpu_share", 0.002, True), ("cpu_share", 0.001, False)),
+    ],
+)
+def test_an_aim_of_the_offload_is_reached_by_its_median(measure, aim, reached):
+    one = scenario(offload_runs(), offload_aims={measure: aim})
+    assert one.offload_reached(measure) is reached
+
+
+def test_an_aim_of_the_offload_is_not_judged_without_it():
+    one = scenario(rates(direct=[1], mmproxy=[1]), offload_aims={"ratio": 0.5, "cpu_share": 1})
+    assert one.offload_reached("ratio") is None
+    assert one.offload_reached("cpu_share") is None
+
+
+def test_latency_is_added_to_directs_of_the_same_round():
+    def run(p99):
+        return {"rate": 1, "latency_us": results.Latency(1, p99, 1, 1)}
+
+    one = scenario({"direct": [run(10), run(50), None], "a": [run(15), run(52), run(1)]})
+    # Not what the medians differ by.
+    assert one.added_latency("a", "p99") == results.Spread(3.5, 2, 5)
+    assert one.added_latency("b", "p99") is None
+
+
+def test_what_stayed_a_relay_is_told():
+    runs = {"direct": [{"rate": 1}] * 2, "mmproxy-offload": [{"rate": 1, "offloaded": 1.0}] * 2}
+    assert "stayed" not in markdown.render(bench_of(scenario(runs)))
+    runs["mmproxy-offload"][1] = {"rate": 1, "offloaded": 0.94}
+    text = markdown.render(bench_of(scenario(runs)))
+    assert "- one, 5 connections: mmproxy, offload: 3 % of the sessions stayed relays\n" in text
+
+
 @pytest.mark.parametrize("second, reached", [(96, True), (94, False)])
 def test_an_aim_compared_with_mmproxy_is_all_others(second, reached):
     runs = {"mmproxy": [{"rate": 100}], "one": [{"rate": 97}], "three-plugins": [{"rate": second}]}
@@ -187,12 +241,27 @@ def test_the_best_are_all_that_are_equal():
 
 def test_a_bench_is_the_document_again(document, bench):
     again = dataclasses.asdict(bench)
-    # What memory alone has.
+    # What some runs alone have.
     for one in again["scenarios"]:
         for run in (run for rounds in one["runs"].values() for run in rounds):
-            if one["group"] != "memory":
-                assert (run.pop("kernel_kib"), run.pop("descriptors")) == (None, None)
+            for field in ("kernel_kib", "descriptors", "cpu_share", "offloaded"):
+                if run[field] is None:
+                    del run[field]
     assert again == document
+
+
+def test_a_bench_without_offload_is_read_and_told_as_it_was(document):
+    for one in document["scenarios"]:
+        del one["offload_aims"]
+        one["runs"].pop("mmproxy-offload", None)
+    text = markdown.render(results.parse(document))
+    assert "ffload" not in text
+
+
+def test_the_published_bench_is_read():
+    bench = results.read(_PUBLISHED)
+    assert plots.scripts(bench).keys() == {path.name for path in _PUBLISHED.parent.glob("*.svg")}
+    assert "## TCP" in markdown.render(bench)
 
 
 def test_a_round_without_a_run_stays_one(document):
@@ -237,6 +306,10 @@ def _percentile_missing(document):
         (
             lambda document: document["scenarios"][0].update(group="sctp"),
             "scenario tcp-echo-64k-1: no group is called sctp",
+        ),
+        (
+            lambda document: document["scenarios"][0]["offload_aims"].update(p99=1),
+            "scenario tcp-echo-64k-1, offload_aims: no measure is called p99",
         ),
     ],
 )
@@ -320,10 +393,22 @@ def test_a_table_has_room_for_who_has_not_run():
 
 def test_cpu_time_stands_with_its_unit_and_haproxys_as_1(bench):
     table = cells(markdown.cpu(bench.group("tcp")))
-    assert table[0] == ["", "", "mmproxy", "HAProxy", "HAProxy, splice", "nginx"]
+    assert table[0] == [
+        "",
+        "",
+        "mmproxy",
+        "mmproxy, offload",
+        "HAProxy",
+        "HAProxy, splice",
+        "nginx",
+    ]
     assert [row[1] for row in table[2:]] == 4 * ["s/GB"] + 2 * ["µs/message"] + ["µs/connection"]
-    assert all(re.fullmatch(r"\*\*[\d.]+\*\* \(0\.\d\d\)", row[2]) for row in table[2:])
-    assert all(re.fullmatch(r"[\d.]+ \(1\.00\)", row[3]) for row in table[2:])
+    # The best in bold; of connections that is who does not even try to offload.
+    best = [3] * 6 + [2]
+    assert all(
+        re.fullmatch(r"\*\*[\d.]+\*\* \(0\.\d\d\)", row[n]) for n, row in zip(best, table[2:])
+    )
+    assert all(re.fullmatch(r"[\d.]+ \(1\.00\)", row[4]) for row in table[2:])
     # Without HAProxy nothing is compared.
     assert "(" not in markdown.cpu(bench.group("udp"))
 
@@ -335,8 +420,33 @@ def test_latencies_have_a_row_for_each_percentile(bench):
         *(["6 B ping-pong, 50 connections", "p50"], ["", "p99"], ["", "p99.9"]),
     ]
     # The best proxy, not what goes without one.
-    p50 = [bench.scenarios[4].latency(peer, "p50").median for peer in ("direct", "mmproxy")]
-    assert table[2][2:4] == [words.number(p50[0]), f"**{words.number(p50[1])}**"]
+    peers = ("direct", "mmproxy", "mmproxy-offload")
+    p50 = [words.number(bench.scenarios[4].latency(peer, "p50").median) for peer in peers]
+    assert table[2][2:5] == [*p50[:2], f"**{p50[2]}**"]
+
+
+def test_the_offload_has_a_table_of_what_it_is_judged_by():
+    aims = {"ratio": 0.9, "ratio_to_mmproxy": 2, "added_p99_us": 10, "cpu_share": 0.001}
+    one = scenario(offload_runs(), offload_aims=aims)
+    assert cells(markdown.offload([one]))[2:] == [
+        ["one, 5 connections", "share of direct", "100 MB/s", "0.50", "0.90", "0.9 ✓"],
+        ["", "share of mmproxy", "–", "50.0 MB/s", "1.80", "2 ✗"],
+        ["", "p99 beyond direct, µs", "20.0", "60.0", "4.00", "10 ✓"],
+        ["", "CPU of the daemon, %", "–", "125", "0.20", "0.1 ✗"],
+        ["", "descriptors", "–", "104", "4", ""],
+    ]
+
+
+def test_where_nothing_is_offloaded_only_what_is_judged_is_told():
+    runs = offload_runs()
+    for run in runs["mmproxy-offload"]:
+        run["offloaded"] = None
+    one = scenario(runs, offload_aims={"ratio_to_mmproxy": 2})
+    assert [row[1] for row in cells(markdown.offload([one]))[2:]] == [
+        *("share of direct", "share of mmproxy"),
+    ]
+    del runs["mmproxy-offload"]
+    assert markdown.offload([scenario(runs, offload_aims={"ratio": 0.9})]) == ""
 
 
 def test_memory_has_a_row_for_each_kind(bench):
@@ -368,7 +478,7 @@ def test_what_was_not_measured_has_no_section():
 def test_all_sections_are_there_and_lines_are_of_one_length_in_a_table(bench):
     text = markdown.render(bench)
     assert re.findall("^## (.*)", text, re.M) == [
-        *("TCP", "UDP", "Plugins", "CPU", "Latency", "Memory", "System calls"),
+        *("TCP", "UDP", "Plugins", "Offload", "CPU", "Latency", "Memory", "System calls"),
     ]
     for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
         assert len({len(line) for line in table.splitlines()}) == 1, table
@@ -438,6 +548,30 @@ def test_bars_are_ratios_with_their_spread_and_the_aim_is_a_tick():
     assert "'aim of mmproxy'" in script
     for text in "{/:Bold 0.80}", "0.50", "5 connections", "direct: 100 MB/s":
         assert f"set label '{text}' at" in script
+
+
+def test_the_offload_has_a_tick_at_its_own_aim():
+    runs = {"direct": [{"rate": 100}], "mmproxy": [{"rate": 80}], "mmproxy-offload": [{"rate": 95}]}
+    script = plots.scripts(bench_of(scenario(runs, offload_aims={"ratio": 0.9})))["tcp.svg"]
+    # One of them in the legend.
+    assert len(re.findall(r"^set arrow from first 0\.9,.* to first 0\.9,", script, re.M)) == 1
+    assert len(re.findall(r"^set arrow", script, re.M)) == 2
+    assert [row[6] for row in data(script, 0)] == [0xD9480F, 0xF59F00]
+    assert "{/:Bold 0.95}" in script
+
+
+def test_a_legend_that_is_too_long_goes_on_in_a_second_line():
+    peers = {f"another proxy {number}": [number] for number in range(1, 9)}
+    script = plots.scripts(bench_of(scenario(rates(direct=[9], **peers))))["tcp.svg"]
+    places = {
+        text: (float(x), float(y))
+        for text, x, y in re.findall(
+            r"^set label '(another proxy \d)' at screen ([\d.]+), screen ([\d.]+)", script, re.M
+        )
+    }
+    assert len(places) == 8 and len({y for _, y in places.values()}) == 2
+    assert max(x for x, _ in places.values()) < 0.9
+    assert len(set(places.values())) == 8
 
 
 def test_the_texts_behind_the_bars_are_within_the_picture(bench):

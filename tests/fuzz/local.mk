@@ -34,7 +34,7 @@ fuzz_system_ldadd = $(fuzz_engine) libmmproxy.a libpure.a $(fuzz_libraries)
 fuzz_relay_ldadd = $(fuzz_engine) tests/unit/libfake.a libmmproxy.a libpure.a $(fuzz_libraries)
 fuzz_ctl_ldadd = $(fuzz_engine) libctl.a libmmproxy.a libpure.a $(fuzz_libraries) -lm
 fuzz_libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBSYSTEMD_LIBS) \
-	$(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS)
+	$(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(LIBBPF_LIBS)
 
 # Files come out of the input.
 fuzz_files = tests/fuzz/fuzz.h tests/fuzz/fuzz_files.c tests/fuzz/fuzz_files.h

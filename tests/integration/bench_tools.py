@@ -6,6 +6,8 @@ import pathlib
 import re
 import subprocess
 
+from waiting import wait_until
+
 _TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -23,11 +25,34 @@ def program(name):
 def start_load(namespace, name, load, to, **options):
     """A load of the program `name` toward (address, port)."""
     values = {"to": "%s:%d" % to, **options}
-    arguments = [f"--{option.replace('_', '-')}={value}" for option, value in values.items()]
+    arguments = [
+        f"--{option.replace('_', '-')}" + ("" if value is True else f"={value}")
+        for option, value in values.items()
+    ]
     pipe = subprocess.PIPE
     return namespace.popen(
         [program(name), load, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, text=True
     )
+
+
+# Seconds that a load counts for which was told to wait.
+BRIEF = 0.02
+
+
+def go_on_warming_up(process):
+    """A load that waits says that it is warm, and goes on, for longer than BRIEF. Then it is told to
+    count."""
+    assert process.stdout.readline() == "warm\n"
+    statistics = pathlib.Path(f"/proc/{process.pid}/schedstat")
+
+    def nanoseconds():
+        return int(statistics.read_text().split()[0])
+
+    before = nanoseconds()
+    wait_until(lambda: nanoseconds() - before > 2e9 * BRIEF, 10, "the load goes on")
+    assert process.poll() is None
+    process.stdin.write("\n")
+    process.stdin.flush()
 
 
 def result_of(process, status=0):

@@ -239,6 +239,10 @@ class Daemon:
         self.assert_no_sanitizer_report()
         assert self.process.returncode == 0, f"exit status {self.process.returncode}:\n{self.log()}"
 
+    def stopped_otherwise(self):
+        """The test has ended it, in no good order."""
+        self._stopped = True
+
     def discard(self):
         """For the end of a test: no process and no file is left, whatever happened."""
         if self.process.poll() is None:

@@ -25,6 +25,7 @@ integration_files = \
 	tests/integration/churn.py \
 	tests/integration/control.py \
 	tests/integration/conversations.py \
+	tests/integration/crowd.py \
 	tests/integration/ctl.py \
 	tests/integration/daemon.py \
 	tests/integration/doctor.py \
@@ -40,6 +41,8 @@ integration_files = \
 	tests/integration/load.py \
 	tests/integration/metrics.py \
 	tests/integration/network.py \
+	tests/integration/offload_hosts.py \
+	tests/integration/offload_life.py \
 	tests/integration/pass_sockets.py \
 	tests/integration/peers.py \
 	tests/integration/plugins.py \
@@ -59,6 +62,7 @@ integration_files = \
 	tests/integration/test_bad_links_udp.py \
 	tests/integration/test_bad_paths.py \
 	tests/integration/test_balancers.py \
+	tests/integration/test_bench_offload.py \
 	tests/integration/test_bench_tcp.py \
 	tests/integration/test_bench_udp.py \
 	tests/integration/test_churn.py \
@@ -102,7 +106,23 @@ integration_files = \
 	tests/integration/test_metrics.py \
 	tests/integration/test_metrics_http.py \
 	tests/integration/test_metrics_pages.py \
+	tests/integration/offload.py \
+	tests/integration/offload_udp.py \
 	tests/integration/test_notify.py \
+	tests/integration/test_offload_path.py \
+	tests/integration/test_offload_crowd.py \
+	tests/integration/test_offload_life.py \
+	tests/integration/test_offload_setup.py \
+	tests/integration/test_offload_silence.py \
+	tests/integration/test_offload_stayed.py \
+	tests/integration/test_offload_survival.py \
+	tests/integration/test_offload_twins.py \
+	tests/integration/test_offload_traffic.py \
+	tests/integration/test_offload_traffic_ends.py \
+	tests/integration/test_offload_traffic_hosts.py \
+	tests/integration/test_offload_udp.py \
+	tests/integration/test_offload_udp_flows.py \
+	tests/integration/test_offload_udp_stays.py \
 	tests/integration/test_oversized.py \
 	tests/integration/test_plugin_accesslog.py \
 	tests/integration/test_plugin_accesslog_file.py \
@@ -142,6 +162,7 @@ integration_files = \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
 	tests/integration/test_systemd.py \
+	tests/integration/test_systemd_offload.py \
 	tests/integration/test_systemd_routing.py \
 	tests/integration/test_systemd_sockets.py \
 	tests/integration/test_udp_balancers.py \

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from bench_tools import program, result_of, start_load
+from bench_tools import BRIEF, go_on_warming_up, program, result_of, start_load
 from peers import Peer
 from sessions import MMPROXY
 from upstreams import UPSTREAM4, Server, echo
@@ -146,6 +146,29 @@ def test_what_is_due_while_the_server_stalls_waits_from_then_on(host, start):
     # Some 300 were due in that time, and waited for what was left of it.
     assert result["max_us"] >= 290_000
     assert result["p99_us"] >= 200_000
+
+
+@pytest.mark.parametrize(
+    "kind, counted", [("ping", "messages"), ("stream", "bytes"), ("connect", "completed")]
+)
+def test_a_load_that_waits_counts_from_when_it_is_told_to(kind, counted, host, start):
+    start(Upstream(host))
+    process = start_load(host, "tcp_bench", kind, ECHO, wait=True, **{**SHORT, "seconds": BRIEF})
+    go_on_warming_up(process)
+    result = result_of(process)
+    assert 0 < result[counted] < result["total"]
+    assert result["seconds"] >= BRIEF
+
+
+def test_a_rate_is_counted_from_then_on_too(host, start):
+    start(Upstream(host))
+    options = {**SHORT, "seconds": BRIEF, "rate": 1000, "connections": 2}
+    process = start_load(host, "tcp_bench", "ping", ECHO, wait=True, **options)
+    go_on_warming_up(process)
+    result = result_of(process)
+    # Two connections, each with a message in 2 ms: one more of each may be due.
+    assert 1000 * BRIEF <= result["messages"] <= 1000 * BRIEF + 2
+    assert result["messages"] < result["total"]
 
 
 def test_idle_connections_stay_and_are_still_of_use(host, start):

@@ -12,7 +12,7 @@ import time
 import pytest
 
 import bench_tools
-from bench_tools import program, result_of
+from bench_tools import BRIEF, go_on_warming_up, program, result_of
 from peers import Peer
 from upstreams import UPSTREAM4
 from waiting import wait_until
@@ -109,6 +109,17 @@ def test_answers_other_than_what_was_sent_are_wrong(host, udp_upstream):
     result = result_of(process, status=1)
     assert result["wrong"] == 4 * 4
     assert result["total"] == 4 and result["lost"] == 0
+
+
+@modes
+def test_a_load_that_waits_counts_from_when_it_is_told_to(mode, host, start):
+    start(Echo(host))
+    process = start_load(host, wait=True, **{**mode, "seconds": BRIEF})
+    go_on_warming_up(process)
+    result = result_of(process)
+    assert 0 < result["sent"] < result["total"]
+    if mode is RATE:
+        assert result["sent"] == 4000 * BRIEF
 
 
 def test_a_rate_is_kept_to_the_datagram(host, start):

@@ -12,10 +12,11 @@ import threading
 import pytest
 
 import ctl
+import offload
 import plugins
 from ctl import STATUS, FakeControl
 from headers import CLIENT4, v2, v2_udp
-from sessions import clients, open_session, send
+from sessions import assert_alive, clients, open_session, send
 from settings import configuration, listener, udp_listener
 from waiting import wait_until
 
@@ -463,3 +464,14 @@ def test_an_interrupted_drain_leaves_the_daemon_draining(host, mmproxy, upstream
     draining.send_signal(signal.SIGINT)
     assert draining.wait(10) == -signal.SIGINT
     assert json.loads(ctl.run(socket_path, "--json", "status").stdout)["state"] == "draining"
+
+
+@pytest.mark.skipif(offload.is_built(), reason="mmproxy --version says +libbpf: built with it")
+def test_a_build_without_libbpf_says_so_in_a_line(host, start_daemon, upstream):
+    refused = ctl.run("/nowhere", "offload", "load")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("mmproxyctl: offload: this mmproxyctl was built without libbpf")
+    mmproxy = start_daemon(host, offload="auto")
+    (line,) = mmproxy.log_lines("config: remark")
+    assert "sessions stay relays: the offload needs libbpf" in line["text"]
+    assert_alive(*open_session(host, upstream))

@@ -11,7 +11,7 @@ from headers import CLIENT4, v2
 from sound_hosts import FAMILIES, Container, Loopback, OwnAddress
 from upstreams import Listener, Server, report_peer
 
-HOST_CHECKS = "config kernel capability conntrack client-ports port-blocks lsm".split()
+HOST_CHECKS = "config kernel capability conntrack client-ports port-blocks lsm offload".split()
 LISTENER_CHECKS = "listen subnets route-localnet".split()
 
 kinds = pytest.mark.parametrize(

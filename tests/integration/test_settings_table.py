@@ -19,6 +19,7 @@ _TEXTS = {
     "group": "root",
     "mode": "0600",
     "socket": "/run/mmproxy/control.sock",
+    "offload_directory": "/sys/fs/bpf/other",
     "name": "ssh",
     "device": "lo",
     "ipv4": "127.0.0.1:22",

@@ -7,16 +7,32 @@ import re
 
 import pytest
 
+import offload
+
 # Both are made from one file, but for their names and folders.
 SERVICES = pytest.mark.parametrize("unit", ["mmproxy.service", "mmproxy@.service"])
 
 UNITS = ["mmproxy.service", "mmproxy.socket", "mmproxy@.service", "mmproxy@.socket"]
 
+if offload.is_built():
+    UNITS += ["mmproxy-offload.service", "mmproxy-offload@.service"]
+
 EXPOSURE = 1.5
+EXPOSURE_WITH_OFFLOAD = 1.8  # bpf(2), which systemd counts as privileged whatever a process has open; /proc/sys
+EXPOSURE_OF_LOADER = 2.2
 
 
 def unit_text(systemd, unit):
     return systemd.path(f"/lib/systemd/system/{unit}").read_text()
+
+
+def drop_in(systemd, unit):
+    """What comes with the loader's unit."""
+    return systemd.path(f"/lib/systemd/system/{unit}.d/offload.conf")
+
+
+def exposure(systemd, unit):
+    return float(re.search(r"exposure level for \S+ ([0-9.]+)", security(systemd, unit))[1])
 
 
 def security(systemd, unit, *options):
@@ -39,15 +55,27 @@ def test_the_socket_of_an_instance_has_no_addresses_until_it_is_given_some(syste
 
 @SERVICES
 def test_the_exposure_is_small(systemd, unit):
-    overall = re.search(r"exposure level for \S+ ([0-9.]+)", security(systemd, unit))
-    assert float(overall[1]) <= EXPOSURE
+    if offload.is_built():
+        assert exposure(systemd, unit) <= EXPOSURE_WITH_OFFLOAD
+        drop_in(systemd, unit).unlink()
+    assert exposure(systemd, unit) <= EXPOSURE
+
+
+@pytest.mark.skipif(not offload.is_built(), reason="mmproxy --version says -libbpf: built without")
+@pytest.mark.parametrize("unit", ["mmproxy-offload.service", "mmproxy-offload@.service"])
+def test_the_loader_has_what_loading_takes(systemd, unit):
+    assert exposure(systemd, unit) <= EXPOSURE_OF_LOADER
+    (held,) = re.findall(r"^CapabilityBoundingSet=(.*)$", unit_text(systemd, unit), re.MULTILINE)
+    wanted = {"CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN", "CAP_CHOWN", "CAP_DAC_OVERRIDE"}
+    assert set(held.split()) == wanted
 
 
 @SERVICES
 def test_the_unit_explains_what_it_leaves(systemd, unit):
-    comments = "\n".join(
-        line for line in unit_text(systemd, unit).splitlines() if line.startswith("#")
-    )
+    text = unit_text(systemd, unit)
+    if offload.is_built():
+        text += drop_in(systemd, unit).read_text()
+    comments = "\n".join(line for line in text.splitlines() if line.startswith("#"))
     checks = json.loads(security(systemd, unit, "--json=short"))
     left = [check["name"] for check in checks if not check["set"]]
     assert left, "not even CAP_NET_ADMIN is left"

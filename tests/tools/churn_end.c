@@ -68,7 +68,7 @@ static size_t piece_length(struct churn_end *end)
 	uint64_t number = churn_random(&end->connection->random);
 
 	/* A small one now and then. */
-	return 1 + (number >> 8) % (number % 8 == 0 ? 100 : CHURN_PIECE_MAX);
+	return 1 + (number >> 8) % (number % 8 == 0 ? 100 : end->connection->plan.pace.piece_most);
 }
 
 static bool send_header(struct churn_end *end)
@@ -92,6 +92,9 @@ static bool send_payload(struct churn_end *end)
 
 	if (length > left)
 		length = left;
+	length = churn_pace_limit(end, (uint32_t)length);
+	if (length == 0)
+		return false; /* it is the other one's turn */
 	/* Exactly as far as the place where it breaks off. */
 	if (breaks_off(end) && length > plan->break_at - end->sent - end->received)
 		length = plan->break_at - end->sent - end->received;

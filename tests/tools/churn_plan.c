@@ -169,13 +169,17 @@ static void cut_header(struct churn_plan *plan, uint64_t *state)
 	}
 }
 
-void churn_plan_make(struct churn_plan *plan, uint64_t seed, uint64_t number, bool ipv6)
+void churn_plan_make(struct churn_plan *plan, uint64_t seed, uint64_t number, enum churn_mix mix,
+		     bool ipv6)
 {
 	uint64_t state = seed, bytes;
 
 	state = churn_random(&state) ^ number;
 	state = churn_random(&state);
 	*plan = (struct churn_plan){.kind = choose_kind(&state)};
+	plan->pace.piece_most = CHURN_PIECE_MAX;
+	if (mix == CHURN_SOUND || (mix == CHURN_LASTING && !churn_reaches_upstream(plan->kind)))
+		plan->kind = CHURN_SERVED;
 	plan->order = (enum churn_order)below(&state, 3);
 	plan->silent = below(&state, 2) == 0;
 	plan->graceful = below(&state, 2) == 0;
@@ -184,12 +188,15 @@ void churn_plan_make(struct churn_plan *plan, uint64_t seed, uint64_t number, bo
 		plan->seeds[i] = churn_random(&state);
 		plan->sizes[i] = choose_size(&state);
 	}
+	if (mix != CHURN_ANY)
+		churn_pace_choose(plan, &state);
 	bytes = (uint64_t)plan->sizes[CHURN_CLIENT] + plan->sizes[CHURN_UPSTREAM];
 	plan->break_at = (uint32_t)(churn_random(&state) % (bytes + 1));
 	/* Whoever breaks off is not kept from it by waiting for the other one. */
 	if (plan->kind != CHURN_SERVED)
 		plan->order = CHURN_BOTH;
-	plan->client = client_of(number, ipv6 && below(&state, 2) == 0);
+	/* What lasts is for the kernel to carry, which takes one family on both sides. */
+	plan->client = client_of(number, ipv6 && (mix != CHURN_ANY || below(&state, 2) == 0));
 	write_header(plan, &state);
 	cut_header(plan, &state);
 }

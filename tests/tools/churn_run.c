@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -46,6 +47,19 @@ static void queue(struct churn_end *end)
 	churn.last_queued = &end->next_queued;
 }
 
+static void pause_for(struct churn_end *end, uint64_t nanoseconds)
+{
+	end->wakes = churn_now() + nanoseconds;
+	end->next_paused = churn.paused;
+	churn.paused = end;
+}
+
+/* Will anybody come back to it? */
+static bool is_named(const struct churn_end *end)
+{
+	return end->queued || end->wakes != 0;
+}
+
 /* The end of a connection. */
 
 static bool is_open(const struct churn_connection *connection)
@@ -74,8 +88,8 @@ void churn_free_dead(void)
 	while (*next != NULL) {
 		struct churn_connection *connection = *next;
 
-		if (connection->ends[CHURN_CLIENT].queued ||
-		    connection->ends[CHURN_UPSTREAM].queued) {
+		if (is_named(&connection->ends[CHURN_CLIENT]) ||
+		    is_named(&connection->ends[CHURN_UPSTREAM])) {
 			next = &connection->next_dead;
 			continue;
 		}
@@ -87,11 +101,20 @@ void churn_free_dead(void)
 void churn_take_turn(struct churn_end *end)
 {
 	struct churn_connection *connection = end->connection;
+	uint64_t pause;
+	bool more;
 
-	if (end->fd < 0)
+	/* Whatever happens in a pause is seen behind it. */
+	if (end->fd < 0 || end->wakes != 0)
 		return;
 	connection->progress = churn_now();
-	if (churn_end_turn(end)) {
+	more = churn_end_turn(end);
+	pause = more ? churn_pace_pause(end) : 0;
+	if (pause > 0) {
+		pause_for(end, pause);
+		return;
+	}
+	if (more) {
 		queue(end);
 		return;
 	}
@@ -102,6 +125,30 @@ void churn_take_turn(struct churn_end *end)
 		churn.waiting++;
 	else
 		bury(connection);
+}
+
+void churn_wake_paused(uint64_t time)
+{
+	struct churn_end **next = &churn.paused, *woken = NULL;
+
+	while (*next != NULL) {
+		struct churn_end *end = *next;
+
+		if (end->wakes > time) {
+			next = &end->next_paused;
+			continue;
+		}
+		*next = end->next_paused;
+		end->next_paused = woken;
+		woken = end;
+	}
+	while (woken != NULL) {
+		struct churn_end *end = woken;
+
+		woken = end->next_paused;
+		end->wakes = 0;
+		churn_take_turn(end);
+	}
 }
 
 void churn_scan(uint64_t time)
@@ -141,18 +188,33 @@ static void prepare(int fd, bool small_buffers)
 	}
 }
 
-/* One of 65,536 addresses of loopback's, or the only one of IPv6's. */
+/* One of 65,536 addresses; without --balancer of loopback's, or the only one of IPv6's. */
 static void bind_balancer(int fd, uint64_t number)
 {
+	static const uint8_t loopback[4] = {127, 1, 0, 0};
+	struct address address = churn.balancer;
+	struct sockaddr_storage name;
 	const int on = 1;
-	struct sockaddr_in name = {.sin_family = AF_INET};
+	socklen_t length;
 
-	if (churn.to.family != ADDRESS_IPV4)
+	if (address.family == ADDRESS_NONE && churn.to.family == ADDRESS_IPV4)
+		address = address_from_ipv4(loopback, 0);
+	if (address.family == ADDRESS_NONE)
 		return;
-	name.sin_addr.s_addr = htonl(0x7f010000 | (number & 0xffff));
+	address.ip[address.family == ADDRESS_IPV4 ? 2 : 14] = (uint8_t)(number >> 8);
+	address.ip[address.family == ADDRESS_IPV4 ? 3 : 15] = (uint8_t)number;
+	length = address_to_sockaddr(&address, &name);
 	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0)
+	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&name, length) < 0)
 		err(EXIT_FAILURE, "bind");
+}
+
+int churn_socket(enum churn_side side, int family)
+{
+	if (churn.namespaces[side] >= 0 && setns(churn.namespaces[side], CLONE_NEWNET) < 0)
+		err(EXIT_FAILURE, "setns");
+	return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
 static struct churn_connection *connection_create(uint64_t number)
@@ -164,11 +226,14 @@ static struct churn_connection *connection_create(uint64_t number)
 	connection->number = number;
 	connection->random = churn.seed ^ number;
 	connection->progress = churn_now();
-	churn_plan_make(&connection->plan, churn.seed, number, churn.listeners[1].fd >= 0);
+	churn_plan_make(&connection->plan, churn.seed, number, churn.mix,
+			churn.mix == CHURN_ANY ? churn.listeners[1].fd >= 0
+					       : churn.to.family == ADDRESS_IPV6);
 	for (size_t i = 0; i < CHURN_SIDES; i++) {
 		connection->ends[i].connection = connection;
 		connection->ends[i].side = (enum churn_side)i;
 		connection->ends[i].fd = -1;
+		churn_pace_begin(&connection->ends[i]);
 	}
 	return connection;
 }
@@ -183,7 +248,7 @@ void churn_open(void)
 	struct sockaddr_storage name;
 	socklen_t length = address_to_sockaddr(to, &name);
 
-	end->fd = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	end->fd = churn_socket(CHURN_CLIENT, name.ss_family);
 	if (end->fd < 0)
 		err(EXIT_FAILURE, "socket");
 	prepare(end->fd, connection->plan.small_buffers);

@@ -33,7 +33,8 @@ tests_tools_fail_call_so_CFLAGS = \
 tests_tools_fail_call_so_LDFLAGS = -shared -Wl,-z,now
 
 tests_tools_tcp_churn_SOURCES = tests/tools/tcp_churn.c tests/tools/tcp_churn.h \
-	tests/tools/churn_end.c tests/tools/churn_judge.c tests/tools/churn_plan.c \
+	tests/tools/churn_end.c tests/tools/churn_judge.c tests/tools/churn_pace.c \
+	tests/tools/churn_plan.c \
 	tests/tools/churn_run.c tests/tools/churn_run.h \
 	tests/tools/churn_stream.c $(tool_arguments)
 tests_tools_tcp_churn_CPPFLAGS = $(tool_cppflags)

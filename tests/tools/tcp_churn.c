@@ -13,9 +13,11 @@
  * open is waited for. The exit status says whether there was a fault.
  */
 #include <err.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -72,14 +74,16 @@ static void run(void)
 	while (!is_over()) {
 		bool busy = churn.first_queued != NULL || churn_may_open();
 		int count = epoll_wait(churn.epoll, events, EVENTS,
-				       busy             ? 0
-				       : churn.rate > 0 ? 1
-							: 50);
+				       busy                                     ? 0
+				       : churn.rate > 0 || churn.paused != NULL ? 1
+										: 50);
 		uint64_t time;
 
 		for (int i = 0; i < count; i++)
 			dispatch(&events[i]);
 		churn_run_queue();
+		if (churn.paused != NULL)
+			churn_wake_paused(churn_now());
 		for (int i = 0; i < OPENS_A_ROUND && churn_may_open(); i++)
 			churn_open();
 		time = churn_now();
@@ -102,7 +106,7 @@ static void start_listener(struct churn_listener *listener)
 	listener->fd = -1;
 	if (length == 0)
 		return;
-	listener->fd = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	listener->fd = churn_socket(CHURN_UPSTREAM, name.ss_family);
 	setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (bind(listener->fd, (struct sockaddr *)&name, length) < 0 ||
 	    listen(listener->fd, BACKLOG) < 0)
@@ -115,12 +119,51 @@ static void usage(FILE *to)
 	fputs("Usage: tcp_churn --to ADDRESS:PORT --dead-end ADDRESS:PORT --upstream ADDRESS:PORT\n"
 	      "           [--upstream6 ADDRESS:PORT] [--count N] [--at-a-time N] [--rate N] "
 	      "[--seed N]\n"
+	      "           [--mix any|lasting|sound] [--balancer ADDRESS:0]\n"
+	      "           [--balancer-namespace NAME] [--upstream-namespace NAME]\n"
 	      "Opens N connections through a mmproxy at --to, whose upstreams it is: some of them\n"
 	      "are served, others reset or refused, all of them judged. At --dead-end is a "
 	      "listener\n"
 	      "of mmproxy's whose upstream does not listen. Without --count it goes on until its\n"
-	      "standard input ends; a line there asks for the counts.\n",
+	      "standard input ends; a line there asks for the counts. Of the mix `lasting' none "
+	      "is\n"
+	      "refused, and each lasts a while, with messages in turns, streams and pauses; of\n"
+	      "`sound', all are served as well. These need no --dead-end. The balancer's address\n"
+	      "is one of the 65,536 from --balancer on.\n",
 	      to);
+}
+
+static enum churn_mix mix_argument(const char *text)
+{
+	if (strcmp(text, "any") == 0)
+		return CHURN_ANY;
+	if (strcmp(text, "lasting") == 0)
+		return CHURN_LASTING;
+	if (strcmp(text, "sound") != 0)
+		errx(EXIT_FAILURE, "--mix: not any, lasting or sound: %s", text);
+	return CHURN_SOUND;
+}
+
+static int namespace_argument(const char *option, const char *name)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "/run/netns/%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		err(EXIT_FAILURE, "--%s: %s", option, path);
+	return fd;
+}
+
+static bool are_complete(void)
+{
+	if (churn.to.family == ADDRESS_NONE)
+		return false;
+	if (churn.mix == CHURN_ANY)
+		return churn.dead_end.family == churn.to.family &&
+		       churn.listeners[0].address.family == ADDRESS_IPV4;
+	return churn.listeners[churn.to.family == ADDRESS_IPV6].address.family == churn.to.family;
 }
 
 static void read_options(int argc, char **argv)
@@ -134,12 +177,17 @@ static void read_options(int argc, char **argv)
 		{"at-a-time", required_argument, NULL, 'a'},
 		{"rate", required_argument, NULL, 'r'},
 		{"seed", required_argument, NULL, 's'},
+		{"mix", required_argument, NULL, 'm'},
+		{"balancer", required_argument, NULL, 'b'},
+		{"balancer-namespace", required_argument, NULL, 'B'},
+		{"upstream-namespace", required_argument, NULL, 'U'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	int option;
 
 	churn.at_a_time = 500;
+	churn.namespaces[CHURN_CLIENT] = churn.namespaces[CHURN_UPSTREAM] = -1;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
 		case 't':
@@ -166,6 +214,20 @@ static void read_options(int argc, char **argv)
 		case 's':
 			churn.seed = number_argument("seed", optarg, 0, UINT32_MAX);
 			break;
+		case 'm':
+			churn.mix = mix_argument(optarg);
+			break;
+		case 'b':
+			churn.balancer = endpoint_argument("balancer", optarg);
+			break;
+		case 'B':
+			churn.namespaces[CHURN_CLIENT] =
+				namespace_argument("balancer-namespace", optarg);
+			break;
+		case 'U':
+			churn.namespaces[CHURN_UPSTREAM] =
+				namespace_argument("upstream-namespace", optarg);
+			break;
 		case 'h':
 			usage(stdout);
 			exit(EXIT_SUCCESS);
@@ -174,9 +236,8 @@ static void read_options(int argc, char **argv)
 			exit(EXIT_FAILURE);
 		}
 	}
-	if (optind != argc || churn.to.family == ADDRESS_NONE ||
-	    churn.dead_end.family != churn.to.family ||
-	    churn.listeners[0].address.family != ADDRESS_IPV4) {
+	if (optind != argc || !are_complete() ||
+	    (churn.namespaces[CHURN_CLIENT] < 0) != (churn.namespaces[CHURN_UPSTREAM] < 0)) {
 		usage(stderr);
 		exit(EXIT_FAILURE);
 	}

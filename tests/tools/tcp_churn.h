@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The parts of tcp_churn: what happens to a connection (churn_plan.c), the bytes of its streams
- * (churn_stream.c), how its two ends carry that out (churn_end.c) and what has to come of it
- * (churn_judge.c). churn_run.c opens, accepts and gives turns, tcp_churn.c goes round.
+ * (churn_stream.c), when its ends speak (churn_pace.c), how they carry that out (churn_end.c) and
+ * what has to come of it (churn_judge.c). churn_run.c opens, accepts and gives turns, tcp_churn.c
+ * goes round.
  */
 #ifndef MMPROXY_TOOLS_TCP_CHURN_H
 #define MMPROXY_TOOLS_TCP_CHURN_H
@@ -36,6 +37,22 @@ enum churn_order { CHURN_BOTH, CHURN_CLIENT_FIRST, CHURN_UPSTREAM_FIRST };
 /* Both index what there is for either side. */
 enum churn_side { CHURN_CLIENT, CHURN_UPSTREAM, CHURN_SIDES };
 
+/* Which connections a run has. */
+enum churn_mix {
+	CHURN_ANY,     /* of all kinds, and most are short */
+	CHURN_LASTING, /* served, reset or left, but only after a while, with messages and pauses */
+	CHURN_SOUND,   /* likewise, and all are served: for a link on which a reset may be lost */
+};
+
+/* How one connection speaks, where it lasts. */
+struct churn_pace {
+	bool in_turns;         /* messages: the client's, the upstream's, the client's, ... */
+	uint32_t message_most; /* bytes of one of them */
+	uint32_t piece_most;   /* bytes that are sent or received at once */
+	uint32_t pauses;       /* of a thousand pieces, how many are followed by one */
+	uint32_t pause_most;   /* microseconds */
+};
+
 /* A function of the run's seed and the connection's number. */
 struct churn_plan {
 	enum churn_kind kind;
@@ -46,6 +63,7 @@ struct churn_plan {
 	uint64_t seeds[CHURN_SIDES];
 	uint32_t sizes[CHURN_SIDES]; /* payload bytes */
 	uint32_t break_at;           /* who resets or leaves does, after so many bytes both ways */
+	struct churn_pace pace;
 	struct address client;
 	bool v2;
 	uint8_t header[CHURN_HEADER_MAX];
@@ -59,7 +77,11 @@ struct churn_end {
 	int fd; /* -1: not open, or not any more */
 	bool queued;
 	size_t header_sent;
-	uint32_t sent, received;       /* payload bytes */
+	uint32_t sent, received;   /* payload bytes */
+	uint32_t messages;         /* in turns: of the other side, whole ones */
+	uint32_t may_send, awaits; /* in turns: so many bytes in all; and when received, more */
+	uint64_t wakes;            /* from a pause, nanoseconds; 0: there is none */
+	struct churn_end *next_paused;
 	bool end_sent, end_received;   /* FIN */
 	bool was_reset, broken_off;    /* by the other side; by this one */
 	bool wrong;                    /* a byte was not the one that had to come */
@@ -100,7 +122,8 @@ struct churn_counts {
 	uint64_t unseen; /* reset or left before the upstream had the connection */
 };
 
-void churn_plan_make(struct churn_plan *plan, uint64_t seed, uint64_t number, bool ipv6);
+void churn_plan_make(struct churn_plan *plan, uint64_t seed, uint64_t number, enum churn_mix mix,
+		     bool ipv6);
 /* Whose address this is; UINT64_MAX: nobody's. */
 uint64_t churn_number_of(const struct address *client);
 /* Must the upstream ever see it? */
@@ -112,6 +135,13 @@ uint64_t churn_random(uint64_t *state);
 void churn_stream_fill(uint64_t seed, uint64_t offset, uint8_t *bytes, size_t length);
 /* Are they that? At most CHURN_PIECE_MAX. */
 bool churn_stream_check(uint64_t seed, uint64_t offset, const uint8_t *bytes, size_t length);
+
+void churn_pace_choose(struct churn_plan *plan, uint64_t *state);
+void churn_pace_begin(struct churn_end *end);
+/* So many payload bytes of `length` may be sent now. */
+uint32_t churn_pace_limit(struct churn_end *end, uint32_t length);
+/* A piece was sent or received: nanoseconds to pause, mostly none. */
+uint64_t churn_pace_pause(struct churn_end *end);
 
 /*
  * One turn of an end: sends and receives a piece, and closes when all is done. True: it has more to

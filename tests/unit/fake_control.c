@@ -70,6 +70,10 @@ struct fake_socket *fake_listen(struct fake_sys *of)
 	return socket;
 }
 
+/* Where peers find it. */
+#define OWN_IPV4 "198.51.100.7:443"
+#define OWN_IPV6 "[2001:db8::7]:443"
+
 struct fake_socket *fake_incoming(struct fake_socket *listener, const char *from)
 {
 	struct fake_socket *socket = fake_socket_create(listener->fake);
@@ -77,6 +81,9 @@ struct fake_socket *fake_incoming(struct fake_socket *listener, const char *from
 
 	assert(error == 0);
 	socket->state = FAKE_CONNECTED;
+	error = address_parse_endpoint(socket->peer.family == ADDRESS_IPV4 ? OWN_IPV4 : OWN_IPV6,
+				       &socket->bound);
+	assert(error == 0);
 	list_append(&listener->queued, &socket->queued);
 	fake_socket_wake(listener, EPOLLIN);
 	return socket;

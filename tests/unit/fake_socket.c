@@ -14,6 +14,16 @@
 
 #define SEGMENT 1460
 
+/* TCP_ESTABLISHED and others of <netinet/tcp.h>. */
+#define STATE_ESTABLISHED 1
+#define STATE_CLOSE       7
+#define STATE_CLOSE_WAIT  8
+
+/* Close to the end of the numbers, so that they wrap around in any test. */
+#define FIRST_SENT     0xffffff00u
+#define FIRST_RECEIVED 0x7fffff80u
+#define PATH_MTU       1500
+
 void fake_bytes_append(struct fake_bytes *to, const void *bytes, size_t length)
 {
 	if (length == 0)
@@ -44,6 +54,13 @@ struct fake_socket *fake_socket_create(struct fake_sys *fake)
 	socket->peer_window = fake->peer_window;
 	socket->urgent_at = FAKE_NO_LIMIT;
 	socket->last_ack = socket->last_advance = fake->now;
+	/* No two sockets are alike. */
+	socket->first_sent = FIRST_SENT - (uint32_t)fake->last_fd;
+	socket->first_received = FIRST_RECEIVED - 3 * (uint32_t)fake->last_fd;
+	socket->ticks = 1000 * (uint32_t)fake->last_fd;
+	socket->tcp_options = TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE;
+	socket->path_mtu = PATH_MTU;
+	socket->segment = socket->own_segment = SEGMENT;
 	list_init(&socket->queued);
 	list_init(&socket->watch.ready);
 	list_append(&fake->sockets, &socket->link);
@@ -116,6 +133,10 @@ static void reset_arrives(struct fake_socket *socket)
 {
 	bool over = socket->in_fin_arrived && socket->fin_acked;
 
+	if (socket->carrier != NULL) {
+		socket->carrier->reset(socket->carrier, socket);
+		return;
+	}
 	if (over || (socket->state != FAKE_CONNECTED && socket->state != FAKE_CONNECTING))
 		return;
 	if (socket->state == FAKE_CONNECTING)
@@ -190,11 +211,19 @@ static void acknowledge(struct fake_socket *socket)
 	}
 }
 
-void fake_network(struct fake_socket *socket)
+void fake_socket_flush(struct fake_socket *socket)
 {
-	arrive(socket);
 	deliver(socket);
 	acknowledge(socket);
+}
+
+void fake_network(struct fake_socket *socket)
+{
+	if (socket->carrier == NULL)
+		arrive(socket);
+	fake_socket_flush(socket);
+	if (socket->carrier != NULL)
+		socket->carrier->carry(socket->carrier, socket);
 }
 
 /* Returns 0 where reading is over, or -errno: what is left to say when there are no bytes. */
@@ -260,6 +289,59 @@ int fake_socket_unsent(const struct fake_socket *socket)
 	       (socket->out_fin && !socket->fin_acked);
 }
 
+int fake_socket_not_sent(const struct fake_socket *socket)
+{
+	size_t window = socket->peer_read + socket->peer_window;
+
+	if (socket->state == FAKE_CONNECTING)
+		return (int)socket->out.length;
+	if (!socket->peer_stalls || socket->out.length <= window)
+		return 0;
+	return (int)(socket->out.length - window);
+}
+
+ssize_t fake_socket_peek(const struct fake_socket *socket, void *bytes, size_t size)
+{
+	size_t length = smaller(size, socket->in_arrived - socket->in_read);
+
+	/* As a read: up to the mark of urgent data. */
+	if (socket->urgent_at > socket->in_read && socket->urgent_at < socket->in_read + length)
+		length = socket->urgent_at - socket->in_read;
+	if (length == 0)
+		return socket->in_fin_arrived || socket->shut_read ? 0 : -EAGAIN;
+	memcpy(bytes, socket->in.bytes + socket->in_read, length);
+	return (ssize_t)length;
+}
+
+void fake_socket_skip(struct fake_socket *socket, size_t size)
+{
+	assert(size <= socket->in_arrived - socket->in_read);
+	socket->in_read += size;
+	if (socket->urgent_at < socket->in_read)
+		socket->urgent_at = FAKE_NO_LIMIT;
+	arrive(socket);
+}
+
+void fake_socket_position(const struct fake_socket *socket, struct tcp_position *position)
+{
+	*position = (struct tcp_position){
+		.sent = socket->first_sent + (uint32_t)socket->out.length,
+		.received = socket->first_received + (uint32_t)socket->in_arrived +
+			    (socket->in_fin_arrived ? 1 : 0),
+		.timestamp = socket->ticks + (uint32_t)socket->fake->now,
+		.segment = socket->segment,
+	};
+}
+
+/* What it has sent is on its way none the less. */
+void fake_socket_abandon(struct fake_socket *socket)
+{
+	list_remove(&socket->watch.ready);
+	socket->watch.active = false;
+	socket->fd = -1;
+	socket->closed = FAKE_ABANDONED;
+}
+
 int fake_socket_shutdown(struct fake_socket *socket)
 {
 	if (socket->state != FAKE_CONNECTED) {
@@ -270,6 +352,13 @@ int fake_socket_shutdown(struct fake_socket *socket)
 	fake_socket_wake(socket, 0);
 	fake_network(socket);
 	return 0;
+}
+
+static uint8_t state_of(const struct fake_socket *socket)
+{
+	if (socket->state == FAKE_DEAD)
+		return STATE_CLOSE;
+	return socket->in_fin_arrived ? STATE_CLOSE_WAIT : STATE_ESTABLISHED;
 }
 
 void fake_socket_info(const struct fake_socket *socket, struct tcp_info *info)
@@ -287,6 +376,13 @@ void fake_socket_info(const struct fake_socket *socket, struct tcp_info *info)
 		.tcpi_unacked = (uint32_t)((unacked + SEGMENT - 1) / SEGMENT),
 		.tcpi_snd_wnd = (uint32_t)window,
 		.tcpi_last_ack_recv = (uint32_t)silence,
+		.tcpi_state = state_of(socket),
+		.tcpi_options = socket->tcp_options,
+		.tcpi_pmtu = socket->path_mtu,
+		.tcpi_advmss = socket->own_segment,
+		.tcpi_snd_mss = socket->segment,
+		.tcpi_snd_wscale = 7,
+		.tcpi_rcv_wscale = 9,
 	};
 	if (socket->peer_silent && fake_socket_unsent(socket) > 0) {
 		if (window == 0)

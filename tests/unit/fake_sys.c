@@ -324,6 +324,57 @@ static int call_unsent(int fd)
 	return error < 0 ? error : fake_socket_unsent(socket);
 }
 
+static int call_unread(int fd)
+{
+	struct fake_socket *socket = socket_of(fd, "SIOCINQ");
+	int error = fault(FAKE_UNREAD);
+
+	return error < 0 ? error : (int)(socket->in_arrived - socket->in_read);
+}
+
+static int call_not_sent(int fd)
+{
+	struct fake_socket *socket = socket_of(fd, "SIOCOUTQNSD");
+	int error = fault(FAKE_NOT_SENT);
+
+	return error < 0 ? error : fake_socket_not_sent(socket);
+}
+
+static ssize_t call_peek(int fd, void *bytes, size_t size)
+{
+	struct fake_socket *socket = socket_of(fd, "recv with MSG_PEEK");
+	int error = fault(FAKE_PEEK);
+
+	assert(size > 0);
+	return error < 0 ? error : fake_socket_peek(socket, bytes, size);
+}
+
+static void call_skip(int fd, size_t size)
+{
+	fake_socket_skip(socket_of(fd, "recv with MSG_TRUNC"), size);
+}
+
+static uint16_t call_segment_size(int fd)
+{
+	return socket_of(fd, "TCP_MAXSEG")->segment;
+}
+
+static int call_tcp_position(int fd, struct tcp_position *position)
+{
+	struct fake_socket *socket = socket_of(fd, "TCP_QUEUE_SEQ");
+	int error = fault(FAKE_POSITION);
+
+	if (error == 0)
+		fake_socket_position(socket, position);
+	return error;
+}
+
+static void call_abandon(int fd)
+{
+	fake->open--;
+	fake_socket_abandon(socket_of(fd, "abandon"));
+}
+
 static int call_shutdown_write(int fd)
 {
 	struct fake_socket *socket = socket_of(fd, "shutdown");
@@ -409,6 +460,13 @@ const struct sys fake_table = {
 	.splice = call_splice,
 	.pipe = call_pipe,
 	.unsent = call_unsent,
+	.unread = call_unread,
+	.not_sent = call_not_sent,
+	.peek = call_peek,
+	.skip = call_skip,
+	.segment_size = call_segment_size,
+	.tcp_position = call_tcp_position,
+	.abandon = call_abandon,
 	.shutdown_write = call_shutdown_write,
 	.reset_on_close = call_reset_on_close,
 	.close = call_close,

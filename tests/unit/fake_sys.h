@@ -22,6 +22,7 @@
 #include "base/list.h"
 #include "os/sys.h"
 
+struct fake_socket;
 struct loop_source;
 
 enum fake_call {
@@ -40,6 +41,11 @@ enum fake_call {
 	FAKE_SHUTDOWN,
 	FAKE_LINGER,
 	FAKE_WATCH,
+	/* Only for sessions that may go over to the kernel. */
+	FAKE_UNREAD,
+	FAKE_NOT_SENT,
+	FAKE_PEEK,
+	FAKE_POSITION,
 	FAKE_CALL_COUNT,
 };
 
@@ -61,7 +67,19 @@ enum fake_state {
 	FAKE_DEAD, /* reset, refused or timed out */
 };
 
-enum fake_closed { FAKE_OPEN, FAKE_CLOSED_ORDERLY, FAKE_CLOSED_RESET };
+enum fake_closed {
+	FAKE_OPEN,
+	FAKE_CLOSED_ORDERLY,
+	FAKE_CLOSED_RESET,
+	FAKE_ABANDONED, /* its peer has not heard of it */
+};
+
+/* Whoever has a socket's packets in place of the program: tests/unit/fake_datapath.c. */
+struct fake_carrier {
+	/* The peer has sent something, or acknowledged something. */
+	void (*carry)(struct fake_carrier *carrier, struct fake_socket *socket);
+	void (*reset)(struct fake_carrier *carrier, struct fake_socket *socket);
+};
 
 /* What epoll knows of a descriptor. */
 struct fake_watch {
@@ -116,6 +134,16 @@ struct fake_socket {
 	bool shut_when_dead;   /* the program's FIN came too late: it was told of the end then */
 	uint64_t last_ack;     /* when the peer was last heard */
 	uint64_t last_advance; /* when out_acked last moved, or had nothing left to */
+
+	/* What only a kernel datapath cares for. */
+	struct fake_carrier *carrier; /* NULL: packets are the program's */
+	uint32_t first_sent;          /* sequence number of the first byte; it may wrap around */
+	uint32_t first_received;
+	uint32_t ticks;       /* what its timestamps are ahead of the clock */
+	uint8_t tcp_options;  /* TCPI_OPT_ of <linux/tcp.h> */
+	uint16_t path_mtu;    /* of the way to the peer */
+	uint16_t segment;     /* what the peer takes at once */
+	uint16_t own_segment; /* what the peer was told */
 
 	bool dialled; /* by the program */
 	bool shut_write;

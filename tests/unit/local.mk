@@ -7,6 +7,7 @@ unit_tests = \
 	tests/unit/test_client_totals \
 	tests/unit/test_config \
 	tests/unit/test_config_lockdown \
+	tests/unit/test_config_offload \
 	tests/unit/test_config_mistakes \
 	tests/unit/test_config_remarks \
 	tests/unit/test_config_routing \
@@ -46,11 +47,17 @@ unit_tests = \
 	tests/unit/test_suggest \
 	tests/unit/test_spp \
 	tests/unit/test_sys \
+	tests/unit/test_tcp_adopt \
 	tests/unit/test_tcp_dial \
 	tests/unit/test_tcp_faults \
 	tests/unit/test_tcp_flow \
 	tests/unit/test_tcp_header \
 	tests/unit/test_tcp_latency \
+	tests/unit/test_tcp_offload \
+	tests/unit/test_tcp_offload_faults \
+	tests/unit/test_tcp_offload_life \
+	tests/unit/test_tcp_offload_silence \
+	tests/unit/test_tcp_offload_stays \
 	tests/unit/test_tcp_port \
 	tests/unit/test_tcp_reset \
 	tests/unit/test_tcp_schedule \
@@ -78,7 +85,7 @@ unit_tests = \
 if HAVE_LIBMNL
 unit_tests += tests/unit/test_return_explain tests/unit/test_route_notices
 unit_tests += tests/unit/test_doctor_diagnosis tests/unit/test_doctor_host tests/unit/test_doctor_path \
-	tests/unit/test_doctor_remedies
+	tests/unit/test_doctor_offload tests/unit/test_doctor_remedies
 unit_tests += tests/unit/test_doctor_probe tests/unit/test_doctor_readings tests/unit/test_trace_event
 endif
 
@@ -92,7 +99,7 @@ endif
 unit_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 libraries = $(LIBCONFIG_LIBS) $(LIBCAP_LIBS) $(JANSSON_LIBS) $(LIBSYSTEMD_LIBS) \
-	$(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(CMOCKA_LIBS)
+	$(LIBMICROHTTPD_LIBS) $(LIBMNL_LIBS) $(LIBNFTABLES_LIBS) $(LIBBPF_LIBS) $(CMOCKA_LIBS)
 
 # The pure layers alone.
 pure_ldadd = libpure.a $(CMOCKA_LIBS)
@@ -246,6 +253,11 @@ tests_unit_test_config_mistakes_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_mistakes_CFLAGS = $(unit_cflags)
 tests_unit_test_config_mistakes_LDADD = $(config_ldadd)
 
+tests_unit_test_config_offload_SOURCES = $(config_fixture) tests/unit/test_config_offload.c
+tests_unit_test_config_offload_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_offload_CFLAGS = $(unit_cflags)
+tests_unit_test_config_offload_LDADD = $(config_ldadd)
+
 tests_unit_test_config_lockdown_SOURCES = $(config_fixture) tests/unit/test_config_lockdown.c
 tests_unit_test_config_lockdown_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_lockdown_CFLAGS = $(unit_cflags)
@@ -286,6 +298,11 @@ tests_unit_test_doctor_diagnosis_SOURCES = tests/unit/test_doctor_diagnosis.c
 tests_unit_test_doctor_diagnosis_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_doctor_diagnosis_CFLAGS = $(unit_cflags)
 tests_unit_test_doctor_diagnosis_LDADD = libdoctor.a $(config_ldadd)
+
+tests_unit_test_doctor_offload_SOURCES = tests/unit/test_doctor_offload.c
+tests_unit_test_doctor_offload_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_doctor_offload_CFLAGS = $(unit_cflags)
+tests_unit_test_doctor_offload_LDADD = libdoctor.a $(config_ldadd)
 
 tests_unit_test_doctor_host_SOURCES = tests/unit/test_doctor_host.c
 tests_unit_test_doctor_host_CPPFLAGS = $(unit_cppflags)
@@ -394,6 +411,8 @@ tests_unit_test_udp_receiver_LDADD = $(system_ldadd)
 check_LIBRARIES += tests/unit/libfake.a
 tests_unit_libfake_a_SOURCES = \
 	tests/unit/fake_control.c \
+	tests/unit/fake_datapath.c \
+	tests/unit/fake_datapath.h \
 	tests/unit/fake_loop.c \
 	tests/unit/fake_loop.h \
 	tests/unit/fake_message.c \
@@ -409,6 +428,7 @@ tests_unit_libfake_a_SOURCES = \
 	tests/unit/relay_fixture.c \
 	tests/unit/relay_fixture.h \
 	tests/unit/tcp_flow.h \
+	tests/unit/tcp_handoff.h \
 	tests/unit/tcp_schedule.c \
 	tests/unit/tcp_schedule.h \
 	tests/unit/tcp_talk.h \
@@ -466,6 +486,38 @@ tests_unit_test_tcp_latency_SOURCES = tests/unit/test_tcp_latency.c
 tests_unit_test_tcp_latency_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tcp_latency_CFLAGS = $(unit_cflags)
 tests_unit_test_tcp_latency_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_adopt_SOURCES = tests/unit/test_tcp_adopt.c
+tests_unit_test_tcp_adopt_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_adopt_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_adopt_LDADD = $(relay_ldadd)
+tests_unit_test_tcp_adopt_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
+
+tests_unit_test_tcp_offload_SOURCES = tests/unit/test_tcp_offload.c
+tests_unit_test_tcp_offload_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_offload_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_offload_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_offload_faults_SOURCES = tests/unit/test_tcp_offload_faults.c
+tests_unit_test_tcp_offload_faults_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_offload_faults_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_offload_faults_LDADD = $(relay_ldadd)
+tests_unit_test_tcp_offload_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
+
+tests_unit_test_tcp_offload_life_SOURCES = tests/unit/test_tcp_offload_life.c
+tests_unit_test_tcp_offload_life_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_offload_life_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_offload_life_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_offload_silence_SOURCES = tests/unit/test_tcp_offload_silence.c
+tests_unit_test_tcp_offload_silence_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_offload_silence_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_offload_silence_LDADD = $(relay_ldadd)
+
+tests_unit_test_tcp_offload_stays_SOURCES = tests/unit/test_tcp_offload_stays.c
+tests_unit_test_tcp_offload_stays_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tcp_offload_stays_CFLAGS = $(unit_cflags)
+tests_unit_test_tcp_offload_stays_LDADD = $(relay_ldadd)
 
 tests_unit_test_tcp_port_SOURCES = tests/unit/test_tcp_port.c
 tests_unit_test_tcp_port_CPPFLAGS = $(unit_cppflags)

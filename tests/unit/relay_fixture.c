@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fake_datapath.h"
 #include "fake_loop.h"
 #include "fake_plugin.h"
 #include "host/ticket_pool.h"
@@ -117,6 +118,27 @@ void fixture_use_plugins(struct relay_fixture *fixture, struct fake_plugins *plu
 	fixture->settings.plugins = plugins->chain;
 }
 
+void fixture_use_datapath(struct relay_fixture *fixture, struct fake_datapath *datapath)
+{
+	fake_datapath_init(datapath, &fixture->fake);
+	fixture->datapath = datapath;
+	fixture->relay.datapath = &datapath->datapath;
+	fixture->settings.offload = true;
+}
+
+/* The main thread has been told of them, and tells the worker. */
+static bool deliver_ends(struct relay_fixture *fixture)
+{
+	uint64_t session;
+	bool any = false;
+
+	while (fixture->datapath != NULL && fake_datapath_event(fixture->datapath, &session)) {
+		tcp_offload_ended(&fixture->relay, session);
+		any = true;
+	}
+	return any;
+}
+
 bool fixture_round(struct relay_fixture *fixture)
 {
 	struct loop *loop = &fixture->relay.loop;
@@ -130,7 +152,8 @@ bool fixture_round(struct relay_fixture *fixture)
 	fake_loop_end_round(loop);
 	if (woken)
 		ticket_pool_deliver(fixture->relay.tickets);
-	return busy;
+	/* What it closes is freed in the next round. */
+	return deliver_ends(fixture) || busy;
 }
 
 void fixture_settle(struct relay_fixture *fixture)
@@ -178,6 +201,10 @@ void fixture_stop(struct relay_fixture *fixture)
 	relay_finish(&fixture->relay);
 	expect_true(fixture->relay.pipes.alive == 0, "a pipe is lost");
 	expect_true(fake->open == 0, "a descriptor is left open");
+	expect_true(fixture->relay.offloads == NULL, "a session is still found by its number");
+	expect_true(fixture->datapath == NULL || fixture->relay.leaving ||
+			    fake_datapath_count(fixture->datapath) == 0,
+		    "the kernel is left with a session");
 	expect_true(atomic_load(&fixture->owner.holders) == 1, "settings are still held");
 	expect_true(atomic_load(&fixture->own.refcount.holders) == 1, "addresses are still held");
 	if (fixture->plugins != NULL)

@@ -23,6 +23,7 @@
 #include "relay/relay.h"
 #include "relay/settings.h"
 
+struct fake_datapath;
 struct fake_plugins;
 struct tcp_session;
 
@@ -43,8 +44,9 @@ struct relay_fixture {
 	struct client_counts client_counts;
 	struct fake_socket *listening;
 	struct tcp_listener *listener;
-	size_t event_limit;           /* events in one round, 1 or more */
-	struct fake_plugins *plugins; /* NULL: there are none */
+	size_t event_limit;             /* events in one round, 1 or more */
+	struct fake_plugins *plugins;   /* NULL: there are none */
+	struct fake_datapath *datapath; /* NULL: all sessions stay relays */
 };
 
 void fixture_start(struct relay_fixture *fixture);
@@ -54,6 +56,9 @@ void fixture_stop(struct relay_fixture *fixture);
 /* Sessions have to pass so many plugins from now on. `plugins` is the fixture's until it stops. */
 void fixture_use_plugins(struct relay_fixture *fixture, struct fake_plugins *plugins,
 			 unsigned count);
+
+/* Sessions may go over to the kernel from now on. */
+void fixture_use_datapath(struct relay_fixture *fixture, struct fake_datapath *datapath);
 
 /* One round of the loop, without waiting. Returns whether it had anything to do. */
 bool fixture_round(struct relay_fixture *fixture);

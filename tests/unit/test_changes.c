@@ -75,6 +75,8 @@ static void what_is_decided_at_the_start_asks_for_a_restart(void **state)
 		{"user = \"nobody\";", "user = \"daemon\";", "configuration", "user"},
 		{"", "group = \"games\";", "configuration", "group"},
 		{"", "seccomp = \"log\";", "configuration", "seccomp"},
+		{"", "offload_directory = \"/sys/fs/bpf/x\";", "configuration",
+		 "offload_directory"},
 		{"", "landlock = { mode = \"off\"; };", "F:2", "landlock.mode"},
 		{"", "landlock = { paths = [ \"/srv\" ]; };", "F:2", "landlock.paths"},
 		{"landlock = { paths = [ \"/srv\" ]; };", "", "configuration", "landlock.paths"},

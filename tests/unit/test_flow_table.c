@@ -282,6 +282,64 @@ static void whoever_was_used_least_recently_leaves_first(void **state)
 	expect_next(NULL, NULL);
 }
 
+static void a_use_that_is_told_later_has_its_place_among_the_others(void **state)
+{
+	struct flow_entry entries[4];
+
+	(void)state;
+	add_numbered(entries, 4);
+	for (unsigned i = 1; i < 4; i++)
+		flow_table_touch(&table, &entries[i], 10 * i);
+	/* Between 1, which was used at 10, and 2; and not before the one of the same moment. */
+	flow_table_touch_at(&table, &entries[0], 15);
+	expect_next(&entries[1], &entries[1]);
+	flow_table_touch_at(&table, &entries[1], 15);
+	assert_int_equal(entries[1].last_used, 15);
+	expect_next(&entries[0], &entries[0]);
+	flow_table_touch_at(&table, &entries[0], 40);
+	expect_next(&entries[1], &entries[1]);
+	flow_table_touch_at(&table, &entries[1], 35);
+	expect_next(&entries[2], &entries[2]);
+	for (unsigned i = 0; i < 4; i++)
+		flow_table_remove(&table, &entries[(i + 2) % 4]);
+	expect_next(NULL, NULL);
+}
+
+static void among_many_it_is_as_if_used_with_the_last_that_was_looked_at(void **state)
+{
+	struct flow_entry entries[FLOW_TABLE_STEPS + 10];
+	const unsigned count = sizeof(entries) / sizeof(entries[0]);
+
+	(void)state;
+	add_numbered(entries, count);
+	flow_table_touch_at(&table, &entries[0], 1);
+	/* The last one was used at count - 1. */
+	assert_int_equal(entries[0].last_used, count - FLOW_TABLE_STEPS);
+	for (unsigned i = 1; i <= count - FLOW_TABLE_STEPS; i++) {
+		expect_next(&entries[i], &entries[i]);
+		flow_table_remove(&table, &entries[i]);
+	}
+	expect_next(&entries[0], &entries[0]);
+	flow_table_remove(&table, &entries[0]);
+	for (unsigned i = count - FLOW_TABLE_STEPS + 1; i < count; i++)
+		flow_table_remove(&table, &entries[i]);
+}
+
+static void a_use_that_is_told_later_moves_nobody_to_the_other_queue(void **state)
+{
+	struct flow_entry entries[2];
+
+	(void)state;
+	add_numbered(entries, 2);
+	flow_table_assure(&table, &entries[0], 5);
+	flow_table_touch_at(&table, &entries[0], 7);
+	flow_table_touch_at(&table, &entries[1], 9);
+	assert_int_equal(table.fresh_count, 1);
+	expect_next(&entries[1], &entries[0]);
+	flow_table_remove(&table, &entries[0]);
+	flow_table_remove(&table, &entries[1]);
+}
+
 static void an_assured_flow_stays_while_there_is_one_that_is_not(void **state)
 {
 	struct flow_entry entries[3];
@@ -447,6 +505,9 @@ int main(void)
 		TEST(clients_that_follow_one_another_spread_over_the_buckets),
 		TEST(an_empty_table_has_nobody_to_let_go),
 		TEST(whoever_was_used_least_recently_leaves_first),
+		TEST(a_use_that_is_told_later_has_its_place_among_the_others),
+		TEST(among_many_it_is_as_if_used_with_the_last_that_was_looked_at),
+		TEST(a_use_that_is_told_later_moves_nobody_to_the_other_queue),
 		TEST(an_assured_flow_stays_while_there_is_one_that_is_not),
 		TEST(fresh_flows_are_counted_until_they_are_assured_or_leave),
 		TEST(a_flow_that_is_added_again_is_not_assured_any_more),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who speaks to an upstream for a client: one flow at a time, of all workers together. */
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -11,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "offload/udp_datapath.h"
 #include "relay/udp_claims.h"
 
 #define CLIENT      "203.0.113.1:4000"
@@ -303,6 +305,106 @@ static void threads_that_fight_over_claims_lose_or_drop_each_once(void **state)
 	pthread_barrier_destroy(&all_there);
 }
 
+/* A kernel that has flows, by their number alone. */
+static uint64_t carried; /* one bit each */
+static int give_result;
+
+static int fake_give(struct datapath *datapath, const struct udp_places *places,
+		     const struct offload_udp_flow *flow, const struct offload_udp_record *record)
+{
+	(void)datapath;
+	(void)flow;
+	(void)record;
+	if (give_result == 0)
+		carried |= UINT64_C(1) << places->id;
+	return give_result;
+}
+
+static void fake_take(struct datapath *datapath, const struct udp_places *places)
+{
+	(void)datapath;
+	assert_true(carried >> places->id & 1);
+	carried &= ~(UINT64_C(1) << places->id);
+}
+
+static const struct udp_datapath_calls fake_calls = {.give = fake_give, .take = fake_take};
+static struct datapath fake_datapath = {.udp = &fake_calls};
+
+static int hand_over(struct udp_claim *claim, const struct udp_places *places)
+{
+	return udp_claim_hand_over(&claims, claim, &fake_datapath, places, NULL, NULL);
+}
+
+static void a_flow_that_was_handed_over_is_taken_back_once(void **state)
+{
+	const struct udp_places places = {.id = 1};
+	struct udp_claim claim = usual_claim();
+
+	(void)state;
+	expect_made(&claim, UDP_CLAIM_NEW);
+	assert_int_equal(hand_over(&claim, &places), 0);
+	assert_int_equal(carried, 2);
+	udp_claim_take_back(&claims, &claim);
+	udp_claim_take_back(&claims, &claim);
+	assert_int_equal(carried, 0);
+	assert_true(udp_claim_stands(&claims, &claim));
+	udp_claim_drop(&claims, &claim);
+}
+
+static void whoever_takes_a_claim_over_takes_the_flow_from_the_kernel(void **state)
+{
+	const struct udp_places places = {.id = 1}, others = {.id = 2};
+	struct udp_claim first = usual_claim(), second = usual_claim();
+
+	(void)state;
+	expect_made(&first, UDP_CLAIM_NEW);
+	assert_int_equal(hand_over(&first, &places), 0);
+	expect_made(&second, UDP_CLAIM_TAKEN_OVER);
+	assert_int_equal(carried, 0);
+	/* What lost it can have it no more. */
+	assert_int_equal(hand_over(&first, &places), -ESTALE);
+	assert_int_equal(hand_over(&second, &others), 0);
+	udp_claim_take_back(&claims, &first);
+	assert_int_equal(carried, 4);
+	udp_claim_drop(&claims, &first);
+	assert_int_equal(carried, 4);
+	udp_claim_drop(&claims, &second);
+	assert_int_equal(carried, 0);
+}
+
+static void what_the_kernel_refused_is_not_taken_back(void **state)
+{
+	const struct udp_places places = {.id = 1};
+	struct udp_claim claim = usual_claim();
+
+	(void)state;
+	expect_made(&claim, UDP_CLAIM_NEW);
+	give_result = -E2BIG;
+	assert_int_equal(hand_over(&claim, &places), -E2BIG);
+	give_result = 0;
+	udp_claim_take_back(&claims, &claim);
+	udp_claim_drop(&claims, &claim);
+}
+
+static void a_claim_is_found_by_its_owner_alone(void **state)
+{
+	const struct address client = endpoint(CLIENT), upstream = endpoint(UPSTREAM);
+	const struct address nobody = endpoint("203.0.113.1:4001");
+	struct udp_claim claim = usual_claim();
+
+	(void)state;
+	claim.owner = &claims;
+	assert_false(udp_claim_exists(&claims, &client, &upstream));
+	expect_made(&claim, UDP_CLAIM_NEW);
+	assert_true(udp_claim_exists(&claims, &client, &upstream));
+	assert_false(udp_claim_exists(&claims, &nobody, &upstream));
+	assert_ptr_equal(udp_claim_find(&claims, &client, &upstream, &claims), &claim);
+	assert_null(udp_claim_find(&claims, &client, &upstream, &claim));
+	assert_null(udp_claim_find(&claims, &nobody, &upstream, &claims));
+	udp_claim_drop(&claims, &claim);
+	assert_null(udp_claim_find(&claims, &client, &upstream, &claims));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -318,6 +420,10 @@ int main(void)
 		TEST(a_claim_goes_back_and_forth_between_two_workers),
 		TEST(a_claim_that_was_lost_can_be_made_again),
 		TEST(dropping_what_was_never_made_or_refused_changes_nothing),
+		TEST(a_flow_that_was_handed_over_is_taken_back_once),
+		TEST(whoever_takes_a_claim_over_takes_the_flow_from_the_kernel),
+		TEST(what_the_kernel_refused_is_not_taken_back),
+		TEST(a_claim_is_found_by_its_owner_alone),
 		TEST(in_a_crowd_every_claim_is_kept_apart),
 		TEST(threads_that_fight_over_claims_lose_or_drop_each_once),
 	};

@@ -12,6 +12,7 @@
 #include "base/report.h"
 #include "daemon/control/gather.h"
 #include "daemon/control/state.h"
+#include "daemon/offload.h"
 #include "daemon/routing.h"
 #include "daemon/server_state.h"
 #include "os/descriptors.h"
@@ -88,6 +89,28 @@ static json_t *routing_to_json(const struct server *server)
 	return object;
 }
 
+static json_t *offload_to_json(const struct server *server)
+{
+	const struct offload *offload = &server->offload;
+	const struct config *config = &server->generation->config;
+	struct loopback_needs needs = {0};
+	json_t *object = json_object();
+	uint64_t live;
+
+	set_text(object, "mode",
+		 server->datapath != NULL || config_wants_offload(config, &needs) ? "auto" : "off");
+	json_object_set_new(object, "in_use", json_boolean(server->datapath != NULL));
+	if (server->datapath == NULL) {
+		json_object_set_new(object, "why", control_text(offload->why));
+		return object;
+	}
+	json_object_set_new(object, "directory", control_text(config->offload_directory));
+	json_object_set_new(object, "interfaces", control_text(offload->interfaces));
+	if (offload_count_live(server, &live) == 0)
+		control_set_number(object, "live", live);
+	return object;
+}
+
 static void status_reply(struct control_gather *gather)
 {
 	const struct server *server = gather->control->server;
@@ -106,6 +129,7 @@ static void status_reply(struct control_gather *gather)
 	control_set_number(result, "max_sessions", atomic_load(&server->descriptors.limit));
 	set_text(result, "log_level", control_log_level());
 	json_object_set_new(result, "routing", routing_to_json(server));
+	json_object_set_new(result, "offload", offload_to_json(server));
 	control_set_number(descriptors, "open", descriptors_open());
 	control_set_number(descriptors, "limit", server->descriptor_limit);
 	json_object_set_new(result, "descriptors", descriptors);

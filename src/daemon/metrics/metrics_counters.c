@@ -17,6 +17,8 @@ enum family {
 	FAMILY_DATAGRAMS,
 	FAMILY_DROPPED,
 	FAMILY_CLIENT_PORTS,
+	FAMILY_OFFLOAD,
+	FAMILY_OFFLOAD_STAYED,
 	FAMILY_COUNT,
 };
 
@@ -39,6 +41,12 @@ static const struct {
 				 "Clients whose port could not simply be kept, by what became of "
 				 "it.",
 				 "outcome", NULL},
+	[FAMILY_OFFLOAD] = {"mmproxy_offload_sessions_total",
+			    "Sessions that the kernel has carried, by how they came to it.", "by",
+			    NULL},
+	[FAMILY_OFFLOAD_STAYED] = {"mmproxy_offload_stayed_total",
+				   "Sessions that stayed relays where offload is on, by reason.",
+				   "reason", NULL},
 };
 
 static const struct place {
@@ -68,6 +76,23 @@ static const struct place {
 	[COUNTER_PORT_CONFLICTS] = {FAMILY_CLIENT_PORTS, "conflict", NULL},
 	[COUNTER_CLIENT_PORT_PRIVILEGED] = {FAMILY_CLIENT_PORTS, "privileged", NULL},
 	[COUNTER_CLIENT_PORT_ZERO] = {FAMILY_CLIENT_PORTS, "zero", NULL},
+	[COUNTER_OFFLOADED] = {FAMILY_OFFLOAD, "handover", NULL},
+	[COUNTER_OFFLOAD_ADOPTED] = {FAMILY_OFFLOAD, "adoption", NULL},
+	[COUNTER_OFFLOAD_STAYED_FAMILY] = {FAMILY_OFFLOAD_STAYED, "family", NULL},
+	[COUNTER_OFFLOAD_STAYED_PORT] = {FAMILY_OFFLOAD_STAYED, "port", NULL},
+	[COUNTER_OFFLOAD_STAYED_TIMESTAMPS] = {FAMILY_OFFLOAD_STAYED, "timestamps", NULL},
+	[COUNTER_OFFLOAD_STAYED_SACK] = {FAMILY_OFFLOAD_STAYED, "sack", NULL},
+	[COUNTER_OFFLOAD_STAYED_ECN] = {FAMILY_OFFLOAD_STAYED, "ecn", NULL},
+	[COUNTER_OFFLOAD_STAYED_OPTIONS] = {FAMILY_OFFLOAD_STAYED, "options", NULL},
+	[COUNTER_OFFLOAD_STAYED_SEGMENT] = {FAMILY_OFFLOAD_STAYED, "segment", NULL},
+	[COUNTER_OFFLOAD_STAYED_ROUTE] = {FAMILY_OFFLOAD_STAYED, "route", NULL},
+	[COUNTER_OFFLOAD_STAYED_REMOTE] = {FAMILY_OFFLOAD_STAYED, "remote", NULL},
+	[COUNTER_OFFLOAD_STAYED_UNSEEN] = {FAMILY_OFFLOAD_STAYED, "unseen", NULL},
+	[COUNTER_OFFLOAD_STAYED_URGENT] = {FAMILY_OFFLOAD_STAYED, "urgent", NULL},
+	[COUNTER_OFFLOAD_STAYED_ENDING] = {FAMILY_OFFLOAD_STAYED, "ending", NULL},
+	[COUNTER_OFFLOAD_STAYED_BUSY] = {FAMILY_OFFLOAD_STAYED, "busy", NULL},
+	[COUNTER_OFFLOAD_STAYED_FULL] = {FAMILY_OFFLOAD_STAYED, "full", NULL},
+	[COUNTER_OFFLOAD_STAYED_ERROR] = {FAMILY_OFFLOAD_STAYED, "error", NULL},
 };
 
 /* What counter.def says of each. */

@@ -3,6 +3,7 @@
 
 scenarios   what is measured, and where it must arrive
 proxies     who is measured: mmproxy, its peers, and others by path
+offload     mmproxy whose sessions the kernel takes over, and how that is made sure of
 stage       the namespaces, and the upstreams in them
 loads       one run of a scenario against one proxy
 runner      all of them, round by round

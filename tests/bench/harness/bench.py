@@ -10,7 +10,8 @@ import time
 
 from network import remove_leftovers
 
-from . import calls, gnuplot, loads, machine, markdown, plots, proxies, results, runner, scenarios
+from . import calls, gnuplot, loads, machine, markdown, offload, plots, proxies, results, runner
+from . import scenarios
 from . import stage as stages
 
 # System calls are counted for the shortest messages, where they weigh most.
@@ -69,6 +70,9 @@ def run(options):
     began, clock = runner.now(), time.monotonic()
     with contextlib.ExitStack() as stack:
         stage = stages.Stage(stack)
+        offloaded = _offload(stack, stage, wanted, options.workers)
+        if offloaded:
+            players[offloaded.name] = offloaded
         iperf = stages.IperfStage(stack) if any(one.load == "iperf" for one in wanted) else None
         load = loads.Loads(stage, iperf, options.seconds)
         measured = runner.measure(load, wanted, players, options.rounds)
@@ -76,7 +80,8 @@ def run(options):
             scenario.name: {
                 name: calls.count(load, scenario, players[name])
                 for name in runner.names_for(scenario, players)
-                if name != "direct"
+                # What the kernel carries takes none.
+                if name not in ("direct", results.OFFLOAD)
             }
             for scenario in wanted
             if scenario.name in TRACED and not options.quick
@@ -100,6 +105,14 @@ def run(options):
     _write(document, options.out)
 
 
+def _offload(stack, stage, wanted, workers):
+    """The peer that the kernel carries, where it can and any of the scenarios is for it."""
+    for scenario in wanted:
+        if scenario.offloads:
+            return offload.player(stack, stage, scenario, workers)
+    return None
+
+
 def _write(document, folder):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bench.json").write_text(json.dumps(document, indent=1) + "\n")
@@ -120,6 +133,7 @@ def _told(scenario, runs):
         "unit": scenario.unit,
         "base": scenario.base,
         "aim": scenario.aim,
+        "offload_aims": scenario.offload_aims,
         "lower_is_better": scenario.load == "idle",
         "runs": runs,
     }

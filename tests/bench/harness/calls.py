@@ -18,8 +18,8 @@ from . import stage as stages
 def count(load, scenario, proxy):
     """{"total": calls a message, "calls": {name: calls a message}}"""
     with (
-        proxy.running(load.stage.namespace, scenario, stages.LISTEN, scenario.upstream) as pid,
-        _traced(pid) as calls,
+        proxy.running(load.stage.namespace, scenario, stages.LISTEN, scenario.upstream) as running,
+        _traced(running.pid) as calls,
     ):
         load.stage.wait_until_idle()
         fields = load.fields(scenario, stages.LISTEN, seconds=1)

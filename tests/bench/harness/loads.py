@@ -5,12 +5,16 @@ import contextlib
 import itertools
 import re
 import subprocess
+import time
 
 from . import machine
 from . import stage as stages
 
 # A run that takes longer hangs.
 SLACK = 60
+
+# At this share of what is measured the proxy is looked at: it is still at it.
+LOOK_AT = 0.8
 
 # No two runs have a client in common: the kernel or a proxy may remember one.
 _tcp_clients = itertools.cycle(range(0, 4_000_000_000, 2_000_000))
@@ -35,10 +39,12 @@ class Loads:
             return self._iperf(scenario, proxy)
         if proxy is None:
             return self._load(scenario, scenario.upstream, None)
-        with proxy.running(self.stage.namespace, scenario, stages.LISTEN, scenario.upstream) as pid:
+        with proxy.running(
+            self.stage.namespace, scenario, stages.LISTEN, scenario.upstream
+        ) as running:
             if scenario.load == "idle":
-                return self._idle(scenario, pid)
-            return self._load(scenario, stages.LISTEN, pid)
+                return self._idle(scenario, running.pid)
+            return self._load(scenario, stages.LISTEN, running)
 
     def command(self, scenario, target, seconds=None, **more):
         """The load's command line. Without a proxy there is nobody to read a header."""
@@ -64,19 +70,39 @@ class Loads:
     def seconds_of(self, scenario):
         return scenario.seconds or self.seconds
 
-    def _load(self, scenario, target, pid):
+    def _load(self, scenario, target, running):
         self.stage.wait_until_idle()
-        with _processor_time(pid) as used:
-            fields = self.fields(scenario, target)
-        return _result(scenario, fields, used.get("seconds"))
+        look = _Look(scenario, running) if running else None
+        with _processor_time(running) as used:
+            fields = self.fields(scenario, target, look)
+        noted = look.noted if look else {}
+        return {**_result(scenario, fields, used.get("seconds")), **noted}
 
-    def fields(self, scenario, target, **more):
-        """What the load says of itself, as {name: number}."""
-        command = self.command(scenario, target, **more)
-        done = self.stage.namespace.run(command, timeout=self.seconds_of(scenario) + SLACK)
-        fields = {name: float(value) for name, value in re.findall(r"(\w+)=([\d.]+)", done.stdout)}
-        if done.returncode != 0 or not fields.get("total"):
-            raise Failed(f"{scenario.name}: {done.stdout.strip()} {done.stderr.strip()}")
+    def fields(self, scenario, target, look=None, seconds=None):
+        """What the load says of itself, as {name: number}; the proxy is looked at meanwhile."""
+        seconds = seconds or self.seconds_of(scenario)
+        pipe = subprocess.PIPE
+        process = self.stage.namespace.popen(
+            [*self.command(scenario, target, seconds), "--wait"],
+            **{"stdin": pipe, "stdout": pipe, "stderr": pipe, "text": True},
+        )
+        try:
+            if process.stdout.readline() == "warm\n":
+                if look:
+                    look.begin()
+                process.stdin.write("\n")
+                process.stdin.flush()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.communicate(timeout=LOOK_AT * seconds)
+                if look and process.poll() is None:
+                    look.end()
+            said, complaint = process.communicate(timeout=seconds + SLACK)
+        finally:
+            process.kill()
+            process.wait()
+        fields = {name: float(value) for name, value in re.findall(r"(\w+)=([\d.]+)", said)}
+        if process.returncode != 0 or not fields.get("total"):
+            raise Failed(f"{scenario.name}: {said.strip()} {complaint.strip()}")
         return fields
 
     def _idle(self, scenario, pid):
@@ -110,10 +136,10 @@ class Loads:
         with contextlib.ExitStack() as stack:
             if proxy is None:
                 stack.enter_context(iperf.server(iperf.direct))
-                target, pid = iperf.direct, None
+                target, running = iperf.direct, None
             else:
                 stack.enter_context(iperf.server(iperf.upstream))
-                pid = stack.enter_context(
+                running = stack.enter_context(
                     proxy.running(iperf.namespace, scenario, iperf.listen, iperf.upstream)
                 )
                 target = stack.enter_context(iperf.forwarder())
@@ -122,12 +148,33 @@ class Loads:
             command = ["iperf", "-c", host, "-p", port, "-u", "-R", "-b", "100g", "-y", "C"]
             command += ["-t", str(seconds), "-l", str(scenario.options["size"])]
             self.stage.wait_until_idle()
-            with _processor_time(pid) as used:
+            with _processor_time(running) as used:
                 done = iperf.path.client.run(command, timeout=seconds + SLACK)
             fields = _iperf_fields(done.stdout)
             if not fields:
                 raise Failed(f"{scenario.name}: {done.stdout} {done.stderr}")
-            return _result(scenario, fields, used.get("seconds"))
+            # It is over: what the kernel does not have by now it has not had.
+            noted = running.settle(scenario, patience=0) if running else {}
+            return {**_result(scenario, fields, used.get("seconds")), **noted}
+
+
+class _Look:
+    """What a proxy takes while it is measured, as fields of results.Run."""
+
+    def __init__(self, scenario, running):
+        self.noted = {}
+        self._scenario = scenario
+        self._running = running
+        self._descriptors = machine.descriptors(running.pid)
+
+    def begin(self):
+        self.noted.update(self._running.settle(self._scenario))
+        self._cpu, self._began = machine.cpu_seconds(self._running.pid), time.monotonic()
+
+    def end(self):
+        used = machine.cpu_seconds(self._running.pid) - self._cpu
+        self.noted["cpu_share"] = used / (time.monotonic() - self._began)
+        self.noted["descriptors"] = machine.descriptors(self._running.pid) - self._descriptors
 
 
 def _iperf_fields(text):
@@ -146,13 +193,13 @@ def _iperf_fields(text):
 
 
 @contextlib.contextmanager
-def _processor_time(pid):
-    """What a process has used meanwhile; nothing, when there is none."""
+def _processor_time(running):
+    """What a proxy has used meanwhile; nothing, when there is none."""
     used = {}
-    before = machine.cpu_seconds(pid) if pid else None
+    before = machine.cpu_seconds(running.pid) if running else None
     yield used
-    if pid:
-        used["seconds"] = machine.cpu_seconds(pid) - before
+    if running:
+        used["seconds"] = machine.cpu_seconds(running.pid) - before
 
 
 _COUNTED = {

@@ -4,7 +4,7 @@
 import functools
 import re
 
-from harness.results import COST_UNITS, GROUPS, PERCENTILES, best, peers_of
+from harness.results import COST_UNITS, GROUPS, OFFLOAD, PERCENTILES, best, peers_of
 from harness.words import (
     count,
     label,
@@ -18,6 +18,7 @@ from harness.words import (
 )
 
 _NOTHING = "–"
+_REACHED = {True: "✓", False: "✗", None: _NOTHING}
 
 # In a document.
 _PLACE = re.compile(r"(<!-- bench: (headline|all) -->\n).*?(<!-- bench ends -->)", re.S)
@@ -49,6 +50,14 @@ def render(bench):
             )
             parts += [f"## {heading}", text, ratios(scenarios), *_notes(scenarios)]
     sections = (
+        (
+            "Offload",
+            "What mmproxy is judged by when the kernel takes over its sessions: medians of the\n"
+            "rounds, and in brackets the lowest and the highest of them. CPU time, of which 100 %\n"
+            "is one CPU, and descriptors are those of the daemon while it is measured; of the\n"
+            "latter those that it has at rest do not count.",
+            offload(bench.scenarios),
+        ),
         (
             "CPU",
             "CPU time of the proxy for the same work, and in brackets with HAProxy's as 1. The\n"
@@ -104,6 +113,78 @@ def ratios(scenarios):
         cells = _cells(peers, scenario.figure, text, scenario.lower_is_better)
         rows.append([scenario.title, base_text, *cells, _aim_text(scenario)])
     return _table(["", ", ".join(map(label, bases)), *map(label, peers), "aim"], rows)
+
+
+def offload(scenarios):
+    """Rows for each scenario of the offload: what it is judged by, and what it is there for."""
+    peers = ("direct", "mmproxy", OFFLOAD)
+    rows = []
+    for scenario in scenarios:
+        title = scenario.title
+        for measure in filter(functools.partial(_has_offload_row, scenario), _OFFLOAD_ROWS):
+            cells = [_offload_cell(scenario, measure, peer) for peer in peers]
+            rows.append([title, _OFFLOAD_ROWS[measure][0], *cells])
+            rows[-1].append(_offload_aim_text(scenario, measure))
+            title = ""
+    return _table(["", "", *map(label, peers), "aim"], rows, left=2)
+
+
+def _has_offload_row(scenario, measure):
+    """Where the kernel takes over nothing there is only what it is judged by."""
+    if OFFLOAD not in scenario.runs:
+        return False
+    if measure in ("ratio", *scenario.offload_aims):
+        return True
+    return measure in ("cpu_share", "descriptors") and scenario.stayed() is not None
+
+
+def _offload_cell(scenario, measure, peer):
+    """A figure with its spread; of whom the measure is a comparison with, what is compared."""
+    _, form, base, base_text = _OFFLOAD_ROWS[measure]
+    if peer == base:
+        return base_text(scenario, peer) or _NOTHING
+    value = scenario.measure(measure, peer) if peer != "direct" else None
+    if value is None:
+        return _NOTHING
+    median, low, high = map(form, (value.median, value.low, value.high))
+    if peer == OFFLOAD and form is ratio_text:
+        median = form(value.median, scenario.offload_aims.get(measure))
+    return f"{median} ({low}–{high})" if low != high else median
+
+
+def _offload_aim_text(scenario, measure):
+    if measure not in scenario.offload_aims:
+        return ""
+    aim = scenario.offload_aims[measure] * (100 if measure == "cpu_share" else 1)
+    return f"{aim:g} {_REACHED[scenario.offload_reached(measure)]}"
+
+
+def _rate_of(scenario, peer):
+    rate = scenario.rate(peer)
+    return rate_text(rate.median, scenario.unit) if rate else None
+
+
+def _p99_of(scenario, peer):
+    p99 = scenario.latency(peer, "p99")
+    return number(p99.median) if p99 else None
+
+
+def _signed(value):
+    return "-" * (value < 0) + number(abs(value))
+
+
+def _percent(value):
+    return number(100 * value)
+
+
+# By measure: what it is, how it is written; whom it is a comparison with, and what that one has.
+_OFFLOAD_ROWS = {
+    "ratio": ("share of direct", ratio_text, "direct", _rate_of),
+    "ratio_to_mmproxy": ("share of mmproxy", ratio_text, "mmproxy", _rate_of),
+    "added_p99_us": ("p99 beyond direct, µs", _signed, "direct", _p99_of),
+    "cpu_share": ("CPU of the daemon, %", _percent, None, None),
+    "descriptors": ("descriptors", short, None, None),
+}
 
 
 def cpu(scenarios):
@@ -191,6 +272,9 @@ def _notes(scenarios):
                     )
                     share = 100 * number_of / others
                     lines.append(f"- {scenario.title}: {label(peer)} {field} {share:.2g} %")
+        if scenario.stayed():
+            share = f"{100 * scenario.stayed():.2g} % of the sessions"
+            lines.append(f"- {scenario.title}: {label(OFFLOAD)}: {share} stayed relays")
     return ["\n".join(lines)] if lines else []
 
 
@@ -202,7 +286,7 @@ def _figure_text(scenario, peer, figure):
     if not scenario.is_relative():
         return rate_text(figure.median, scenario.unit), ""
     return (
-        ratio_text(figure.median, scenario.aim if peer in scenario.judged() else None),
+        ratio_text(figure.median, scenario.aim_of(peer)),
         f" ({ratio_text(figure.low)}–{ratio_text(figure.high)})",
     )
 
@@ -219,7 +303,7 @@ def _cost_text(scenario, peer, cost):
 def _aim_text(scenario):
     if scenario.aim is None:
         return ""
-    return f"{scenario.aim:g} " + {True: "✓", False: "✗", None: _NOTHING}[scenario.reached()]
+    return f"{scenario.aim:g} {_REACHED[scenario.reached()]}"
 
 
 def _cells(peers, value, text, lower_is_better=True):

@@ -24,15 +24,17 @@ from harness.words import (
     short,
 )
 
-# One accent; the others differ in lightness as well as in hue.
+# One accent, with a lighter one for the same program; all differ in lightness as well as in hue.
 _COLOURS = {
     "direct": 0x4B5563,
     "mmproxy": 0xD9480F,
+    "mmproxy-offload": 0xF59F00,
     "haproxy": 0x5F7F9F,
     "haproxy-splice": 0x9FB8D0,
     "nginx": 0x7F9A70,
     "plain": 0xC9B27C,
 }
+_BOLD = ("mmproxy", "mmproxy-offload")
 _MORE_COLOURS = (0x9A86AD, 0x6FA9A4, 0xB98D96, 0xA8A8A8)
 _INK, _FAINT, _GRID, _WHITE = 0x1F2933, 0x66717E, 0xE3E7EC, 0xFFFFFF
 
@@ -41,7 +43,7 @@ _BIG, _MIDDLE, _SMALL = 18, 13, 11
 # All in pixels.
 _WIDTH, _MARGIN, _LEFT = 880, 24, 230
 _TOP, _BOTTOM = 122, 62
-_TITLE_Y, _SUBTITLE_Y, _LEGEND_Y = 30, 54, 82
+_TITLE_Y, _SUBTITLE_Y, _LEGEND_Y, _LEGEND_STEP = 30, 54, 82, 18
 _BAR, _BAR_STEP, _LINE_STEP, _BETWEEN = 14, 18, 17, 20
 _GAP = 6
 _NUMBER_STEP = 62
@@ -126,8 +128,8 @@ def _ratios(bench, colours, group, title):
     for scenario in scenarios:
         bars = []
         for peer in scenario.compared():
-            aim = scenario.aim if peer in scenario.judged() else None
-            bars.append(_ratio_bar(peer, colours[peer], scenario.ratio(peer), aim))
+            ratio, aim = scenario.ratio(peer), scenario.aim_of(peer)
+            bars.append(_ratio_bar(peer, colours[peer], ratio, aim))
         base = scenario.rate(scenario.base)
         note = f"{label(scenario.base)}: {rate_text(base.median, scenario.unit)}" if base else ""
         clusters.append(_cluster(scenario, bars, note))
@@ -140,7 +142,7 @@ def _ratios(bench, colours, group, title):
         "Share of what goes without a proxy: median, lowest and highest of the rounds. "
         "More is better.",
     )
-    _legend(picture, colours, peers_of(scenarios), any(scenario.aim for scenario in scenarios))
+    _legend(picture, colours, peers_of(scenarios), _have_aims(scenarios))
     _bars(picture, clusters, "direct")
     return picture.script()
 
@@ -215,7 +217,7 @@ def _memory(bench, colours):
         f"{scenarios[0].unit}: dark what the process takes, pale what the kernel takes for it. "
         "Less is better.",
     )
-    _legend(picture, colours, peers_of(scenarios), any(scenario.aim for scenario in scenarios))
+    _legend(picture, colours, peers_of(scenarios), _have_aims(scenarios))
     _bars(picture, clusters)
     return picture.script()
 
@@ -226,7 +228,7 @@ def _ratio_bar(peer, colour, ratio, aim=None):
     return _Bar(
         [(ratio.median, colour)],
         ratio_text(ratio.median, aim),
-        peer == "mmproxy",
+        peer in _BOLD,
         (ratio.low, ratio.high),
         aim,
     )
@@ -244,8 +246,7 @@ def _memory_bar(scenario, peer, colour):
     text += f" {scenario.unit}"
     if descriptors:
         text += f", {count(short(descriptors.median), 'descriptor')}"
-    aim = scenario.aim if peer in scenario.judged() else None
-    return _Bar(parts, text, peer == "mmproxy", aim=aim)
+    return _Bar(parts, text, peer in _BOLD, aim=scenario.aim_of(peer))
 
 
 def _not_measured(peer):
@@ -288,18 +289,30 @@ def _placed(clusters):
         y += cluster.height() + _BETWEEN
 
 
+def _have_aims(scenarios):
+    return any(scenario.aim_of(peer) for scenario in scenarios for peer in scenario.compared())
+
+
 def _legend(picture, colours, peers, aim=False):
-    x = _MARGIN
-    for peer in peers:
-        corners = picture.pixel(x), _LEGEND_Y - 6, picture.pixel(x + 12), _LEGEND_Y + 6
-        picture.rectangle(*corners, colours[peer])
-        bold = peer == "mmproxy"
-        picture.text(picture.pixel(x + 18), _LEGEND_Y, label(peer), _MIDDLE, _INK, bold)
-        x += 18 + text_width(label(peer), _MIDDLE, bold) + 20
-    if aim:
-        tick = picture.pixel(x + 6)
-        picture.line(tick, _LEGEND_Y - 8, tick, _LEGEND_Y + 8, _INK, 2.5)
-        picture.text(picture.pixel(x + 16), _LEGEND_Y, "aim of mmproxy", _MIDDLE, _INK)
+    """In two lines, where one has not the room."""
+    entries = [(label(peer), peer) for peer in peers] + [("aim of mmproxy", None)] * aim
+    lines, x = [[]], _MARGIN
+    for text, peer in entries:
+        width = 18 + text_width(text, _MIDDLE, peer in _BOLD)
+        if x + width > _WIDTH - _MARGIN:
+            lines.append([])
+            x = _MARGIN
+        lines[-1].append((x, text, peer))
+        x += width + 20
+    for index, line in enumerate(lines):
+        y = _LEGEND_Y + _LEGEND_STEP * index - (3 if len(lines) > 1 else 0)
+        for x, text, peer in line:
+            if peer is None:
+                picture.line(picture.pixel(x + 6), y - 8, picture.pixel(x + 6), y + 8, _INK, 2.5)
+            else:
+                corners = picture.pixel(x), y - 6, picture.pixel(x + 12), y + 6
+                picture.rectangle(*corners, colours[peer])
+            picture.text(picture.pixel(x + 18), y, text, _MIDDLE, _INK, peer in _BOLD)
 
 
 def _bars(picture, clusters, one=None):
@@ -369,7 +382,7 @@ def _percentiles(picture, colours, clusters):
             thin.append((p999, y, p99 - p999, 0, colour))
             thin.append((p999, y - 4, 0, 8, colour))
             dots.append((p50, y, colour))
-            bold = peer == "mmproxy"
+            bold = peer in _BOLD
             ink = _INK if bold else _FAINT
             for x, value in zip(columns, percentiles):
                 picture.text(picture.pixel(x), y, number(value), _SMALL, ink, bold, "right")

@@ -26,7 +26,7 @@ listeners = ( {{
 	subnets = "any";
 	udp = {{ framing = "{framing}"; }};
 }} );
-{plugins}
+{settings}{plugins}
 log = {{ level = "warning"; }};
 """
 
@@ -85,8 +85,19 @@ _BY_PATH = {
 }
 
 
+class Running:
+    """A proxy while it runs."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def settle(self, scenario, patience=stages.PATIENCE):
+        """Waits until it does what is to be measured; {field of results.Run: what was seen}."""
+        return {}
+
+
 class Proxy:
-    """One that is a process; `running` is a context in which it listens, and yields its pid."""
+    """One that is a process; `running` is a context in which it listens, and yields a Running."""
 
     protocols = ("tcp",)
     everywhere = False  # in each scenario of its protocols, not only where it is named
@@ -109,7 +120,7 @@ class Proxy:
                 except AssertionError as why:
                     said = (folder / "output").read_text(errors="replace").strip()
                     raise ValueError(f"{self.name} does not listen: {why}\n{said}") from None
-                yield process.pid
+                yield Running(process.pid)
             finally:
                 stages.end(process)
             stages.wait_for_port(namespace, listen, scenario.protocol)
@@ -123,10 +134,17 @@ class Mmproxy(Proxy):
     def __init__(self, name="mmproxy", workers=0, plugins=False):
         super().__init__(name)
         self.workers = workers
+        self.settings = ""
         self.plugins = ""
         if plugins:
             files = {one: stages.program(f"{one}.so") for one in ("acl", "ratelimit")}
             self.plugins = PLUGINS.format(**files)
+
+    def watched(self, process):
+        return Running(process.pid)
+
+    def clear(self, namespace):
+        """What it has left there after it has ended."""
 
     @contextlib.contextmanager
     def running(self, namespace, scenario, listen, upstream):
@@ -136,19 +154,24 @@ class Mmproxy(Proxy):
             listen=listen,
             upstream=upstream,
             framing=scenario.framing or "every",
+            settings=self.settings,
             plugins=self.plugins,
         )
         process = daemon.Daemon(namespace, config, program=stages.program("mmproxy"))
         try:
             stages.wait_for_port(namespace, listen, scenario.protocol, process.process)
-            yield process.pid
+            yield self.watched(process)
             process.stop()
             stages.wait_for_port(namespace, listen, scenario.protocol)
         except BaseException:
+            status = process.process.poll()
+            if status is not None:
+                print(f"{self.name} has ended: status {status}", file=sys.stderr)
             print(process.log(), file=sys.stderr)
             raise
         finally:
             process.discard()
+            self.clear(namespace)
 
 
 class Haproxy(Proxy):

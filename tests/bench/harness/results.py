@@ -19,6 +19,17 @@ GROUPS = ("tcp", "udp", "plugins", "memory")
 
 PERCENTILES = ("p50", "p99", "p999")
 
+# The peer that is mmproxy with the kernel offload.
+OFFLOAD = "mmproxy-offload"
+
+# What it is judged by: whether less is better.
+OFFLOAD_MEASURES = {
+    "ratio": False,  # of the rate, to the base
+    "ratio_to_mmproxy": False,  # of the rate, to the relay
+    "added_p99_us": True,  # the p99 beyond the base's
+    "cpu_share": True,  # of one CPU, of the daemon
+}
+
 # What a proxy's CPU time is told per, by what a scenario counts.
 COST_UNITS = {"bytes": "s/GB", "messages": "µs/message", "connections": "µs/connection"}
 _COST_FACTORS = {"bytes": 1e9, "messages": 1e6, "connections": 1e6}
@@ -40,7 +51,10 @@ class Latency:
 
 @dataclasses.dataclass
 class Run:
-    """One scenario with one peer, once. The last two are of memory alone, per idle connection."""
+    """One scenario with one peer, once. `kernel_kib` is of memory alone, per idle connection.
+    `descriptors` are what the proxy has beyond those at rest: of memory per idle connection, else
+    all while it is measured. `cpu_share` is of one CPU, at that time. `offloaded` is the share of
+    the sessions that the kernel had when measuring began."""
 
     rate: float
     bytes: int = 0
@@ -53,6 +67,8 @@ class Run:
     latency_us: Latency | None = None
     kernel_kib: float | None = None
     descriptors: float | None = None
+    cpu_share: float | None = None
+    offloaded: float | None = None
 
 
 @dataclasses.dataclass
@@ -80,6 +96,8 @@ class Scenario:
     base: str | None
     lower_is_better: bool
     runs: dict[str, list[Run | None]]
+    # Of the peer OFFLOAD, by OFFLOAD_MEASURES.
+    offload_aims: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def compared(self):
         """The peers besides the base."""
@@ -140,6 +158,12 @@ class Scenario:
         """The peers that are to reach the aim: mmproxy, or all that are compared with it."""
         return ["mmproxy"] if self.base != "mmproxy" else self.compared()
 
+    def aim_of(self, peer):
+        """The aim of a peer's figure; None where it has none."""
+        if peer == OFFLOAD:
+            return self.offload_aims.get("ratio")
+        return self.aim if peer in self.judged() else None
+
     def reached(self):
         """Whether the aim was reached; None where there is none, or nothing to judge it by."""
         values = [self.figure(peer) for peer in self.judged()]
@@ -148,6 +172,40 @@ class Scenario:
         if self.lower_is_better:
             return all(value.median <= self.aim for value in values)
         return all(value.median >= self.aim for value in values)
+
+    def cpu_share(self, peer):
+        return self.spread(peer, lambda run: run.cpu_share)
+
+    def added_latency(self, peer, percentile, base="direct"):
+        """What it is beyond the base's, round by round."""
+        pairs = zip(self.runs.get(peer, []), self.runs.get(base, []))
+        return _spread(
+            getattr(run.latency_us, percentile) - getattr(base_run.latency_us, percentile)
+            for run, base_run in pairs
+            if run and base_run and run.latency_us and base_run.latency_us
+        )
+
+    def measure(self, measure, peer):
+        """One of OFFLOAD_MEASURES, or descriptors, of any peer."""
+        if measure == "ratio":
+            return self.ratio(peer)
+        if measure == "ratio_to_mmproxy":
+            return self._ratio(peer, "mmproxy", lambda run: run.rate)
+        if measure == "added_p99_us":
+            return self.added_latency(peer, "p99")
+        return self.cpu_share(peer) if measure == "cpu_share" else self.descriptors(peer)
+
+    def offload_reached(self, measure):
+        """Whether the offload's aim was reached; None where there is nothing to judge it by."""
+        value, aim = self.measure(measure, OFFLOAD), self.offload_aims[measure]
+        if value is None:
+            return None
+        return value.median <= aim if OFFLOAD_MEASURES[measure] else value.median >= aim
+
+    def stayed(self):
+        """The share of the sessions that were to be offloaded, and were not; of all rounds."""
+        shares = [run.offloaded for run in self._done(OFFLOAD) if run.offloaded is not None]
+        return 1 - statistics.mean(shares) if shares else None
 
     def missing(self, peer):
         """Rounds that the peer has not run in."""
@@ -235,6 +293,9 @@ def _parse_scenario(document):
     scenario = _make(Scenario, {**document, "runs": runs}, where)
     if scenario.group not in GROUPS:
         raise Unreadable(f"{where}: no group is called {scenario.group}")
+    for measure in scenario.offload_aims:
+        if measure not in OFFLOAD_MEASURES:
+            raise Unreadable(f"{where}, offload_aims: no measure is called {measure}")
     return scenario
 
 
@@ -250,7 +311,7 @@ def _parse_run(document, where):
 def _make(kind, document, where):
     fields = dataclasses.fields(kind)
     for field in fields:
-        if field.default is dataclasses.MISSING:
+        if field.default is field.default_factory:  # both are missing
             _get(document, field.name, where)
     return kind(**{field.name: document[field.name] for field in fields if field.name in document})
 

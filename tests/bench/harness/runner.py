@@ -9,6 +9,7 @@ import time
 from tqdm import tqdm
 
 from . import loads
+from .results import OFFLOAD
 
 # Beside what is measured: warm-up, start and end of a proxy, and waiting until all rests.
 OVERHEAD = 1.2
@@ -26,7 +27,10 @@ def plan(scenarios, proxies, rounds):
 
 
 def names_for(scenario, proxies):
-    named = ("mmproxy", *scenario.peers)
+    named = ["mmproxy", *scenario.peers]
+    # A flow that only ever sends, as iperf's in reverse, is not handed over.
+    if OFFLOAD in proxies and scenario.group in ("tcp", "udp") and scenario.load != "iperf":
+        named.insert(1, OFFLOAD)
     others = [name for name, proxy in proxies.items() if proxy.everywhere]
     if scenario.group == "plugins":
         others = []

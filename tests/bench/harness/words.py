@@ -3,6 +3,7 @@
 
 # Others are called what they are called.
 _LABELS = {
+    "mmproxy-offload": "mmproxy, offload",
     "haproxy": "HAProxy",
     "haproxy-splice": "HAProxy, splice",
     "mmproxy-plugins": "with three plugins",

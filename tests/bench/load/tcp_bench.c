@@ -47,7 +47,10 @@ static void usage(FILE *to)
 	      "                 was due. 0: as fast as it goes\n"
 	      "  --text         what is sent, repeated; no byte of it twice. Both ends must agree\n"
 	      "  --warm-up      seconds before counting begins: 0.5\n"
-	      "  --seconds      for which is counted: 2\n",
+	      "  --seconds      for which is counted: 2\n"
+	      "  --wait         when the warm-up is over, says \"warm\" and goes on with it until "
+	      "a line\n"
+	      "                 comes on standard input (not of idle)\n",
 	      to);
 }
 
@@ -139,6 +142,7 @@ static void read_load_options(struct tcp_load_options *load, int argc, char **ar
 		{"text", required_argument, NULL, 'x'},
 		{"warm-up", required_argument, NULL, 'W'},
 		{"seconds", required_argument, NULL, 'S'},
+		{"wait", no_argument, NULL, 'w'},
 		{0},
 	};
 	int option;
@@ -176,6 +180,9 @@ static void read_load_options(struct tcp_load_options *load, int argc, char **ar
 			break;
 		case 'S':
 			load->seconds = decimal_argument("seconds", optarg, 3600);
+			break;
+		case 'w':
+			load->wait = true;
 			break;
 		default:
 			refuse_usage();

@@ -27,8 +27,12 @@ struct tcp_load_options {
 	size_t size;          /* bytes of a write, or of a message; 1 to PAYLOAD_PIECE_MAX */
 	double warm_up;       /* seconds before counting begins */
 	double seconds;       /* for which is counted */
+	bool wait;            /* before it, as gate.h says */
 	double rate; /* messages a second, all connections together; 0: as fast as it goes */
 };
+
+/* How long a load goes on before it looks again whether counting may begin; nanoseconds. */
+#define TCP_LOAD_LOOK 1000000
 
 /* Each connection sends and receives as much as it can. */
 bool tcp_load_stream(const struct tcp_load_options *options);

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gate.h"
 #include "latency.h"
 #include "tcp_load.h"
 
@@ -122,6 +123,7 @@ static void run_until(struct connects *connects, int64_t end)
 bool tcp_load_connect(const struct tcp_load_options *options)
 {
 	static struct connects connects;
+	struct gate gate = {.waits = options->wait};
 	int64_t began, took;
 
 	connects.options = options;
@@ -133,6 +135,8 @@ bool tcp_load_connect(const struct tcp_load_options *options)
 	for (unsigned i = 0; i < options->connections; i++)
 		place_open(&connects, &connects.all[i]);
 	run_until(&connects, tcp_load_clock() + (int64_t)(options->warm_up * 1e9));
+	while (!gate_is_open(&gate))
+		run_until(&connects, tcp_load_clock() + TCP_LOAD_LOOK);
 	connects.counting = true;
 	began = tcp_load_clock();
 	run_until(&connects, began + (int64_t)(options->seconds * 1e9));

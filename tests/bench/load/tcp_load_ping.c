@@ -14,6 +14,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "gate.h"
 #include "latency.h"
 #include "tcp_load.h"
 
@@ -21,6 +22,7 @@
 /* A message that takes longer is lost; milliseconds. */
 #define PATIENCE 10000
 #define SECOND   1e9 /* in nanoseconds, as all times here */
+#define NEVER    INT64_MAX
 
 struct pinger {
 	struct tcp_connection connection;
@@ -36,8 +38,11 @@ struct pings {
 	int timer;        /* paced: when the next message is due */
 	int64_t interval; /* between two messages of a connection; 0: none */
 	int64_t now;
-	int64_t counted_from, counted_until; /* of what is due; nothing is sent that is due later */
-	int64_t last_back;                   /* the last of those that count */
+	struct gate gate;
+	int64_t warm_until;
+	/* Of what is due; nothing is sent that is due later. NEVER: this is the warm-up. */
+	int64_t counted_from, counted_until;
+	int64_t last_back; /* the last of those that count */
 	unsigned underway;
 	uint64_t messages; /* counted */
 	uint64_t total;    /* from start to end */
@@ -129,6 +134,12 @@ static void serve(struct pings *pings, struct pinger *pinger)
 		err(EXIT_FAILURE, "read");
 }
 
+static void count_from(struct pings *pings, int64_t from)
+{
+	pings->counted_from = from;
+	pings->counted_until = from + (int64_t)(pings->options->seconds * SECOND);
+}
+
 static void run(struct pings *pings)
 {
 	struct epoll_event events[EVENTS];
@@ -136,6 +147,9 @@ static void run(struct pings *pings)
 	for (;;) {
 		int count;
 
+		if (pings->counted_from == NEVER && pings->now >= pings->warm_until &&
+		    gate_is_open(&pings->gate))
+			count_from(pings, pings->now);
 		if (pings->interval > 0)
 			send_due(pings);
 		if (pings->now >= pings->counted_until && pings->underway == 0)
@@ -179,8 +193,12 @@ static void start(struct pings *pings)
 		watch(pings, pinger->connection.fd, pinger);
 	}
 	pings->now = tcp_load_clock();
-	pings->counted_from = pings->now + (int64_t)(options->warm_up * SECOND);
-	pings->counted_until = pings->counted_from + (int64_t)(options->seconds * SECOND);
+	pings->gate.waits = options->wait;
+	pings->warm_until = pings->now + (int64_t)(options->warm_up * SECOND);
+	if (options->wait)
+		pings->counted_from = pings->counted_until = NEVER;
+	else
+		count_from(pings, pings->warm_until);
 	for (unsigned i = 0; i < options->connections; i++) {
 		/* Paced, they are spread over the interval. */
 		pings->all[i].due = pings->now + pings->interval * i / options->connections;

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gate.h"
 #include "tcp_load.h"
 #include "tcp_server.h"
 
@@ -188,12 +189,15 @@ static void start(struct streams *streams)
 bool tcp_load_stream(const struct tcp_load_options *options)
 {
 	static struct streams streams;
+	struct gate gate = {.waits = options->wait};
 	uint64_t before;
 	int64_t began, took;
 
 	streams.options = options;
 	start(&streams);
 	run_until(&streams, tcp_load_clock() + (int64_t)(options->warm_up * 1e9));
+	while (!gate_is_open(&gate))
+		run_until(&streams, tcp_load_clock() + TCP_LOAD_LOOK);
 	before = streams.bytes;
 	began = tcp_load_clock();
 	run_until(&streams, began + (int64_t)(options->seconds * 1e9));

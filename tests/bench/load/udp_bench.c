@@ -28,7 +28,7 @@ static void usage(FILE *to)
 	      "       udp_bench load --to ADDRESS:PORT --framing none|every|first|spp\n"
 	      "                 --clients N --size BYTES [--window W | --rate N] [--seconds S]\n"
 	      "                 [--warm-up S] [--one-socket] [--client-net ADDRESS/BITS]\n"
-	      "                 [--client-port PORT] [--destination ADDRESS:PORT]\n"
+	      "                 [--client-port PORT] [--destination ADDRESS:PORT] [--wait]\n"
 	      "Echo:\n"
 	      "  --drop-every   leaves the Nth, 2Nth, ... datagram without an answer\n"
 	      "  --swap-every   answers the Nth, 2Nth, ... datagram after the one behind it\n"
@@ -37,6 +37,9 @@ static void usage(FILE *to)
 	      "  --window       32 for one client, else 16\n"
 	      "  --rate         datagrams a second, of all clients in turn; 0: a window instead\n"
 	      "  --seconds      2, after a warm-up of 0.5\n"
+	      "  --wait         when the warm-up is over, says \"warm\" and goes on with it until "
+	      "a line\n"
+	      "                 comes on standard input\n"
 	      "  --one-socket   all clients behind one socket, instead of one each\n"
 	      "  --client-net, --client-port\n"
 	      "                 clients in the headers: 203.0.113.0/24 and 20000, counted up\n"
@@ -136,6 +139,7 @@ static void read_load_options(struct load_options *load, int argc, char **argv)
 		{"rate", required_argument, NULL, 'r'},
 		{"seconds", required_argument, NULL, 'S'},
 		{"warm-up", required_argument, NULL, 'W'},
+		{"wait", no_argument, NULL, 'g'},
 		{"one-socket", no_argument, NULL, 'o'},
 		{"client-net", required_argument, NULL, 'n'},
 		{"client-port", required_argument, NULL, 'p'},
@@ -171,6 +175,9 @@ static void read_load_options(struct load_options *load, int argc, char **argv)
 			break;
 		case 'W':
 			load->warm_up = seconds_argument("warm-up", optarg);
+			break;
+		case 'g':
+			load->wait = true;
 			break;
 		case 'o':
 			load->one_socket = true;

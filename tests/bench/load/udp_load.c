@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <time.h>
 
+#include "gate.h"
 #include "udp_load_parts.h"
 
 #define WAIT_AT_MOST 10           /* milliseconds, until the clock is looked at */
@@ -56,16 +57,38 @@ static void begin(struct load *load)
 	const struct load_options *options = load->options;
 
 	load->now = load_clock();
-	if (options->rate > 0) {
+	load->measured_from = load->now + nanoseconds(options->warm_up);
+	if (options->rate > 0)
 		load_begin_pace(load, datagrams(options, options->warm_up),
 				datagrams(options, options->seconds));
+	load->warm_until = load->measured_from;
+	if (options->wait) {
+		/* Nothing is measured, and nothing ends, until the gate is open. */
+		load->measured_from = INT64_MAX;
+		load->pace.end = UINT64_MAX;
+	}
+	if (options->rate > 0) {
 		load_send_due(load);
 		return;
 	}
-	load->measured_from = load->now + nanoseconds(options->warm_up);
 	for (unsigned i = 0; i < options->clients; i++)
 		load_refill(load, &load->clients[i]);
 	load_flush(load);
+}
+
+static void warm_up(struct load *load)
+{
+	const struct load_options *options = load->options;
+	struct gate gate = {.waits = options->wait};
+
+	while (load->now < load->warm_until || !gate_is_open(&gate))
+		run_round(load);
+	if (!options->wait)
+		return;
+	load->measured_from = load->now;
+	load->pace.end = 0;
+	if (options->rate > 0)
+		load_measure_pace(load, datagrams(options, options->seconds));
 }
 
 /* `echoed` in `seconds`, the time that was measured. */
@@ -94,9 +117,7 @@ bool load_run(const struct load_options *options)
 	load.options = options;
 	load_prepare(&load);
 	begin(&load);
-	while (load.now < load.measured_from)
-		run_round(&load);
-
+	warm_up(&load);
 	before = load.counts;
 	began = load.now;
 	end = began + nanoseconds(options->seconds);

@@ -35,6 +35,7 @@ struct load_options {
 	size_t size;      /* bytes of a payload */
 	double warm_up;   /* seconds */
 	double seconds;
+	bool wait; /* before what is measured, as gate.h says */
 };
 
 /* Runs, prints one line to stdout, and returns whether every reply was right and any came. */

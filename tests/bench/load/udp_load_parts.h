@@ -76,6 +76,7 @@ struct load {
 	struct latency latency; /* of what was due while it was measured */
 	uint8_t *filler;        /* of every payload, behind its tag */
 	int64_t now;
+	int64_t warm_until;
 	int64_t measured_from;
 	int64_t looked; /* for what is lost */
 	bool stopping;  /* nothing new is sent */
@@ -95,6 +96,9 @@ void load_flush(struct load *load);
 
 /* With a rate: begins with the first now; `warm_up` leave before those that are measured. */
 void load_begin_pace(struct load *load, uint64_t warm_up, uint64_t measured);
+
+/* With a rate: so many of those that are still to leave are measured, and no others. */
+void load_measure_pace(struct load *load, uint64_t measured);
 
 /* With a rate: a batch of what is due leaves, and the timer is set for the next. */
 void load_send_due(struct load *load);

@@ -109,6 +109,12 @@ void load_begin_pace(struct load *load, uint64_t warm_up, uint64_t measured)
 	load->measured_from = due_time(load, warm_up);
 }
 
+void load_measure_pace(struct load *load, uint64_t measured)
+{
+	load->pace.end = load->pace.next + measured;
+	load->measured_from = due_time(load, load->pace.next);
+}
+
 /* The timer ends the wait at a time that may have passed already; 0: never. */
 static void set_timer(const struct load *load, int64_t time)
 {

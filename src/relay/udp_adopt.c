@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A flow that the kernel has carried on while there was no mmproxy. It becomes an ordinary one,
+ * with a socket, and is handed over anew as any: what passed meanwhile is known, and so are its
+ * client and its upstream, also where only its first datagram had a header.
+ */
+#include <string.h>
+
+#include "offload/tuple.h"
+#include "offload/udp_datapath.h"
+#include "os/log.h"
+#include "relay/relay.h"
+#include "relay/settings.h"
+#include "relay/udp.h"
+
+static struct udp_listener *find_listener(struct relay *relay, const char *name)
+{
+	for (struct list *link = relay->udp_listeners.next; link != &relay->udp_listeners;
+	     link = link->next) {
+		struct udp_listener *listener = container_of(link, struct udp_listener, link);
+
+		if (strcmp(listener->settings->listener_name, name) == 0)
+			return listener;
+	}
+	return NULL;
+}
+
+static struct udp_past past_of(const struct relay *relay, uint64_t id,
+			       const struct offload_udp_record *record)
+{
+	return (struct udp_past){
+		.id = id,
+		.started = relay_time_of(relay, record->started),
+		.datagrams_from_client = record->before[0].datagrams + record->counted[0].datagrams,
+		.datagrams_from_upstream =
+			record->before[1].datagrams + record->counted[1].datagrams,
+		.bytes_from_client = record->before[0].bytes + record->counted[0].bytes,
+		.bytes_from_upstream = record->before[1].bytes + record->counted[1].bytes,
+	};
+}
+
+static struct udp_flow *reopen(struct udp_listener *listener, uint64_t id,
+			       const struct offload_udp_record *record)
+{
+	const bool first = listener->settings->udp.framing == UDP_FRAMING_FIRST;
+	const struct udp_past past = past_of(listener->relay, id, record);
+	struct udp_route route;
+	struct flow_key key = {0};
+	struct udp_opening opening = {
+		.key = &key,
+		.route = &route,
+		.client = offload_address_read(&record->client),
+		.destination = offload_address_read(&record->destination),
+		.header = record->header_version,
+	};
+
+	memcpy(&route, record->route, sizeof(route));
+	if (first) {
+		key.source = offload_address_read(&record->balancer);
+	} else {
+		key.source = opening.client;
+		key.destination = opening.destination;
+	}
+	opening.hash = flow_table_hash(&listener->flows, &key);
+	return udp_flow_reopen(listener, &opening, &past);
+}
+
+static void count(struct udp_flow *flow, const struct offload_udp_record *record,
+		  const struct offload_udp_flow *noted)
+{
+	struct counter_set *counters = &flow->listener->relay->counters;
+	uint64_t datagrams[] = {noted->from_client.datagrams - record->counted[0].datagrams,
+				noted->from_upstream.datagrams - record->counted[1].datagrams};
+	uint64_t bytes[] = {noted->from_client.bytes - record->counted[0].bytes,
+			    noted->from_upstream.bytes - record->counted[1].bytes};
+
+	flow->datagrams_from_client += datagrams[0];
+	flow->datagrams_from_upstream += datagrams[1];
+	flow->bytes_from_client += bytes[0];
+	flow->bytes_from_upstream += bytes[1];
+	counter_add(counters, COUNTER_DATAGRAMS_FROM_CLIENT, datagrams[0]);
+	counter_add(counters, COUNTER_DATAGRAMS_FROM_UPSTREAM, datagrams[1]);
+	counter_add(counters, COUNTER_BYTES_FROM_CLIENT, bytes[0]);
+	counter_add(counters, COUNTER_BYTES_FROM_UPSTREAM, bytes[1]);
+}
+
+void udp_adopt(struct relay *relay, uint64_t id)
+{
+	struct udp_places places = {.id = id};
+	struct offload_udp_record record;
+	struct offload_udp_flow noted;
+	struct udp_listener *listener;
+	struct udp_flow *flow = NULL;
+	struct address client;
+
+	if (udp_datapath_read_record(relay->datapath, id, &record) < 0)
+		return;
+	record.listener[sizeof(record.listener) - 1] = '\0';
+	client = offload_address_read(&record.client);
+	listener = find_listener(relay, record.listener);
+	/* Answers have somewhere to go at any time. */
+	if (listener != NULL)
+		flow = reopen(listener, id, &record);
+	else
+		log_warning("offload", "a flow ends whose listener is gone", LOG_NUMBER("id", id),
+			    LOG_TEXT("listener", record.listener), LOG_ADDRESS("client", &client));
+	places.key = record.key;
+	places.reply = record.reply;
+	udp_datapath_take(relay->datapath, &places);
+	if (flow != NULL && udp_datapath_look(relay->datapath, id, &noted) == 0) {
+		count(flow, &record, &noted);
+		counter_add(&relay->counters, COUNTER_OFFLOAD_ADOPTED, 1);
+	}
+	udp_datapath_forget(relay->datapath, id);
+}
