@@ -73,7 +73,9 @@ enum worker_ending {
 
 struct worker {
 	struct relay relay;
+	unsigned index;
 	struct plugin_set *plugins; /* in which it has a seat: those of its generation */
+	const struct heritage *heritage;
 	pthread_t thread;
 	bool started;
 	bool draining;      /* its own note that it has begun to end */
@@ -103,7 +105,7 @@ struct worker {
 struct worker_options {
 	struct relay_options relay;
 	struct worker_update *update;    /* taken over */
-	const struct heritage *heritage; /* for the length of the call */
+	const struct heritage *heritage; /* as long as the worker's thread */
 	int done;
 	int adopted;
 	struct worker_returns *returns;

@@ -326,6 +326,20 @@ static struct mmproxy_end end_of(const struct plugin_session *session,
 	};
 }
 
+static void destroy(struct plugin_session *session)
+{
+	plugin_set_seat_leave(session->chain->set, session->worker);
+	free(session->tlvs);
+	free(session->why);
+	free(session);
+}
+
+void plugin_session_leave(struct plugin_session *session)
+{
+	if (session != NULL)
+		destroy(session);
+}
+
 void plugin_session_close(struct plugin_session *session, const struct plugin_session_end *end)
 {
 	struct mmproxy_end told;
@@ -340,10 +354,7 @@ void plugin_session_close(struct plugin_session *session, const struct plugin_se
 	for (size_t i = 0; i < session->asked; i++)
 		instance_closed(session->chain->instances[i], session->worker, conn_for(session, i),
 				&told);
-	plugin_set_seat_leave(session->chain->set, session->worker);
-	free(session->tlvs);
-	free(session->why);
-	free(session);
+	destroy(session);
 }
 
 /* ---- What a hook may ask of its session ---- */

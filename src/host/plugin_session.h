@@ -91,6 +91,9 @@ void plugin_session_connected(struct plugin_session *session, int error);
 /* Cancels what is awaited, tells the plugins, frees. Takes NULL. */
 void plugin_session_close(struct plugin_session *session, const struct plugin_session_end *end);
 
+/* The session goes on without this process: nobody is told, and it is freed. Takes NULL. */
+void plugin_session_leave(struct plugin_session *session);
+
 /* For host_functions.c: a conn that a hook was handed is a session's. */
 int plugin_session_tlv(const struct mmproxy_conn *conn, unsigned type, unsigned index,
 		       const uint8_t **value);

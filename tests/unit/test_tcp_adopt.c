@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "fake_plugin.h"
 #include "offload/heritage.h"
 #include "os/wall_clock.h"
 #include "relay/tcp.h"
@@ -104,6 +105,34 @@ static void one_that_was_taken_over_ends_as_any(void **state)
 	fixture_settle(&fixture);
 	expect_closed(&fixture, CLOSE_CLIENT_RESET);
 	assert_true(upstream->saw_reset);
+}
+
+static void plugins_hear_of_its_end_once_in_the_next_process(void **state)
+{
+	static struct fake_plugins plugins;
+	struct fake_plugin *plugin = &plugins.plugins[0];
+
+	(void)state;
+	fixture_use_plugins(&fixture, &plugins, 1);
+	fixture_open(&fixture, &client, &upstream);
+	hand_off();
+	tcp_offload_leave(&fixture.relay);
+	fixture_settle(&fixture);
+	fixture.relay.leaving = false;
+	fixture.relay.counters = (struct counter_set){0};
+	assert_int_equal(plugin->asked, 1);
+	assert_int_equal(plugin->closed, 0);
+	fake_plugins_lose_visits(&plugins);
+	adopt();
+	fixture_send(client, 1000);
+	fake_peer_reset(client);
+	fixture_settle(&fixture);
+	expect_closed(&fixture, CLOSE_CLIENT_RESET);
+	assert_int_equal(plugin->closed, 1);
+	assert_int_equal(plugin->end.flags, MMPROXY_END_ADOPTED | MMPROXY_END_CONNECTED);
+	assert_int_equal(plugin->end.bytes_from_client, client->in.length - FIXTURE_V1_SIZE);
+	assert_int_equal(plugin->conn.header, 1);
+	assert_int_equal(plugin->conn.client.port, 40000);
 }
 
 static void one_that_was_taken_over_can_be_killed(void **state)
@@ -308,6 +337,7 @@ int main(void)
 		TEST_LEFT(the_next_process_takes_it_over),
 		TEST_LEFT(its_silence_is_as_old_as_it_is),
 		TEST_LEFT(one_that_was_taken_over_ends_as_any),
+		TEST_ALONE(plugins_hear_of_its_end_once_in_the_next_process),
 		TEST_LEFT(one_that_was_taken_over_can_be_killed),
 		TEST_LEFT(one_that_ended_meanwhile_is_accounted_for),
 		TEST_LEFT(one_that_waits_for_bytes_that_nobody_has_is_ended),
