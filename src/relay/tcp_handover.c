@@ -196,7 +196,7 @@ static int judge_segments(const struct leg legs[static 2], unsigned headers, enu
  * Is nothing of the leg anywhere but at its far end? Takes its position first: what comes in
  * afterwards is unread, or the kernel has seen more than that position says. 0 or -errno.
  */
-static int take_position(const struct sys *sys, struct leg *leg)
+static int take_position(const struct sys *sys, struct leg *leg, enum counter *stays)
 {
 	int error;
 
@@ -210,7 +210,7 @@ static int take_position(const struct sys *sys, struct leg *leg)
 	/* A FIN that has come shows only here. */
 	error = sys->tcp_info(leg->end->fd, &leg->info);
 	if (error == 0 && leg->info.tcpi_state != STATE_ESTABLISHED)
-		error = -EAGAIN;
+		error = stay(stays, COUNTER_OFFLOAD_STAYED_ENDING);
 	return error;
 }
 
@@ -283,7 +283,7 @@ static int find_moment(struct tcp_session *session, struct leg legs[static 2], e
 	if (error == 0)
 		error = pass_on(relay, &legs[1], &legs[0]);
 	for (unsigned i = 0; i < 2 && error == 0; i++)
-		error = take_position(relay->sys, &legs[i]);
+		error = take_position(relay->sys, &legs[i], stays);
 	if (error == 0)
 		error = judge_options(legs, stays);
 	if (error == 0)
@@ -316,18 +316,16 @@ int tcp_handover_try(struct tcp_session *session, enum counter *stays)
 	return error == 0 || error == -EOPNOTSUPP ? error : -EAGAIN;
 }
 
-/* One direction. Returns whether there is nothing to be passed on. */
-static bool settle_stream(struct tcp_session *session, struct tcp_end *source, struct tcp_end *sink,
+/* One direction: what has come since, if the sink has sent what it had. */
+static void settle_stream(struct tcp_session *session, struct tcp_end *source, struct tcp_end *sink,
 			  struct stream *stream)
 {
 	struct leg from = {.end = source}, to = {.end = sink};
 
 	if (session->relay->sys->not_sent(sink->fd) != 0)
-		return false;
-	if (pass_on(session->relay, &from, &to) == 0 && from.passed == 0)
-		return true;
+		return;
+	pass_on(session->relay, &from, &to);
 	account_passed(session, &from, stream, true);
-	return false;
 }
 
 /* What the sink had no room for, and nothing new. */
@@ -344,13 +342,16 @@ bool tcp_handover_settle(struct tcp_session *session)
 {
 	struct relay *relay = session->relay;
 	const struct sys *sys = relay->sys;
+	struct tcp_end *client = &session->client, *upstream = &session->upstream;
+	const bool up = settle_held(relay, &session->up, client, upstream);
+	const bool down = settle_held(relay, &session->down, upstream, client);
 
-	if (!settle_held(relay, &session->up, &session->client, &session->upstream) ||
-	    !settle_held(relay, &session->down, &session->upstream, &session->client))
-		return false;
-	if (sys->not_sent(session->client.fd) == 0 && sys->not_sent(session->upstream.fd) == 0)
+	if (up && down && sys->not_sent(client->fd) == 0 && sys->not_sent(upstream->fd) == 0)
 		return true;
-	if (!settle_stream(session, &session->client, &session->upstream, &session->up))
-		settle_stream(session, &session->upstream, &session->client, &session->down);
+	/* A far end may take nothing before what it says itself is taken: each goes on alone. */
+	if (up)
+		settle_stream(session, client, upstream, &session->up);
+	if (down)
+		settle_stream(session, upstream, client, &session->down);
 	return false;
 }
