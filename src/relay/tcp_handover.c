@@ -137,7 +137,8 @@ static void account_passed(struct tcp_session *session, struct leg *from, struct
 	from->passed = 0;
 }
 
-static int judge_noted(const struct offload_session *noted, enum counter *stays)
+static int judge_noted(const struct leg legs[static 2], const struct offload_session *noted,
+		       enum counter *stays)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		const struct offload_leg *leg = &noted->legs[i];
@@ -147,6 +148,9 @@ static int judge_noted(const struct offload_session *noted, enum counter *stays)
 		if (leg->seen & (OFFLOAD_SEEN_FIN | OFFLOAD_SEEN_RESET))
 			return stay(stays, COUNTER_OFFLOAD_STAYED_ENDING);
 		if (!(leg->seen & OFFLOAD_SEEN_ANY))
+			return -EAGAIN;
+		if ((legs[i].info.tcpi_options & TCPI_OPT_TIMESTAMPS) &&
+		    !(leg->seen & OFFLOAD_SEEN_TIMESTAMP))
 			return -EAGAIN;
 	}
 	/* The way back to the upstream is led by this host's routes alone while it is on this host.
@@ -291,7 +295,7 @@ static int find_moment(struct tcp_session *session, struct leg legs[static 2], e
 	if (error == 0)
 		error = datapath_look(relay->datapath, session->id, &noted);
 	if (error == 0)
-		error = judge_noted(&noted, stays);
+		error = judge_noted(legs, &noted, stays);
 	return error != 0 ? error : move(session, legs, &noted, stays);
 }
 
