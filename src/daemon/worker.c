@@ -184,6 +184,7 @@ static void *worker_main(void *argument)
 	plugin_set_seat_take(worker->plugins, worker->relay.tickets);
 	/* Not before: plugins hear of their ends, in this thread. */
 	adopt(worker);
+	sem_post(&worker->adopts);
 	while (!worker_has_ended(worker))
 		loop_run_once(&worker->relay.loop, -1);
 	worker_listeners_close(worker);
@@ -208,6 +209,7 @@ static int open_inbox(struct worker *worker)
 
 static void worker_finish(struct worker *worker)
 {
+	sem_destroy(&worker->adopts);
 	ticket_pool_detach(worker->relay.tickets);
 	if (worker->inbox_event >= 0) {
 		read_news(worker, false);
@@ -224,6 +226,12 @@ static void worker_finish(struct worker *worker)
 	relay_finish(&worker->relay);
 }
 
+static void wait_for(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) < 0 && errno == EINTR)
+		;
+}
+
 int worker_start(struct worker *worker, const struct worker_options *options)
 {
 	int error;
@@ -238,6 +246,7 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 	worker->index = options->relay.worker;
 	worker->plugins = options->update->generation->plugins;
 	worker_listeners_init(worker);
+	sem_init(&worker->adopts, 0, 0);
 	list_init(&worker->news);
 	list_init(&worker->updates);
 	list_init(&worker->calls);
@@ -258,6 +267,9 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 	if (error < 0)
 		worker_finish(worker);
 	worker->started = error == 0;
+	/* Who asks once mmproxy is ready finds what it carries. */
+	if (worker->started && options->heritage->last > 0)
+		wait_for(&worker->adopts);
 	return error;
 }
 

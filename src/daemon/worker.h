@@ -10,6 +10,7 @@
 #define MMPROXY_DAEMON_WORKER_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -76,6 +77,7 @@ struct worker {
 	unsigned index;
 	struct plugin_set *plugins; /* in which it has a seat: those of its generation */
 	const struct heritage *heritage;
+	sem_t adopts; /* posted when it has taken over what an earlier process has left */
 	pthread_t thread;
 	bool started;
 	bool draining;      /* its own note that it has begun to end */
