@@ -156,10 +156,13 @@ int setup_clear(const char *directory, struct setup_cleared *cleared, struct rep
 {
 	struct clearing clearing = {
 		.directory = directory, .cleared = cleared, .notes = notes, .failures = failures};
-	int lock = lock_take(directory);
+	int error = bpf_folder_check(directory, failures), lock;
 
 	*cleared = (struct setup_cleared){0};
+	if (error < 0 && error != -ENOENT)
+		return error;
 	programs_keep_library_silent();
+	lock = lock_take(directory);
 	if (lock == -EWOULDBLOCK)
 		return -EBUSY;
 	if (lock < 0 && lock != -ENOENT) {
