@@ -230,10 +230,16 @@ int bpf_folder_close_way(const char *directory, const struct remembered *what, s
 		return -errno;
 	if ((int32_t)(status.st_mode & 07777) != what->set)
 		return 0;
+	/* The user can write to what is remembered: of all modes, this one change is believed. */
+	if ((what->set & S_IXOTH) == 0 || what->former != (what->set & ~S_IXOTH)) {
+		report_add(notes, "%s keeps its mode: load would not have changed %04o to %04o",
+			   root, (unsigned)what->former, (unsigned)what->set);
+		return 0;
+	}
 	if (has_others(root, directory)) {
 		report_add(notes, "%s stays open to be passed through: another instance is there",
 			   root);
 		return 0;
 	}
-	return chmod(root, (mode_t)what->former) < 0 ? -errno : 0;
+	return chmod(root, status.st_mode & 07777 & ~(mode_t)S_IXOTH) < 0 ? -errno : 0;
 }

@@ -40,7 +40,7 @@ int bpf_folder_open_way(const char *directory, int remembered, struct report *re
 
 /*
  * Takes it back, unless somebody has changed the mode since or another directory of ours is there,
- * which is then told in `notes`.  0 or -errno.
+ * which is then told in `notes`. Whatever else was remembered is not believed. 0 or -errno.
  */
 int bpf_folder_close_way(const char *directory, const struct remembered *what,
 			 struct report *notes);

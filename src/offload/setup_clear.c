@@ -113,7 +113,7 @@ static void put_back(const struct remembered *what, void *context)
 		return;
 	case REMEMBERED_SETTING:
 		if (!others_need_settings(clearing))
-			error = loopback_put_back(what, clearing->failures);
+			error = loopback_put_back(what, clearing->notes, clearing->failures);
 		else if (what->index < LOOPBACK_SETTING_COUNT)
 			report_add(clearing->notes,
 				   "%s stays %d: another instance's programs need it (it was %d)",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Root works in the offload's folder, so nobody else may have a say in where that leads: mmproxy's user
-reads there and has its pins."""
+reads there and has its pins, and what those hold makes root do nothing but what load can be taken back
+with."""
 
 import os
 import pathlib
@@ -16,6 +17,10 @@ from offload import NOBODY
 pytestmark = offload.needs_bpf()
 
 NOGROUP = 65534
+
+# remembered.h and loopback.h: the kinds, and the indexes of settings.
+SETTING, MODE = 2, 3
+ACCEPT_LOCAL, RP_FILTER = 1, 2
 
 
 @pytest.fixture
@@ -201,3 +206,54 @@ def test_a_link_does_not_take_the_lock_elsewhere(directory, start_daemon):
     mmproxy = start_daemon(directory.namespace, config=config, launch=launch)
     (line,) = mmproxy.log_lines("offload: sessions stay relays")
     assert "Not a directory" in line["why"]
+
+
+# What the user's own map may say.
+
+
+@pytest.mark.parametrize(
+    "opened, said, wanted",
+    [
+        (0o701, (0o777, 0o701), 0o701),
+        (0o701, (0o000, 0o701), 0o701),
+        (0o755, (0o000, 0o755), 0o755),
+        (0o700, (0o777, 0o700), 0o700),
+        (0o755, (0o754, 0o755), 0o754),  # as load would have done
+    ],
+)
+def test_the_mode_of_the_file_system_is_not_what_the_user_says(directory, opened, said, wanted):
+    directory.done("load")
+    directory.mount.chmod(opened)
+    offload.remember(directory, MODE, 0, *said)
+    note = directory.done("clear").stderr
+    assert stat.S_IMODE(directory.mount.stat().st_mode) == wanted
+    assert (f"{directory.mount} keeps its mode: " in note) == (wanted == opened)
+    assert not directory.path.exists()
+
+
+@pytest.mark.parametrize(
+    "index, name, now, former",
+    [
+        (ACCEPT_LOCAL, "accept_local", 1, 77),
+        (RP_FILTER, "rp_filter", 2, 77),
+        (RP_FILTER, "rp_filter", 1, 0),  # load makes it 2, and nothing else
+    ],
+)
+def test_no_setting_gets_a_value_that_load_cannot_have_found(directory, index, name, now, former):
+    directory.done("load")
+    directory.namespace.sysctl(f"net.ipv4.conf.lo.{name}", now)
+    offload.remember(directory, SETTING, index, former, now)
+    done = directory.done("clear")
+    assert offload.settings_of_lo(directory.namespace)[name] == now
+    assert f"net.ipv4.conf.lo.{name} stays {now}: " in done.stderr
+    assert not directory.path.exists()
+
+
+def test_what_nobody_knows_is_passed_over(directory):
+    before = offload.traces(directory)
+    directory.done("load")
+    offload.remember(directory, SETTING, 4711, former=1, now=0)
+    offload.remember(directory, 99, 1, former=1, now=0)
+    offload.remember(directory, 1, 0xFFFFFFFF, former=1, now=0)
+    directory.done("clear")
+    assert offload.traces(directory) == before
