@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* UDP flows that outlive a process: what the next one finds, and takes over. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "udp_handoff.h"
+
+static int start_handoff(void **state)
+{
+	(void)state;
+	return handoff_start(UDP_FRAMING_EVERY, 1);
+}
+
+static void adopt_one(uint64_t id, void *context)
+{
+	(void)context;
+	udp_adopt(&fixture.relay, id);
+}
+
+/* Another process starts. */
+static void adopt(void)
+{
+	fixture.relay.counters = (struct counter_set){0};
+	assert_int_equal(udp_datapath_each(&kernel.datapath, adopt_one, NULL), 0);
+	settle();
+}
+
+static void the_next_process_takes_it_over(void **state)
+{
+	(void)state;
+	hand_over();
+	leave();
+	assert_int_equal(flows(), 0);
+	assert_int_equal(fake_udp_datapath_count(&kernel), 1);
+	assert_int_equal(closed(CLOSE_LEFT_TO_KERNEL), 1);
+	carried()->flow.from_client = (struct offload_udp_count){.datagrams = 3, .bytes = 30};
+	adopt();
+	assert_int_equal(flows(), 1);
+	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
+	assert_non_null(socket_for(UDP_CLIENT));
+	assert_int_equal(count(COUNTER_OFFLOAD_ADOPTED), 1);
+	assert_int_equal(count(COUNTER_DATAGRAMS_FROM_CLIENT), 3);
+	assert_int_equal(count(COUNTER_BYTES_FROM_CLIENT), 30);
+	hand_over();
+	assert_int_equal(carried()->id, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start_handoff, stop)
+	const struct CMUnitTest tests[] = {
+		TEST(the_next_process_takes_it_over),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

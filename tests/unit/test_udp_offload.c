@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* UDP flows that the kernel carries: when they are handed over, what comes back, when they end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "udp_handoff.h"
+
+#define OTHER_BALANCER "192.0.2.2:50000"
+
+static int start_handoff(void **state)
+{
+	(void)state;
+	return handoff_start(UDP_FRAMING_EVERY, 1);
+}
+
+static void a_flow_that_goes_both_ways_is_handed_over(void **state)
+{
+	(void)state;
+	talk(UDP_BALANCER, 4);
+	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
+	talk(UDP_BALANCER, 1);
+	assert_int_equal(fake_udp_datapath_count(&kernel), 1);
+	assert_non_null(socket_for(UDP_CLIENT));
+	pass(SETTLED);
+	assert_null(socket_for(UDP_CLIENT));
+	assert_int_equal(count(COUNTER_OFFLOAD_UDP_MOVED), 1);
+	assert_int_equal(flows(), 1);
+}
+
+static void one_that_comes_back_is_handed_over_later(void **state)
+{
+	(void)state;
+	hand_over();
+	talk(OTHER_BALANCER, 30);
+	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
+	assert_int_equal(count(COUNTER_OFFLOAD_UDP_RETURNED), 1);
+	talk(OTHER_BALANCER, 10);
+	assert_int_equal(fake_udp_datapath_count(&kernel), 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start_handoff, stop)
+	const struct CMUnitTest tests[] = {
+		TEST(a_flow_that_goes_both_ways_is_handed_over),
+		TEST(one_that_comes_back_is_handed_over_later),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
