@@ -302,7 +302,8 @@ static void remember(struct udp_flow *flow, const struct udp_past *past)
 	flow->datagrams_from_upstream = past->datagrams_from_upstream;
 	flow->bytes_from_client = past->bytes_from_client;
 	flow->bytes_from_upstream = past->bytes_from_upstream;
-	flow->offload_at += past->datagrams_from_client;
+	if (flow->offload_at != UINT64_MAX)
+		flow->offload_at += past->datagrams_from_client;
 }
 
 struct udp_flow *udp_flow_reopen(struct udp_listener *listener, const struct udp_opening *opening,

@@ -361,6 +361,11 @@ void udp_offload_consider(struct udp_flow *flow, const uint8_t *header, size_t l
 
 	if (offload != NULL)
 		return;
+	/* A reload may have ended that. */
+	if (!is_wanted(flow->listener)) {
+		flow->offload_at = UINT64_MAX;
+		return;
+	}
 	if (!flow->entry.assured || flow->datagrams_from_upstream < FIRST_DATAGRAMS) {
 		flow->offload_at += FIRST_DATAGRAMS;
 		return;

@@ -49,11 +49,25 @@ static void the_next_process_takes_it_over(void **state)
 	assert_int_equal(carried()->id, 1);
 }
 
+static void where_it_is_not_wanted_it_stays_a_relay(void **state)
+{
+	(void)state;
+	hand_over();
+	leave();
+	fixture.settings.offload = false;
+	adopt();
+	assert_int_equal(count(COUNTER_OFFLOAD_ADOPTED), 1);
+	talk(UDP_BALANCER, 20);
+	assert_int_equal(count(COUNTER_OFFLOAD_UDP_MOVED), 0);
+	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_handoff, stop)
 	const struct CMUnitTest tests[] = {
 		TEST(the_next_process_takes_it_over),
+		TEST(where_it_is_not_wanted_it_stays_a_relay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,12 +42,34 @@ static void one_that_comes_back_is_handed_over_later(void **state)
 	assert_int_equal(fake_udp_datapath_count(&kernel), 1);
 }
 
+static void where_it_is_no_longer_wanted_none_is_handed_over(void **state)
+{
+	(void)state;
+	talk(UDP_BALANCER, 2);
+	fixture.settings.offload = false;
+	talk(UDP_BALANCER, 20);
+	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
+}
+
+static void nor_is_one_that_has_come_back(void **state)
+{
+	(void)state;
+	hand_over();
+	fixture.settings.offload = false;
+	talk(OTHER_BALANCER, 100);
+	assert_int_equal(count(COUNTER_OFFLOAD_UDP_RETURNED), 1);
+	assert_int_equal(count(COUNTER_OFFLOAD_UDP_MOVED), 1);
+	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_handoff, stop)
 	const struct CMUnitTest tests[] = {
 		TEST(a_flow_that_goes_both_ways_is_handed_over),
 		TEST(one_that_comes_back_is_handed_over_later),
+		TEST(where_it_is_no_longer_wanted_none_is_handed_over),
+		TEST(nor_is_one_that_has_come_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
