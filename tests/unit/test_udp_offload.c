@@ -17,6 +17,29 @@ static int start_handoff(void **state)
 	return handoff_start(UDP_FRAMING_EVERY, 1);
 }
 
+/* Where the daemon hears of replies that the kernel leaves to it. */
+static struct fake_udp_socket *spill_socket(void)
+{
+	for (struct list *link = fixture.fake.sockets.next; link != &fixture.fake.sockets;
+	     link = link->next) {
+		struct fake_udp_socket *socket = container_of(link, struct fake_udp_socket, link);
+
+		if (fake_udp_option(socket, IPPROTO_IP, FAKE_UDP_RECVORIGDSTADDR) == 1)
+			return socket;
+	}
+	fail_msg("there is no such socket");
+	return NULL;
+}
+
+static void spill(const char *text)
+{
+	const struct address upstream = udp_fixture_address(UDP_UPSTREAM);
+
+	fake_udp_arrive(spill_socket(), &upstream, text, strlen(text))->to =
+		udp_fixture_address(UDP_CLIENT);
+	settle();
+}
+
 static void a_flow_that_goes_both_ways_is_handed_over(void **state)
 {
 	(void)state;
@@ -62,6 +85,23 @@ static void nor_is_one_that_has_come_back(void **state)
 	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
 }
 
+static void what_the_kernel_leaves_to_us_keeps_a_flow_alive(void **state)
+{
+	(void)state;
+	hand_over();
+	EXPECT_REPLIES(UDP_BALANCER, "answer|answer|answer|answer|answer|");
+	for (unsigned i = 0; i < 3; i++) {
+		pass(40000);
+		spill("large");
+		EXPECT_REPLIES(UDP_BALANCER, "large|");
+	}
+	pass(59000);
+	assert_int_equal(flows(), 1);
+	pass(2000);
+	expect_closed(CLOSE_IDLE_TIMEOUT, 1);
+	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_handoff, stop)
@@ -70,6 +110,7 @@ int main(void)
 		TEST(one_that_comes_back_is_handed_over_later),
 		TEST(where_it_is_no_longer_wanted_none_is_handed_over),
 		TEST(nor_is_one_that_has_come_back),
+		TEST(what_the_kernel_leaves_to_us_keeps_a_flow_alive),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
