@@ -102,6 +102,23 @@ static void what_the_kernel_leaves_to_us_keeps_a_flow_alive(void **state)
 	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
 }
 
+static void the_kernel_waits_for_a_second_longer_than_we_do(void **state)
+{
+	(void)state;
+	hand_over();
+	assert_int_equal(carried()->flow.idle, 61000000000);
+}
+
+/* It may be left to the kernel while we are away. */
+static void also_while_the_listener_drains(void **state)
+{
+	(void)state;
+	talk(UDP_BALANCER, 4);
+	udp_listener_drain(fixture.listener);
+	hand_over();
+	assert_int_equal(carried()->flow.idle, 61000000000);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_handoff, stop)
@@ -111,6 +128,8 @@ int main(void)
 		TEST(where_it_is_no_longer_wanted_none_is_handed_over),
 		TEST(nor_is_one_that_has_come_back),
 		TEST(what_the_kernel_leaves_to_us_keeps_a_flow_alive),
+		TEST(the_kernel_waits_for_a_second_longer_than_we_do),
+		TEST(also_while_the_listener_drains),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
