@@ -84,26 +84,42 @@ static void count(struct udp_flow *flow, const struct offload_udp_record *record
 	counter_add(counters, COUNTER_BYTES_FROM_UPSTREAM, bytes[1]);
 }
 
+/* Another may have its place by now: a client whose balancer has failed over. */
+static bool is_carried(struct datapath *datapath, uint64_t id,
+		       const struct offload_udp_record *record)
+{
+	uint64_t found;
+
+	return udp_datapath_find(datapath, &record->reply, &found) == 0 && found == id;
+}
+
+/* Of the listener that it came by; NULL when it cannot be, and that has been logged. */
+static struct udp_flow *revive(struct relay *relay, uint64_t id,
+			       const struct offload_udp_record *record)
+{
+	struct udp_listener *listener = find_listener(relay, record->listener);
+	const struct address client = offload_address_read(&record->client);
+
+	if (listener != NULL)
+		return reopen(listener, id, record);
+	log_warning("offload", "a flow ends whose listener is gone", LOG_NUMBER("id", id),
+		    LOG_TEXT("listener", record->listener), LOG_ADDRESS("client", &client));
+	return NULL;
+}
+
 void udp_adopt(struct relay *relay, uint64_t id)
 {
 	struct udp_places places = {.id = id};
 	struct offload_udp_record record;
 	struct offload_udp_flow noted;
-	struct udp_listener *listener;
 	struct udp_flow *flow = NULL;
-	struct address client;
 
 	if (udp_datapath_read_record(relay->datapath, id, &record) < 0)
 		return;
 	record.listener[sizeof(record.listener) - 1] = '\0';
-	client = offload_address_read(&record.client);
-	listener = find_listener(relay, record.listener);
 	/* Answers have somewhere to go at any time. */
-	if (listener != NULL)
-		flow = reopen(listener, id, &record);
-	else
-		log_warning("offload", "a flow ends whose listener is gone", LOG_NUMBER("id", id),
-			    LOG_TEXT("listener", record.listener), LOG_ADDRESS("client", &client));
+	if (is_carried(relay->datapath, id, &record))
+		flow = revive(relay, id, &record);
 	places.key = record.key;
 	places.reply = record.reply;
 	udp_datapath_take(relay->datapath, &places);

@@ -160,6 +160,16 @@ static int keep_record(struct datapath *datapath, uint64_t id,
 	return 0;
 }
 
+static int find(struct datapath *datapath, const struct offload_tuple *reply, uint64_t *id)
+{
+	const struct fake_udp_carried *carried = find_reply(self_of(datapath), reply);
+
+	if (carried == NULL)
+		return -ENOENT;
+	*id = carried->id;
+	return 0;
+}
+
 static int each(struct datapath *datapath, void (*visit)(uint64_t id, void *context), void *context)
 {
 	struct fake_udp_datapath *self = self_of(datapath);
@@ -179,6 +189,7 @@ static const struct udp_datapath_calls calls = {
 	.way_in = way_in,
 	.read_record = read_record,
 	.keep_record = keep_record,
+	.find = find,
 	.each = each,
 };
 

@@ -9,12 +9,6 @@
 
 #include "udp_handoff.h"
 
-static int start_handoff(void **state)
-{
-	(void)state;
-	return handoff_start(UDP_FRAMING_EVERY, 1);
-}
-
 static void adopt_one(uint64_t id, void *context)
 {
 	(void)context;
@@ -62,12 +56,40 @@ static void where_it_is_not_wanted_it_stays_a_relay(void **state)
 	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
 }
 
+/* Its balancer had failed over, and the process that had both flows was killed. */
+static void one_that_had_moved_is_forgotten(void **state)
+{
+	struct fake_udp_carried old;
+
+	(void)state;
+	hand_over();
+	old = *carried();
+	old.has_places = false;
+	send_to = second;
+	hand_over_by(OTHER_BALANCER);
+	leave();
+	assert_int_equal(carried()->id, 2);
+	*fake_udp_datapath_place(&kernel) = old;
+	adopt();
+	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
+	assert_int_equal(count(COUNTER_OFFLOAD_ADOPTED), 1);
+	assert_int_equal(flows(), 1);
+	assert_int_equal(closed(CLOSE_FLOW_MOVED), 0);
+	/* Its answers go where the balancer is. */
+	EXPECT_REPLIES(OTHER_BALANCER, "answer|answer|answer|answer|answer|");
+	answer(UDP_CLIENT, "last");
+	settle();
+	EXPECT_REPLIES(OTHER_BALANCER, "last|");
+}
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start_handoff, stop)
+#define TEST(name)        cmocka_unit_test_setup_teardown(name, start_handoff, stop)
+#define TEST_OF_TWO(name) cmocka_unit_test_setup_teardown(name, start_handoff_of_two, stop)
 	const struct CMUnitTest tests[] = {
 		TEST(the_next_process_takes_it_over),
 		TEST(where_it_is_not_wanted_it_stays_a_relay),
+		TEST_OF_TWO(one_that_had_moved_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

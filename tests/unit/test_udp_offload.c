@@ -9,14 +9,6 @@
 
 #include "udp_handoff.h"
 
-#define OTHER_BALANCER "192.0.2.2:50000"
-
-static int start_handoff(void **state)
-{
-	(void)state;
-	return handoff_start(UDP_FRAMING_EVERY, 1);
-}
-
 /* Where the daemon hears of replies that the kernel leaves to it. */
 static struct fake_udp_socket *spill_socket(void)
 {
@@ -119,9 +111,36 @@ static void also_while_the_listener_drains(void **state)
 	assert_int_equal(carried()->flow.idle, 61000000000);
 }
 
+/* Its balancer has failed over, and the flow goes on in another worker. */
+static void one_that_has_moved_is_not_left_to_the_kernel(void **state)
+{
+	(void)state;
+	hand_over();
+	send_to = second;
+	talk(OTHER_BALANCER, 1);
+	assert_int_equal(flows(), 2);
+	leave();
+	assert_int_equal(flows(), 1);
+	expect_closed(CLOSE_FLOW_MOVED, 1);
+	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
+}
+
+static void nor_is_one_that_moves_as_it_is_handed_over(void **state)
+{
+	(void)state;
+	talk(UDP_BALANCER, 5);
+	assert_int_equal(count(COUNTER_OFFLOAD_UDP_MOVED), 1);
+	send_to = second;
+	talk(OTHER_BALANCER, 1);
+	leave();
+	expect_closed(CLOSE_FLOW_MOVED, 1);
+	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
+}
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start_handoff, stop)
+#define TEST(name)        cmocka_unit_test_setup_teardown(name, start_handoff, stop)
+#define TEST_OF_TWO(name) cmocka_unit_test_setup_teardown(name, start_handoff_of_two, stop)
 	const struct CMUnitTest tests[] = {
 		TEST(a_flow_that_goes_both_ways_is_handed_over),
 		TEST(one_that_comes_back_is_handed_over_later),
@@ -130,6 +149,8 @@ int main(void)
 		TEST(what_the_kernel_leaves_to_us_keeps_a_flow_alive),
 		TEST(the_kernel_waits_for_a_second_longer_than_we_do),
 		TEST(also_while_the_listener_drains),
+		TEST_OF_TWO(one_that_has_moved_is_not_left_to_the_kernel),
+		TEST_OF_TWO(nor_is_one_that_moves_as_it_is_handed_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,13 @@
 /* Milliseconds until the socket of a flow that was handed over is closed, and a few more. */
 #define SETTLED 150
 
+#define OTHER_BALANCER "192.0.2.2:50000"
+
 static struct fake_udp_datapath kernel;
+
+/* Another socket of the listener, as another worker has one. */
+static struct fake_udp_socket *second;
+static struct udp_listener *second_listener;
 
 static inline int handoff_start(enum udp_framing framing, unsigned sockets)
 {
@@ -23,7 +29,23 @@ static inline int handoff_start(enum udp_framing framing, unsigned sockets)
 	fixture.settings.offload = true;
 	fixture.fake.interface = FAKE_UDP_LOOPBACK;
 	fixture.listening->wildcard = true;
+	if (sockets > 1) {
+		second_listener = udp_fixture_listen(&fixture, &second);
+		second->wildcard = true;
+	}
 	return 0;
+}
+
+static inline int start_handoff(void **state)
+{
+	(void)state;
+	return handoff_start(UDP_FRAMING_EVERY, 1);
+}
+
+static inline int start_handoff_of_two(void **state)
+{
+	(void)state;
+	return handoff_start(UDP_FRAMING_EVERY, 2);
 }
 
 /* So many questions by the balancer, each answered. */
