@@ -4,25 +4,63 @@
  * with a socket, and is handed over anew as any: what passed meanwhile is known, and so are its
  * client and its upstream, also where only its first datagram had a header.
  */
+#include <netinet/in.h>
 #include <string.h>
 
 #include "offload/tuple.h"
 #include "offload/udp_datapath.h"
 #include "os/log.h"
+#include "os/sys.h"
 #include "relay/relay.h"
 #include "relay/settings.h"
 #include "relay/udp.h"
 
-static struct udp_listener *find_listener(struct relay *relay, const char *name)
+/*
+ * Does what the flow's balancer sends come to this socket? 0: it does not; else the higher, the
+ * rather. A listener has a socket for each of its addresses.
+ */
+static unsigned receives(const struct udp_listener *listener,
+			 const struct offload_udp_record *record)
 {
+	const struct offload_tuple *tuple = &record->key.tuple;
+	const struct address asked = address_from_ipv6((const uint8_t *)tuple->destination,
+						       ntohs(tuple->destination_port));
+	struct sockaddr_storage local;
+	struct address bound;
+	struct udp_route route;
+
+	memcpy(&route, record->route, sizeof(route));
+	/* One of both families writes IPv4 peers as IPv6 does. */
+	if (listener->relay->sys->local_address(listener->fd, &local) < 0 ||
+	    local.ss_family != route.peer.any.sa_family)
+		return 0;
+	bound = address_from_sockaddr(&local);
+	if (bound.port != asked.port)
+		return 0;
+	if (address_equal_ip(&bound, &asked))
+		return 2;
+	return address_is_wildcard(&bound) ? 1 : 0;
+}
+
+static struct udp_listener *find_listener(struct relay *relay,
+					  const struct offload_udp_record *record)
+{
+	struct udp_listener *best = NULL;
+	unsigned fits = 0;
+
 	for (struct list *link = relay->udp_listeners.next; link != &relay->udp_listeners;
 	     link = link->next) {
 		struct udp_listener *listener = container_of(link, struct udp_listener, link);
+		unsigned fit = 0;
 
-		if (strcmp(listener->settings->listener_name, name) == 0)
-			return listener;
+		if (strcmp(listener->settings->listener_name, record->listener) == 0)
+			fit = receives(listener, record);
+		if (fit > fits) {
+			best = listener;
+			fits = fit;
+		}
 	}
-	return NULL;
+	return best;
 }
 
 static struct udp_past past_of(const struct relay *relay, uint64_t id,
@@ -97,7 +135,7 @@ static bool is_carried(struct datapath *datapath, uint64_t id,
 static struct udp_flow *revive(struct relay *relay, uint64_t id,
 			       const struct offload_udp_record *record)
 {
-	struct udp_listener *listener = find_listener(relay, record->listener);
+	struct udp_listener *listener = find_listener(relay, record);
 	const struct address client = offload_address_read(&record->client);
 
 	if (listener != NULL)

@@ -82,6 +82,79 @@ static void one_that_had_moved_is_forgotten(void **state)
 	EXPECT_REPLIES(OTHER_BALANCER, "last|");
 }
 
+/* What the two sockets are bound to as the flow is taken over. */
+static void adopt_between(const char *first_bound, const char *second_bound)
+{
+	hand_over();
+	leave();
+	fixture.listening->bound = udp_fixture_address(first_bound);
+	second->bound = udp_fixture_address(second_bound);
+	adopt();
+	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
+}
+
+static void expect_adopted_by(const struct udp_listener *listener)
+{
+	assert_int_equal(flows(), 1);
+	assert_int_equal(listener->flows.count, 1);
+}
+
+static void its_socket_is_the_one_of_its_address(void **state)
+{
+	(void)state;
+	adopt_between("192.0.2.201:5353", UDP_LISTENER);
+	expect_adopted_by(second_listener);
+}
+
+static void its_socket_is_the_one_of_its_port(void **state)
+{
+	(void)state;
+	adopt_between("192.0.2.200:5354", UDP_LISTENER);
+	expect_adopted_by(second_listener);
+}
+
+static void its_socket_is_the_one_of_its_family(void **state)
+{
+	(void)state;
+	adopt_between("[::]:5353", "0.0.0.0:5353");
+	expect_adopted_by(second_listener);
+}
+
+static void rather_the_one_of_its_address_than_one_of_all(void **state)
+{
+	(void)state;
+	adopt_between("0.0.0.0:5353", UDP_LISTENER);
+	expect_adopted_by(second_listener);
+}
+
+static void one_of_both_families_takes_what_came_by_one(void **state)
+{
+	(void)state;
+	fixture.listening->bound = udp_fixture_address("[::]:5353");
+	fixture.listening->dual_stack = true;
+	adopt_between("[::]:5353", "0.0.0.0:5353");
+	expect_adopted_by(fixture.listener);
+}
+
+static void one_whose_socket_is_gone_ends(void **state)
+{
+	(void)state;
+	adopt_between("192.0.2.201:5353", "192.0.2.200:5354");
+	assert_int_equal(flows(), 0);
+	assert_int_equal(count(COUNTER_OFFLOAD_ADOPTED), 0);
+}
+
+static void one_of_another_listener_ends(void **state)
+{
+	(void)state;
+	hand_over();
+	leave();
+	strcpy(carried()->record.listener, "gone");
+	adopt();
+	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
+	assert_int_equal(flows(), 0);
+}
+
 int main(void)
 {
 #define TEST(name)        cmocka_unit_test_setup_teardown(name, start_handoff, stop)
@@ -89,7 +162,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_next_process_takes_it_over),
 		TEST(where_it_is_not_wanted_it_stays_a_relay),
+		TEST(one_of_another_listener_ends),
 		TEST_OF_TWO(one_that_had_moved_is_forgotten),
+		TEST_OF_TWO(its_socket_is_the_one_of_its_address),
+		TEST_OF_TWO(its_socket_is_the_one_of_its_port),
+		TEST_OF_TWO(its_socket_is_the_one_of_its_family),
+		TEST_OF_TWO(rather_the_one_of_its_address_than_one_of_all),
+		TEST_OF_TWO(one_of_both_families_takes_what_came_by_one),
+		TEST_OF_TWO(one_whose_socket_is_gone_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
