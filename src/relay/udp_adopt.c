@@ -15,12 +15,7 @@
 #include "relay/settings.h"
 #include "relay/udp.h"
 
-/*
- * Does what the flow's balancer sends come to this socket? 0: it does not; else the higher, the
- * rather. A listener has a socket for each of its addresses.
- */
-static unsigned receives(const struct udp_listener *listener,
-			 const struct offload_udp_record *record)
+unsigned udp_adopt_fit(const struct sys *sys, int fd, const struct offload_udp_record *record)
 {
 	const struct offload_tuple *tuple = &record->key.tuple;
 	const struct address asked = address_from_ipv6((const uint8_t *)tuple->destination,
@@ -31,8 +26,7 @@ static unsigned receives(const struct udp_listener *listener,
 
 	memcpy(&route, record->route, sizeof(route));
 	/* One of both families writes IPv4 peers as IPv6 does. */
-	if (listener->relay->sys->local_address(listener->fd, &local) < 0 ||
-	    local.ss_family != route.peer.any.sa_family)
+	if (sys->local_address(fd, &local) < 0 || local.ss_family != route.peer.any.sa_family)
 		return 0;
 	bound = address_from_sockaddr(&local);
 	if (bound.port != asked.port)
@@ -54,7 +48,7 @@ static struct udp_listener *find_listener(struct relay *relay,
 		unsigned fit = 0;
 
 		if (strcmp(listener->settings->listener_name, record->listener) == 0)
-			fit = receives(listener, record);
+			fit = udp_adopt_fit(relay->sys, listener->fd, record);
 		if (fit > fits) {
 			best = listener;
 			fits = fit;

@@ -11,6 +11,7 @@
 #include "relay/relay.h"
 #include "relay/session_log.h"
 #include "relay/session_plugins.h"
+#include "relay/session_view.h"
 #include "relay/settings.h"
 #include "relay/udp.h"
 #include "relay/udp_offload.h"
@@ -296,7 +297,11 @@ struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_o
 
 static void remember(struct udp_flow *flow, const struct udp_past *past)
 {
-	flow->id = past->id;
+	const unsigned workers = flow->listener->relay->worker_count;
+
+	/* A number says whose the flow is: another worker's is left to it. */
+	if (session_worker(past->id, workers) == session_worker(flow->id, workers))
+		flow->id = past->id;
 	flow->started = past->started;
 	flow->datagrams_from_client = past->datagrams_from_client;
 	flow->datagrams_from_upstream = past->datagrams_from_upstream;

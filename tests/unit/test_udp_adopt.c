@@ -82,6 +82,30 @@ static void one_that_had_moved_is_forgotten(void **state)
 	EXPECT_REPLIES(OTHER_BALANCER, "last|");
 }
 
+static void whose_number_is_another_workers_gets_one_of_this_one(void **state)
+{
+	(void)state;
+	hand_over();
+	leave();
+	fixture.relay.worker_count = 2;
+	relay_number_after(&fixture.relay, 1, 1);
+	adopt();
+	hand_over();
+	assert_int_equal(carried()->id, 2);
+}
+
+static void whose_number_is_this_workers_keeps_it(void **state)
+{
+	(void)state;
+	hand_over();
+	leave();
+	fixture.relay.worker_count = 2;
+	relay_number_after(&fixture.relay, 1, 0);
+	adopt();
+	hand_over();
+	assert_int_equal(carried()->id, 1);
+}
+
 /* What the two sockets are bound to as the flow is taken over. */
 static void adopt_between(const char *first_bound, const char *second_bound)
 {
@@ -163,6 +187,8 @@ int main(void)
 		TEST(the_next_process_takes_it_over),
 		TEST(where_it_is_not_wanted_it_stays_a_relay),
 		TEST(one_of_another_listener_ends),
+		TEST(whose_number_is_another_workers_gets_one_of_this_one),
+		TEST(whose_number_is_this_workers_keeps_it),
 		TEST_OF_TWO(one_that_had_moved_is_forgotten),
 		TEST_OF_TWO(its_socket_is_the_one_of_its_address),
 		TEST_OF_TWO(its_socket_is_the_one_of_its_port),
