@@ -162,6 +162,12 @@ static bool worker_has_ended(const struct worker *worker)
 					       worker->relay.session_count == 0);
 }
 
+static unsigned heir_of_flow(const struct heritage *heritage, size_t flow, unsigned count)
+{
+	return heritage->flow_workers != NULL ? heritage->flow_workers[flow]
+					      : session_worker(heritage->flows.ids[flow], count);
+}
+
 /* Sessions that the kernel has carried on meanwhile. */
 static void adopt(struct worker *worker)
 {
@@ -173,7 +179,7 @@ static void adopt(struct worker *worker)
 		if (session_worker(heritage->sessions.ids[i], count) == index)
 			tcp_adopt(&worker->relay, heritage->sessions.ids[i]);
 	for (size_t i = 0; i < heritage->flows.count; i++)
-		if (session_worker(heritage->flows.ids[i], count) == index)
+		if (heir_of_flow(heritage, i, count) == index)
 			udp_adopt(&worker->relay, heritage->flows.ids[i]);
 }
 

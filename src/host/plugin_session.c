@@ -298,6 +298,8 @@ const uint8_t *plugin_session_tlvs(const struct plugin_session *session, size_t 
 void plugin_session_connected(struct plugin_session *session, int error)
 {
 	session->connected = error == 0;
+	if (session->adopted)
+		return;
 	for (size_t i = 0; i < session->asked; i++)
 		instance_connected(session->chain->instances[i], session->worker,
 				   conn_for(session, i), error);

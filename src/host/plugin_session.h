@@ -85,7 +85,7 @@ struct plugin_refusal plugin_session_refusal(const struct plugin_session *sessio
 /* The TLVs that it was made with. */
 const uint8_t *plugin_session_tlvs(const struct plugin_session *session, size_t *length);
 
-/* The upstream was dialled; error is 0 or -errno. */
+/* The upstream was dialled; error is 0 or -errno. Of one that was adopted nobody is told. */
 void plugin_session_connected(struct plugin_session *session, int error);
 
 /* Cancels what is awaited, tells the plugins, frees. Takes NULL. */

@@ -69,6 +69,8 @@ static void pass(struct relay *relay, unsigned slot)
 	workspace->replying = flow->listener;
 	workspace->answers_used = slot; /* its place for a header */
 	udp_reply_pass(flow, &received);
+	/* The kernel has not counted it. */
+	flow_table_touch(&flow->listener->flows, &flow->entry, relay->loop.now);
 }
 
 static void spill_ready(struct loop_source *source, uint32_t events)
