@@ -232,7 +232,7 @@ enum udp_verdict {
 
 enum udp_verdict udp_verdict_ask(struct udp_flow *flow, const struct udp_opening *opening);
 
-/* An earlier process has asked: the plugins hear of the end alone. Returns false if that was now. */
+/* An earlier process has asked: the plugins hear of the end alone. False: that was now. */
 bool udp_verdict_adopt(struct udp_flow *flow, const struct udp_opening *opening);
 
 /*
