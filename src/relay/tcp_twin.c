@@ -43,14 +43,6 @@ static void reset_legs(struct relay *relay, const struct offload_record *record,
 	}
 }
 
-/* After the move as long as they have to send again, and some milliseconds more. */
-static bool has_sockets(const struct offload_session *noted)
-{
-	return noted->state == OFFLOAD_OBSERVED ||
-	       (noted->state == OFFLOAD_MOVED &&
-		(noted->legs[0].delivered < 0 || noted->legs[1].delivered < 0));
-}
-
 /* It may be another worker's, which is told as of any other end, and finds nobody left to tell. */
 void tcp_twin_reset(struct relay *relay, uint64_t session, const struct offload_record *record)
 {
@@ -60,8 +52,8 @@ void tcp_twin_reset(struct relay *relay, uint64_t session, const struct offload_
 
 	if (datapath_look(datapath, session, &noted) < 0)
 		return;
-	if (has_sockets(&noted))
-		return; /* of them the dial will hear */
+	if (noted.state == OFFLOAD_OBSERVED)
+		return; /* it has sockets, of which the dial will hear */
 	if (noted.state == OFFLOAD_MOVED && datapath_end(datapath, session) == 0)
 		reset_legs(relay, record, &noted);
 	datapath_forget_places(datapath, session, tuples);
