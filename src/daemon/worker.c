@@ -232,12 +232,6 @@ static void worker_finish(struct worker *worker)
 	relay_finish(&worker->relay);
 }
 
-static void wait_for(sem_t *semaphore)
-{
-	while (sem_wait(semaphore) < 0 && errno == EINTR)
-		;
-}
-
 int worker_start(struct worker *worker, const struct worker_options *options)
 {
 	int error;
@@ -273,10 +267,13 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 	if (error < 0)
 		worker_finish(worker);
 	worker->started = error == 0;
-	/* Who asks once mmproxy is ready finds what it carries. */
-	if (worker->started && options->heritage->last > 0)
-		wait_for(&worker->adopts);
 	return error;
+}
+
+void worker_wait(struct worker *worker)
+{
+	while (sem_wait(&worker->adopts) < 0 && errno == EINTR)
+		;
 }
 
 struct worker_update *worker_update_create(struct generation *generation, size_t room)

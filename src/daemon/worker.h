@@ -119,6 +119,9 @@ struct worker_options {
  */
 int worker_start(struct worker *worker, const struct worker_options *options);
 
+/* Until it has taken over what is there: once, after its start. */
+void worker_wait(struct worker *worker);
+
 /* With room for so many sockets, and a hold of the generation. NULL when out of memory. */
 struct worker_update *worker_update_create(struct generation *generation, size_t room);
 void worker_update_add(struct worker_update *update, const struct worker_socket *socket);
