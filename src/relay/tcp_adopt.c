@@ -56,6 +56,7 @@ static int adopt(struct relay *relay, struct tcp_listener *listener, uint64_t id
 
 	if (session == NULL)
 		return -ENOMEM;
+	session->without_sockets = true;
 	budget_take_anyway(listener->budget);
 	fill(session, record);
 	count_client(session, listener);
