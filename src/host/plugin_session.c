@@ -2,6 +2,7 @@
 /* A session's way through its chain of plugins. */
 #include "host/plugin_session.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -338,8 +339,10 @@ static void destroy(struct plugin_session *session)
 
 void plugin_session_leave(struct plugin_session *session)
 {
-	if (session != NULL)
-		destroy(session);
+	if (session == NULL)
+		return;
+	assert(session->ticket == NULL);
+	destroy(session);
 }
 
 void plugin_session_close(struct plugin_session *session, const struct plugin_session_end *end)

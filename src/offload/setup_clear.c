@@ -165,6 +165,13 @@ int setup_clear(const char *directory, struct setup_cleared *cleared, struct rep
 	lock = lock_take(directory);
 	if (lock == -EWOULDBLOCK)
 		return -EBUSY;
+	/* It may have been made since. */
+	if (lock >= 0 && error == -ENOENT)
+		error = bpf_folder_check(directory, failures);
+	if (lock >= 0 && error < 0) {
+		close(lock);
+		return error;
+	}
 	if (lock < 0 && lock != -ENOENT) {
 		fail(&clearing, "cannot open", directory, lock);
 		return lock;
