@@ -132,6 +132,7 @@ libmmproxy_a_SOURCES = \
 	src/daemon/metrics/exposition.c src/daemon/metrics/exposition.h \
 	src/daemon/generation.c src/daemon/generation.h \
 	src/daemon/heartbeat.c src/daemon/heartbeat.h \
+	src/daemon/heirs.c src/daemon/heirs.h \
 	src/daemon/listeners.c src/daemon/listeners.h \
 	src/daemon/listeners_passed.c src/daemon/listeners_passed.h src/daemon/listeners_update.c \
 	src/daemon/listening.c src/daemon/listening.h \

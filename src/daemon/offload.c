@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "daemon/heirs.h"
 #include "daemon/server_state.h"
 #include "offload/filters.h"
 #include "offload/interfaces.h"
@@ -284,6 +285,7 @@ int offload_try(struct server *server)
 	if (error < 0)
 		log_warning("offload", "cannot find all sessions of an earlier mmproxy",
 			    LOG_ERRNO("error", error));
+	heirs_choose(server);
 	return 0;
 }
 

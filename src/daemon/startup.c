@@ -206,6 +206,9 @@ static int stage_workers(struct server *server)
 		if (start_worker(server, i) < 0)
 			return -1;
 	}
+	/* Who asks once mmproxy is ready finds what it carries. */
+	for (unsigned i = 0; i < server->worker_count && server->heritage.last > 0; i++)
+		worker_wait(&server->workers[i]);
 	listeners_handed(server->generation, NULL);
 	return heartbeat_start(server) < 0 ? out_of_memory("heartbeat") : 0;
 }

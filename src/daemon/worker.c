@@ -162,11 +162,35 @@ static bool worker_has_ended(const struct worker *worker)
 					       worker->relay.session_count == 0);
 }
 
+static unsigned heir_of_flow(const struct heritage *heritage, size_t flow, unsigned count)
+{
+	return heritage->flow_workers != NULL ? heritage->flow_workers[flow]
+					      : session_worker(heritage->flows.ids[flow], count);
+}
+
+/* Sessions that the kernel has carried on meanwhile. */
+static void adopt(struct worker *worker)
+{
+	const struct heritage *heritage = worker->heritage;
+	const unsigned index = worker->index, count = worker->relay.worker_count;
+
+	relay_number_after(&worker->relay, heritage->last, index);
+	for (size_t i = 0; i < heritage->sessions.count; i++)
+		if (session_worker(heritage->sessions.ids[i], count) == index)
+			tcp_adopt(&worker->relay, heritage->sessions.ids[i]);
+	for (size_t i = 0; i < heritage->flows.count; i++)
+		if (heir_of_flow(heritage, i, count) == index)
+			udp_adopt(&worker->relay, heritage->flows.ids[i]);
+}
+
 static void *worker_main(void *argument)
 {
 	struct worker *worker = argument;
 
 	plugin_set_seat_take(worker->plugins, worker->relay.tickets);
+	/* Not before: plugins hear of their ends, in this thread. */
+	adopt(worker);
+	sem_post(&worker->adopts);
 	while (!worker_has_ended(worker))
 		loop_run_once(&worker->relay.loop, -1);
 	worker_listeners_close(worker);
@@ -191,6 +215,7 @@ static int open_inbox(struct worker *worker)
 
 static void worker_finish(struct worker *worker)
 {
+	sem_destroy(&worker->adopts);
 	ticket_pool_detach(worker->relay.tickets);
 	if (worker->inbox_event >= 0) {
 		read_news(worker, false);
@@ -207,21 +232,6 @@ static void worker_finish(struct worker *worker)
 	relay_finish(&worker->relay);
 }
 
-/* Sessions that the kernel has carried on meanwhile. */
-static void adopt(struct worker *worker, const struct worker_options *options)
-{
-	const struct heritage *heritage = options->heritage;
-	const unsigned index = options->relay.worker, count = options->relay.worker_count;
-
-	relay_number_after(&worker->relay, heritage->last, index);
-	for (size_t i = 0; i < heritage->sessions.count; i++)
-		if (session_worker(heritage->sessions.ids[i], count) == index)
-			tcp_adopt(&worker->relay, heritage->sessions.ids[i]);
-	for (size_t i = 0; i < heritage->flows.count; i++)
-		if (session_worker(heritage->flows.ids[i], count) == index)
-			udp_adopt(&worker->relay, heritage->flows.ids[i]);
-}
-
 int worker_start(struct worker *worker, const struct worker_options *options)
 {
 	int error;
@@ -232,8 +242,11 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 		.returns = options->returns,
 		.inbox_event = -1,
 	};
+	worker->heritage = options->heritage;
+	worker->index = options->relay.worker;
 	worker->plugins = options->update->generation->plugins;
 	worker_listeners_init(worker);
+	sem_init(&worker->adopts, 0, 0);
 	list_init(&worker->news);
 	list_init(&worker->updates);
 	list_init(&worker->calls);
@@ -248,8 +261,6 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 	error = worker_listeners_update(worker, options->update);
 	worker_update_destroy(options->update);
 	if (error == 0)
-		adopt(worker, options);
-	if (error == 0)
 		error = open_inbox(worker);
 	if (error == 0)
 		error = -pthread_create(&worker->thread, NULL, worker_main, worker);
@@ -257,6 +268,12 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 		worker_finish(worker);
 	worker->started = error == 0;
 	return error;
+}
+
+void worker_wait(struct worker *worker)
+{
+	while (sem_wait(&worker->adopts) < 0 && errno == EINTR)
+		;
 }
 
 struct worker_update *worker_update_create(struct generation *generation, size_t room)

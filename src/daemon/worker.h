@@ -10,6 +10,7 @@
 #define MMPROXY_DAEMON_WORKER_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -73,7 +74,10 @@ enum worker_ending {
 
 struct worker {
 	struct relay relay;
+	unsigned index;
 	struct plugin_set *plugins; /* in which it has a seat: those of its generation */
+	const struct heritage *heritage;
+	sem_t adopts; /* posted when it has taken over what an earlier process has left */
 	pthread_t thread;
 	bool started;
 	bool draining;      /* its own note that it has begun to end */
@@ -103,7 +107,7 @@ struct worker {
 struct worker_options {
 	struct relay_options relay;
 	struct worker_update *update;    /* taken over */
-	const struct heritage *heritage; /* for the length of the call */
+	const struct heritage *heritage; /* as long as the worker's thread */
 	int done;
 	int adopted;
 	struct worker_returns *returns;
@@ -114,6 +118,9 @@ struct worker_options {
  * after a failure there is nothing to finish.
  */
 int worker_start(struct worker *worker, const struct worker_options *options);
+
+/* Until it has taken over what is there: once, after its start. */
+void worker_wait(struct worker *worker);
 
 /* With room for so many sockets, and a hold of the generation. NULL when out of memory. */
 struct worker_update *worker_update_create(struct generation *generation, size_t room);

@@ -2,6 +2,7 @@
 /* A session's way through its chain of plugins. */
 #include "host/plugin_session.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -298,6 +299,8 @@ const uint8_t *plugin_session_tlvs(const struct plugin_session *session, size_t 
 void plugin_session_connected(struct plugin_session *session, int error)
 {
 	session->connected = error == 0;
+	if (session->adopted)
+		return;
 	for (size_t i = 0; i < session->asked; i++)
 		instance_connected(session->chain->instances[i], session->worker,
 				   conn_for(session, i), error);
@@ -326,6 +329,22 @@ static struct mmproxy_end end_of(const struct plugin_session *session,
 	};
 }
 
+static void destroy(struct plugin_session *session)
+{
+	plugin_set_seat_leave(session->chain->set, session->worker);
+	free(session->tlvs);
+	free(session->why);
+	free(session);
+}
+
+void plugin_session_leave(struct plugin_session *session)
+{
+	if (session == NULL)
+		return;
+	assert(session->ticket == NULL);
+	destroy(session);
+}
+
 void plugin_session_close(struct plugin_session *session, const struct plugin_session_end *end)
 {
 	struct mmproxy_end told;
@@ -340,10 +359,7 @@ void plugin_session_close(struct plugin_session *session, const struct plugin_se
 	for (size_t i = 0; i < session->asked; i++)
 		instance_closed(session->chain->instances[i], session->worker, conn_for(session, i),
 				&told);
-	plugin_set_seat_leave(session->chain->set, session->worker);
-	free(session->tlvs);
-	free(session->why);
-	free(session);
+	destroy(session);
 }
 
 /* ---- What a hook may ask of its session ---- */

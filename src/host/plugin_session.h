@@ -85,11 +85,14 @@ struct plugin_refusal plugin_session_refusal(const struct plugin_session *sessio
 /* The TLVs that it was made with. */
 const uint8_t *plugin_session_tlvs(const struct plugin_session *session, size_t *length);
 
-/* The upstream was dialled; error is 0 or -errno. */
+/* The upstream was dialled; error is 0 or -errno. Of one that was adopted nobody is told. */
 void plugin_session_connected(struct plugin_session *session, int error);
 
 /* Cancels what is awaited, tells the plugins, frees. Takes NULL. */
 void plugin_session_close(struct plugin_session *session, const struct plugin_session_end *end);
+
+/* The session goes on without this process: nobody is told, and it is freed. Takes NULL. */
+void plugin_session_leave(struct plugin_session *session);
 
 /* For host_functions.c: a conn that a hook was handed is a session's. */
 int plugin_session_tlv(const struct mmproxy_conn *conn, unsigned type, unsigned index,

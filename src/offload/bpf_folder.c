@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdbool.h>
@@ -42,22 +43,97 @@ static bool go_up(char *path)
 	return true;
 }
 
+static int refuse_outside(const char *directory, struct report *report)
+{
+	report_add(report,
+		   "%s is in no BPF file system; mount one there (mount -t bpf -o mode=0700 bpf "
+		   "FOLDER), or leave offload_directory at its default",
+		   directory);
+	return -EINVAL;
+}
+
 static int mount_it(const char *directory, struct report *report)
 {
 	static const char below[] = BPF_FOLDER_MOUNT "/";
 
-	if (strncmp(directory, below, sizeof(below) - 1) != 0) {
-		report_add(report,
-			   "%s is in no BPF file system; mount one there (mount -t bpf bpf "
-			   "FOLDER), or "
-			   "leave offload_directory at its default",
-			   directory);
-		return -EINVAL;
-	}
+	/* Over one that is there, others' pins would be hidden. */
+	if (strncmp(directory, below, sizeof(below) - 1) != 0 ||
+	    bpf_folder_is_in_bpf(BPF_FOLDER_MOUNT) == 1)
+		return refuse_outside(directory, report);
 	if (mount("bpf", BPF_FOLDER_MOUNT, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") <
 	    0)
 		return fail(report, "cannot mount a BPF file system at", BPF_FOLDER_MOUNT, -errno);
 	return 0;
+}
+
+/* `path` is no link and root's, and nobody else can put another in the place of what is in it. */
+static int check_one(const char *path, struct report *report)
+{
+	struct stat status;
+
+	if (lstat(path, &status) < 0)
+		return errno == ENOENT ? -ENOENT : fail(report, "cannot look at", path, -errno);
+	if (!S_ISDIR(status.st_mode)) {
+		report_add(report,
+			   "%s is a link, or no folder: root works below it, so it has to be a "
+			   "folder of root's; remove it",
+			   path);
+		return -ENOTDIR;
+	}
+	if (status.st_uid != 0) {
+		report_add(report,
+			   "%s belongs to user %u: root works below it, so it has to be root's; "
+			   "remove it (rm -r %s)",
+			   path, (unsigned)status.st_uid, path);
+		return -EPERM;
+	}
+	if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (status.st_mode & S_ISVTX) == 0) {
+		report_add(report,
+			   "%s can be changed by others than root (mode %04o): root works below "
+			   "it; chmod go-w %s",
+			   path, (unsigned)status.st_mode & 07777, path);
+		return -EPERM;
+	}
+	return 0;
+}
+
+int bpf_folder_check(const char *directory, struct report *report)
+{
+	int error = check_one(directory, report), in_bpf;
+	char path[PATH_MAX];
+
+	if (error < 0)
+		return error;
+	in_bpf = bpf_folder_is_in_bpf(directory);
+	if (in_bpf == 0)
+		return refuse_outside(directory, report);
+	snprintf(path, sizeof(path), "%s", directory);
+	while (error == 0 && in_bpf == 1 && go_up(path)) {
+		in_bpf = bpf_folder_is_in_bpf(path);
+		if (in_bpf == 1)
+			error = check_one(path, report);
+	}
+	return error < 0 || in_bpf >= 0 ? error : fail(report, "cannot look at", path, in_bpf);
+}
+
+int bpf_folder_open(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int bpf_folder_open_to_group(const char *path, gid_t group)
+{
+	int fd = bpf_folder_open(path), error = 0;
+
+	if (fd < 0)
+		return fd;
+	/* Whatever the umask was. */
+	if (fchown(fd, 0, group) < 0 || fchmod(fd, 0750) < 0)
+		error = -errno;
+	close(fd);
+	return error;
 }
 
 int bpf_folder_make(const char *directory, const struct owner *owner, struct report *report)
@@ -77,9 +153,11 @@ int bpf_folder_make(const char *directory, const struct owner *owner, struct rep
 		return error;
 	if (mkdir(directory, 0750) < 0 && errno != EEXIST)
 		return fail(report, "cannot make", directory, -errno);
-	if (chown(directory, owner->user, owner->group) < 0)
-		return fail(report, "cannot give to the user", directory, -errno);
-	return 0;
+	error = bpf_folder_check(directory, report);
+	if (error < 0)
+		return error == -ENOENT ? fail(report, "cannot look at", directory, error) : error;
+	error = bpf_folder_open_to_group(directory, owner->group);
+	return error < 0 ? fail(report, "cannot open to the user's group", directory, error) : 0;
 }
 
 /* The folder at which the directory's file system is mounted. */
@@ -152,10 +230,16 @@ int bpf_folder_close_way(const char *directory, const struct remembered *what, s
 		return -errno;
 	if ((int32_t)(status.st_mode & 07777) != what->set)
 		return 0;
+	/* The user can write to what is remembered: of all modes, this one change is believed. */
+	if ((what->set & S_IXOTH) == 0 || what->former != (what->set & ~S_IXOTH)) {
+		report_add(notes, "%s keeps its mode: load would not have changed %04o to %04o",
+			   root, (unsigned)what->former, (unsigned)what->set);
+		return 0;
+	}
 	if (has_others(root, directory)) {
 		report_add(notes, "%s stays open to be passed through: another instance is there",
 			   root);
 		return 0;
 	}
-	return chmod(root, (mode_t)what->former) < 0 ? -errno : 0;
+	return chmod(root, status.st_mode & 07777 & ~(mode_t)S_IXOTH) < 0 ? -errno : 0;
 }

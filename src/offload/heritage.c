@@ -88,5 +88,6 @@ void heritage_finish(struct heritage *heritage)
 {
 	free(heritage->sessions.ids);
 	free(heritage->flows.ids);
+	free(heritage->flow_workers);
 	*heritage = (struct heritage){0};
 }

@@ -17,7 +17,8 @@ struct heritage_list {
 struct heritage {
 	struct heritage_list sessions; /* of TCP */
 	struct heritage_list flows;    /* of UDP */
-	uint64_t last;                 /* the highest number of all; 0: there are none */
+	unsigned *flow_workers; /* which worker takes each over; NULL: as their numbers say */
+	uint64_t last;          /* the highest number of all; 0: there are none */
 };
 
 /*

@@ -83,6 +83,11 @@ static int keep_record(struct datapath *datapath, uint64_t id,
 				   BPF_EXIST);
 }
 
+static int find(struct datapath *datapath, const struct offload_tuple *reply, uint64_t *id)
+{
+	return bpf_map_lookup_elem(kernel_datapath_fds(datapath)[PROGRAM_UDP_REPLIES], reply, id);
+}
+
 static int each(struct datapath *datapath, void (*visit)(uint64_t id, void *context), void *context)
 {
 	const int records = kernel_datapath_fds(datapath)[PROGRAM_UDP_RECORDS];
@@ -144,5 +149,6 @@ const struct udp_datapath_calls kernel_udp_datapath = {
 	.way_in = way_in,
 	.read_record = read_record,
 	.keep_record = keep_record,
+	.find = find,
 	.each = each,
 };

@@ -11,7 +11,7 @@
 
 int lock_take(const char *directory)
 {
-	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), error;
 
 	if (fd < 0)
 		return -errno;

@@ -129,7 +129,15 @@ int loopback_prepare(const struct loopback_needs *needs, int remembered, struct 
 	return error < 0 ? error : count;
 }
 
-int loopback_put_back(const struct remembered *what, struct report *report)
+/* The user can write to what is remembered. */
+static bool may_have_been_prepared(const struct remembered *what)
+{
+	if (what->index == LOOPBACK_RP_FILTER)
+		return (what->former == 0 || what->former == STRICT) && what->set == LOOSE;
+	return what->former == 0 && what->set == 1;
+}
+
+int loopback_put_back(const struct remembered *what, struct report *notes, struct report *report)
 {
 	int now, error;
 
@@ -139,6 +147,11 @@ int loopback_put_back(const struct remembered *what, struct report *report)
 	now = read_setting((enum loopback_setting)what->index);
 	if (now != what->set)
 		return 0;
+	if (!may_have_been_prepared(what)) {
+		report_add(notes, "%s stays %d: load would not have changed %d to %d",
+			   names[what->index], now, what->former, what->set);
+		return 0;
+	}
 	error = write_setting((enum loopback_setting)what->index, what->former);
 	if (error < 0)
 		report_add_failure(report, "cannot set %s=%d: %s", names[what->index], what->former,

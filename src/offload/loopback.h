@@ -40,7 +40,10 @@ int loopback_look(const struct loopback_needs *needs,
  */
 int loopback_prepare(const struct loopback_needs *needs, int remembered, struct report *report);
 
-/* Puts one back, unless somebody has changed it since. 0 or -errno with a line in the report. */
-int loopback_put_back(const struct remembered *what, struct report *report);
+/*
+ * Puts one back, unless somebody has changed it since; or what was remembered is nothing that
+ * loopback_prepare() does, which is told in `notes`. 0 or -errno with a line in the report.
+ */
+int loopback_put_back(const struct remembered *what, struct report *notes, struct report *report);
 
 #endif

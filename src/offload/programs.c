@@ -17,6 +17,7 @@
 #include <tcp.skel.h>
 
 #include "base/report.h"
+#include "offload/bpf_folder.h"
 #include "offload/layout.h"
 #include "offload/udp_layout.h"
 
@@ -80,7 +81,7 @@ static int pin_one(int fd, const char *path, const struct owner *owner, struct r
 {
 	if (fd < 0 || bpf_obj_pin(fd, path) < 0)
 		return fail(report, "cannot pin", path, fd < 0 ? fd : -errno);
-	if (chown(path, owner->user, owner->group) < 0)
+	if (lchown(path, owner->user, owner->group) < 0)
 		return fail(report, "cannot give to the user", path, -errno);
 	return 0;
 }
@@ -143,12 +144,14 @@ int programs_load(const char *layout_directory, const struct owner *owner, struc
 {
 	int error;
 
-	/* Its owner may look, and nobody else need. */
 	if (mkdir(layout_directory, 0750) < 0)
 		return fail(report, "cannot make", layout_directory, -errno);
 	error = load_into(layout_directory, owner, report);
-	if (error == 0 && chown(layout_directory, owner->user, owner->group) < 0)
-		error = fail(report, "cannot give to the user", layout_directory, -errno);
+	if (error == 0) {
+		error = bpf_folder_open_to_group(layout_directory, owner->group);
+		if (error < 0)
+			fail(report, "cannot open to the user's group", layout_directory, error);
+	}
 	if (error < 0)
 		programs_remove(layout_directory);
 	return error;
@@ -288,12 +291,18 @@ int programs_count_live_in(const char *layout_directory, uint64_t *live)
 
 int programs_remove(const char *layout_directory)
 {
-	DIR *folder = opendir(layout_directory);
+	int fd = bpf_folder_open(layout_directory), error = 0;
 	const struct dirent *entry;
-	int error = 0;
+	DIR *folder;
 
-	if (folder == NULL)
-		return -errno;
+	if (fd < 0)
+		return fd;
+	folder = fdopendir(fd);
+	if (folder == NULL) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
 	while ((entry = readdir(folder)) != NULL) {
 		if (entry->d_name[0] != '.' && unlinkat(dirfd(folder), entry->d_name, 0) < 0)
 			error = -errno;

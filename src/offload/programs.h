@@ -42,8 +42,9 @@ struct owner {
 };
 
 /*
- * Loads them, and pins them into `layout_directory`, which is made and must not be there, for this
- * owner. Takes root. 0; or -errno with a line in the report, and nothing is pinned.
+ * Loads them, and pins them into `layout_directory`, which is made and must not be there. The
+ * folder is root's, and the group may read it; the pins are the owner's. Takes root. 0; or -errno
+ * with a line in the report, and nothing is pinned.
  */
 int programs_load(const char *layout_directory, const struct owner *owner, struct report *report);
 
@@ -66,7 +67,7 @@ int programs_count_live(const struct programs *programs, uint64_t *live);
 /* The same of any layout, by its folder; -EPROTO where it is not understood. */
 int programs_count_live_in(const char *layout_directory, uint64_t *live);
 
-/* Removes whatever is pinned there, and the folder. 0 or -errno. */
+/* Removes whatever is pinned there, and the folder; not behind a link. 0 or -errno. */
 int programs_remove(const char *layout_directory);
 
 /* The library writes to standard error by itself; what is to be said, we say. */

@@ -53,7 +53,7 @@ int remembered_make(const char *directory, const struct owner *owner)
 	if (fd < 0)
 		return -errno;
 	path_of(path, directory);
-	if (bpf_obj_pin(fd, path) < 0 || chown(path, owner->user, owner->group) < 0) {
+	if (bpf_obj_pin(fd, path) < 0 || lchown(path, owner->user, owner->group) < 0) {
 		error = -errno;
 		unlink(path);
 		close(fd);
@@ -70,7 +70,8 @@ int remembered_each(int map, void (*each)(const struct remembered *what, void *c
 	bool more = bpf_map_get_next_key(map, NULL, &next) == 0;
 	int error = more ? 0 : errno;
 
-	while (more) {
+	/* Who writes to it meanwhile can make the kernel begin again, but not for ever. */
+	for (int i = 0; more && i < ENTRIES_MAX; i++) {
 		key = next;
 		/* Before `each`, which may remove this one. */
 		more = bpf_map_get_next_key(map, &key, &next) == 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What of this host was changed for the programs, so that it can be put back: a pinned map beside
- * the layouts' folders, the same in all of them.
+ * the layouts' folders, the same in all of them. A daemon without rights writes to it, too, when
+ * an interface comes: so what root acts on is held to what load may have changed.
  */
 #ifndef MMPROXY_OFFLOAD_REMEMBERED_H
 #define MMPROXY_OFFLOAD_REMEMBERED_H

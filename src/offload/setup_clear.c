@@ -113,7 +113,7 @@ static void put_back(const struct remembered *what, void *context)
 		return;
 	case REMEMBERED_SETTING:
 		if (!others_need_settings(clearing))
-			error = loopback_put_back(what, clearing->failures);
+			error = loopback_put_back(what, clearing->notes, clearing->failures);
 		else if (what->index < LOOPBACK_SETTING_COUNT)
 			report_add(clearing->notes,
 				   "%s stays %d: another instance's programs need it (it was %d)",
@@ -156,12 +156,22 @@ int setup_clear(const char *directory, struct setup_cleared *cleared, struct rep
 {
 	struct clearing clearing = {
 		.directory = directory, .cleared = cleared, .notes = notes, .failures = failures};
-	int lock = lock_take(directory);
+	int error = bpf_folder_check(directory, failures), lock;
 
 	*cleared = (struct setup_cleared){0};
+	if (error < 0 && error != -ENOENT)
+		return error;
 	programs_keep_library_silent();
+	lock = lock_take(directory);
 	if (lock == -EWOULDBLOCK)
 		return -EBUSY;
+	/* It may have been made since. */
+	if (lock >= 0 && error == -ENOENT)
+		error = bpf_folder_check(directory, failures);
+	if (lock >= 0 && error < 0) {
+		close(lock);
+		return error;
+	}
 	if (lock < 0 && lock != -ENOENT) {
 		fail(&clearing, "cannot open", directory, lock);
 		return lock;

@@ -46,6 +46,8 @@ struct udp_datapath_calls {
 			   struct offload_udp_record *record);
 	int (*keep_record)(struct datapath *datapath, uint64_t id,
 			   const struct offload_udp_record *record);
+	/* Whose is a reply with this tuple? 0 and its number, or -ENOENT. */
+	int (*find)(struct datapath *datapath, const struct offload_tuple *reply, uint64_t *id);
 	/* Calls `each` for every flow there is, which it may forget. 0 or -errno. */
 	int (*each)(struct datapath *datapath, void (*each)(uint64_t id, void *context),
 		    void *context);
@@ -96,6 +98,12 @@ static inline int udp_datapath_keep_record(struct datapath *datapath, uint64_t i
 					   const struct offload_udp_record *record)
 {
 	return datapath->udp->keep_record(datapath, id, record);
+}
+
+static inline int udp_datapath_find(struct datapath *datapath, const struct offload_tuple *reply,
+				    uint64_t *id)
+{
+	return datapath->udp->find(datapath, reply, id);
 }
 
 static inline int udp_datapath_each(struct datapath *datapath,

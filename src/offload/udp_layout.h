@@ -64,6 +64,9 @@ struct offload_udp_count {
 	__u64 unused[5]; /* a cache line: the two directions may be on two CPUs */
 };
 
+/* SO_MARK of the daemon's socket at `spill_port`: a privilege to set. */
+#define OFFLOAD_UDP_SPILL_MARK 0x6d6d7270
+
 struct offload_udp_flow {
 	struct offload_udp_change to_upstream;
 	struct offload_udp_change to_balancer;

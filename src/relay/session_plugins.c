@@ -53,5 +53,8 @@ void session_plugins_close(struct plugin_session *plugins, const struct session_
 		.upstream_sees = end->upstream_sees,
 	};
 
-	plugin_session_close(plugins, &told);
+	if (end->reason == CLOSE_LEFT_TO_KERNEL)
+		plugin_session_leave(plugins);
+	else
+		plugin_session_close(plugins, &told);
 }

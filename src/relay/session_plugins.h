@@ -22,7 +22,10 @@ void session_plugins_log_refusal(struct relay *relay, const struct relay_setting
 				 const struct plugin_session *plugins,
 				 const struct address *balancer, const struct address *client);
 
-/* The plugins hear of the end, and `plugins` is freed. Takes NULL. */
+/*
+ * The plugins hear of the end, and `plugins` is freed. When the session is left to the kernel those
+ * of the next process do. Takes NULL.
+ */
 void session_plugins_close(struct plugin_session *plugins, const struct session_end *end);
 
 #endif

@@ -56,10 +56,11 @@ static int adopt(struct relay *relay, struct tcp_listener *listener, uint64_t id
 
 	if (session == NULL)
 		return -ENOMEM;
+	session->without_sockets = true;
 	budget_take_anyway(listener->budget);
 	fill(session, record);
 	count_client(session, listener);
-	if (tcp_offload_adopted(session, record) < 0) {
+	if (tcp_verdict_adopt(session) < 0 || tcp_offload_adopted(session, record) < 0) {
 		tcp_session_close(session, CLOSE_NO_MEMORY);
 		return -ENOMEM;
 	}
@@ -70,13 +71,17 @@ static int adopt(struct relay *relay, struct tcp_listener *listener, uint64_t id
 /* Nobody could end it, or would know of its end: it ends now. */
 static void refuse(struct relay *relay, uint64_t id, const struct offload_record *record)
 {
+	tcp_twin_reset(relay, id, record);
+	datapath_forget(relay->datapath, id,
+			(struct offload_tuple[2]){record->legs[0].tuple, record->legs[1].tuple});
+}
+
+static void log_refused(uint64_t id, const struct offload_record *record)
+{
 	const struct address client = offload_address_read(&record->client);
 
 	log_warning("offload", "a session ends whose listener is gone", LOG_NUMBER("id", id),
 		    LOG_TEXT("listener", record->listener), LOG_ADDRESS("client", &client));
-	tcp_twin_reset(relay, id, record);
-	datapath_forget(relay->datapath, id,
-			(struct offload_tuple[2]){record->legs[0].tuple, record->legs[1].tuple});
 }
 
 void tcp_adopt(struct relay *relay, uint64_t id)
@@ -88,6 +93,9 @@ void tcp_adopt(struct relay *relay, uint64_t id)
 		return;
 	record.listener[sizeof(record.listener) - 1] = '\0';
 	listener = find_listener(relay, record.listener);
+	if (listener == NULL)
+		log_refused(id, &record);
+	/* Where memory is short, the end of the session tells, or nobody can. */
 	if (listener == NULL || adopt(relay, listener, id, &record) < 0)
 		refuse(relay, id, &record);
 }

@@ -294,7 +294,6 @@ void tcp_carried_expired(struct tcp_session *session)
 
 int tcp_offload_adopted(struct tcp_session *session, const struct offload_record *record)
 {
-	session->without_sockets = true;
 	session->offload = tcp_offload_create(session, record);
 	if (session->offload == NULL)
 		return -ENOMEM;

@@ -137,7 +137,8 @@ static void account_passed(struct tcp_session *session, struct leg *from, struct
 	from->passed = 0;
 }
 
-static int judge_noted(const struct offload_session *noted, enum counter *stays)
+static int judge_noted(const struct leg legs[static 2], const struct offload_session *noted,
+		       enum counter *stays)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		const struct offload_leg *leg = &noted->legs[i];
@@ -147,6 +148,9 @@ static int judge_noted(const struct offload_session *noted, enum counter *stays)
 		if (leg->seen & (OFFLOAD_SEEN_FIN | OFFLOAD_SEEN_RESET))
 			return stay(stays, COUNTER_OFFLOAD_STAYED_ENDING);
 		if (!(leg->seen & OFFLOAD_SEEN_ANY))
+			return -EAGAIN;
+		if ((legs[i].info.tcpi_options & TCPI_OPT_TIMESTAMPS) &&
+		    !(leg->seen & OFFLOAD_SEEN_TIMESTAMP))
 			return -EAGAIN;
 	}
 	/* The way back to the upstream is led by this host's routes alone while it is on this host.
@@ -196,7 +200,7 @@ static int judge_segments(const struct leg legs[static 2], unsigned headers, enu
  * Is nothing of the leg anywhere but at its far end? Takes its position first: what comes in
  * afterwards is unread, or the kernel has seen more than that position says. 0 or -errno.
  */
-static int take_position(const struct sys *sys, struct leg *leg)
+static int take_position(const struct sys *sys, struct leg *leg, enum counter *stays)
 {
 	int error;
 
@@ -210,7 +214,7 @@ static int take_position(const struct sys *sys, struct leg *leg)
 	/* A FIN that has come shows only here. */
 	error = sys->tcp_info(leg->end->fd, &leg->info);
 	if (error == 0 && leg->info.tcpi_state != STATE_ESTABLISHED)
-		error = -EAGAIN;
+		error = stay(stays, COUNTER_OFFLOAD_STAYED_ENDING);
 	return error;
 }
 
@@ -283,7 +287,7 @@ static int find_moment(struct tcp_session *session, struct leg legs[static 2], e
 	if (error == 0)
 		error = pass_on(relay, &legs[1], &legs[0]);
 	for (unsigned i = 0; i < 2 && error == 0; i++)
-		error = take_position(relay->sys, &legs[i]);
+		error = take_position(relay->sys, &legs[i], stays);
 	if (error == 0)
 		error = judge_options(legs, stays);
 	if (error == 0)
@@ -291,7 +295,7 @@ static int find_moment(struct tcp_session *session, struct leg legs[static 2], e
 	if (error == 0)
 		error = datapath_look(relay->datapath, session->id, &noted);
 	if (error == 0)
-		error = judge_noted(&noted, stays);
+		error = judge_noted(legs, &noted, stays);
 	return error != 0 ? error : move(session, legs, &noted, stays);
 }
 
@@ -316,18 +320,16 @@ int tcp_handover_try(struct tcp_session *session, enum counter *stays)
 	return error == 0 || error == -EOPNOTSUPP ? error : -EAGAIN;
 }
 
-/* One direction. Returns whether there is nothing to be passed on. */
-static bool settle_stream(struct tcp_session *session, struct tcp_end *source, struct tcp_end *sink,
+/* One direction: what has come since, if the sink has sent what it had. */
+static void settle_stream(struct tcp_session *session, struct tcp_end *source, struct tcp_end *sink,
 			  struct stream *stream)
 {
 	struct leg from = {.end = source}, to = {.end = sink};
 
 	if (session->relay->sys->not_sent(sink->fd) != 0)
-		return false;
-	if (pass_on(session->relay, &from, &to) == 0 && from.passed == 0)
-		return true;
+		return;
+	pass_on(session->relay, &from, &to);
 	account_passed(session, &from, stream, true);
-	return false;
 }
 
 /* What the sink had no room for, and nothing new. */
@@ -344,13 +346,16 @@ bool tcp_handover_settle(struct tcp_session *session)
 {
 	struct relay *relay = session->relay;
 	const struct sys *sys = relay->sys;
+	struct tcp_end *client = &session->client, *upstream = &session->upstream;
+	const bool up = settle_held(relay, &session->up, client, upstream);
+	const bool down = settle_held(relay, &session->down, upstream, client);
 
-	if (!settle_held(relay, &session->up, &session->client, &session->upstream) ||
-	    !settle_held(relay, &session->down, &session->upstream, &session->client))
-		return false;
-	if (sys->not_sent(session->client.fd) == 0 && sys->not_sent(session->upstream.fd) == 0)
+	if (up && down && sys->not_sent(client->fd) == 0 && sys->not_sent(upstream->fd) == 0)
 		return true;
-	if (!settle_stream(session, &session->client, &session->upstream, &session->up))
-		settle_stream(session, &session->upstream, &session->client, &session->down);
+	/* A far end may take nothing before what it says itself is taken: each goes on alone. */
+	if (up)
+		settle_stream(session, client, upstream, &session->up);
+	if (down)
+		settle_stream(session, upstream, client, &session->down);
 	return false;
 }

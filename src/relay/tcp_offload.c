@@ -155,12 +155,18 @@ static enum counter why_busy(struct tcp_session *session)
 	return COUNTER_OFFLOAD_STAYED_BUSY;
 }
 
+/* A call that was told of an error leaves nothing for an event to tell. */
+static bool is_broken(const struct tcp_end *end)
+{
+	return end->broken || end->error != 0;
+}
+
 void tcp_settling_expired(struct tcp_session *session)
 {
 	enum counter stays = COUNTER_OFFLOAD_STAYED_ENDING;
 	int error = -EAGAIN;
 
-	if (session->client.broken || session->upstream.broken)
+	if (is_broken(&session->client) || is_broken(&session->upstream))
 		error = -EOPNOTSUPP;
 	else if (tcp_handover_settle(session))
 		error = tcp_handover_try(session, &stays);

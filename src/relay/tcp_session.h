@@ -134,6 +134,9 @@ void tcp_verdict_start(struct tcp_session *session, const struct proxy_header *h
 		       const uint8_t *payload, size_t length);
 void tcp_verdict_client_ready(struct tcp_session *session);
 
+/* An earlier process has asked: the plugins hear of the end alone. 0 or -ENOMEM. */
+int tcp_verdict_adopt(struct tcp_session *session);
+
 /* tcp_dial.c */
 
 /* `payload`, as above. */

@@ -3,6 +3,7 @@
  * VERDICT: the listener's plugins are asked. Most answer at once; while one takes its time, what
  * stood behind the header is held, and what the client sends meanwhile stays in its socket.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "host/plugin_session.h"
@@ -59,10 +60,11 @@ static void decided(void *owner, enum plugin_ruling ruling)
 	free(held);
 }
 
-static struct plugin_session *ask(struct tcp_session *session, const struct proxy_header *header)
+static struct plugin_session_facts facts_of(const struct tcp_session *session)
 {
 	const struct relay_settings *settings = session->settings;
-	const struct plugin_session_facts facts = {
+
+	return (struct plugin_session_facts){
 		.id = session->id,
 		.started = session->started,
 		.listener = settings->listener_name,
@@ -71,14 +73,30 @@ static struct plugin_session *ask(struct tcp_session *session, const struct prox
 		.balancer = session->balancer,
 		.upstream = *relay_settings_forward(settings, session->client_address.family),
 		.protocol = MMPROXY_PROTOCOL_TCP,
-		.header = header->version,
-		.local = header->local,
-		.tlvs = header->tlvs,
-		.tlvs_length = header->tlvs_length,
+		.header = session->header_version,
+		.local = session->header_local,
 	};
+}
 
-	return plugin_session_create(settings->plugins, session->relay->tickets, &facts, decided,
-				     session);
+static struct plugin_session *ask(struct tcp_session *session, const struct proxy_header *header)
+{
+	struct plugin_session_facts facts = facts_of(session);
+
+	facts.tlvs = header->tlvs;
+	facts.tlvs_length = header->tlvs_length;
+	return plugin_session_create(session->settings->plugins, session->relay->tickets, &facts,
+				     decided, session);
+}
+
+int tcp_verdict_adopt(struct tcp_session *session)
+{
+	const struct plugin_session_facts facts = facts_of(session);
+
+	if (session->settings->plugins == NULL)
+		return 0;
+	session->plugins =
+		plugin_session_adopt(session->settings->plugins, session->relay->tickets, &facts);
+	return session->plugins != NULL ? 0 : -ENOMEM;
 }
 
 /* Holds what stood behind the header, and watches for a client that does not wait. */

@@ -34,10 +34,12 @@ struct client_count;
 struct denial_cache;
 struct flow_quota;
 struct flow_quota_member;
+struct offload_udp_record;
 struct plugin_session;
 struct proxy_header;
 struct relay;
 struct relay_settings;
+struct sys;
 struct udp_offload;
 struct udp_waiting;
 
@@ -131,6 +133,12 @@ void udp_offload_leave(struct relay *relay);
 /* udp_adopt.c: takes over a flow that the kernel carries, when the listeners are there. */
 void udp_adopt(struct relay *relay, uint64_t id);
 
+/*
+ * Does what such a flow's balancer sends come to this listener's socket? 0: it does not; else the
+ * higher, the rather. A listener has a socket for each of its addresses.
+ */
+unsigned udp_adopt_fit(const struct sys *sys, int fd, const struct offload_udp_record *record);
+
 /* What the listeners shared goes. They are closed by then. */
 void udp_finish(struct relay *relay);
 
@@ -223,6 +231,9 @@ enum udp_verdict {
 };
 
 enum udp_verdict udp_verdict_ask(struct udp_flow *flow, const struct udp_opening *opening);
+
+/* An earlier process has asked: the plugins hear of the end alone. False: that was now. */
+bool udp_verdict_adopt(struct udp_flow *flow, const struct udp_opening *opening);
 
 /*
  * Was this client refused a moment ago, on its way to this destination (NULL: whoever came under

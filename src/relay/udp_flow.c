@@ -11,6 +11,7 @@
 #include "relay/relay.h"
 #include "relay/session_log.h"
 #include "relay/session_plugins.h"
+#include "relay/session_view.h"
 #include "relay/settings.h"
 #include "relay/udp.h"
 #include "relay/udp_offload.h"
@@ -296,13 +297,18 @@ struct udp_flow *udp_flow_open(struct udp_listener *listener, const struct udp_o
 
 static void remember(struct udp_flow *flow, const struct udp_past *past)
 {
-	flow->id = past->id;
+	const unsigned workers = flow->listener->relay->worker_count;
+
+	/* A number says whose the flow is: another worker's is left to it. */
+	if (session_worker(past->id, workers) == session_worker(flow->id, workers))
+		flow->id = past->id;
 	flow->started = past->started;
 	flow->datagrams_from_client = past->datagrams_from_client;
 	flow->datagrams_from_upstream = past->datagrams_from_upstream;
 	flow->bytes_from_client = past->bytes_from_client;
 	flow->bytes_from_upstream = past->bytes_from_upstream;
-	flow->offload_at += past->datagrams_from_client;
+	if (flow->offload_at != UINT64_MAX)
+		flow->offload_at += past->datagrams_from_client;
 }
 
 struct udp_flow *udp_flow_reopen(struct udp_listener *listener, const struct udp_opening *opening,
@@ -316,7 +322,7 @@ struct udp_flow *udp_flow_reopen(struct udp_listener *listener, const struct udp
 	if (flow->settings->max_sessions_per_client > 0)
 		client_counts_take(listener->relay->client_counts, listener->quota,
 				   &opening->client, 0, &flow->client_count);
-	if (!udp_dial(flow) || !establish(flow, opening))
+	if (!udp_verdict_adopt(flow, opening) || !udp_dial(flow) || !establish(flow, opening))
 		return NULL;
 	udp_flow_assure(flow);
 	return flow;

@@ -287,7 +287,8 @@ bool udp_handover_prepare(const struct udp_flow *flow, const uint8_t *header, si
 	const struct address balancer = udp_route_peer(&flow->route);
 	struct relay *relay = flow->listener->relay;
 	struct offload_udp_flow *given = &handover->flow;
-	uint64_t idle = udp_listener_idle_timeout(flow->listener);
+	/* Not the drain's: the flow may be left to the kernel. */
+	uint64_t idle = flow->listener->settings->udp.idle_timeout;
 	struct address local;
 	int error;
 

@@ -226,6 +226,16 @@ void udp_offload_end(struct udp_flow *flow, bool leave)
 	drop(flow);
 }
 
+/*
+ * One whose claim is lost goes on elsewhere, and has no places any more. Left, it would be taken
+ * for a flow that lives.
+ */
+static void leave(struct udp_flow *flow)
+{
+	udp_flow_close(flow,
+		       udp_claim_is_lost(&flow->claim) ? CLOSE_FLOW_MOVED : CLOSE_LEFT_TO_KERNEL);
+}
+
 static void leave_queue(struct list *queue)
 {
 	for (struct list *link = queue->next, *next = link->next; link != queue;
@@ -234,7 +244,7 @@ static void leave_queue(struct list *queue)
 		struct udp_flow *flow = container_of(entry, struct udp_flow, entry);
 
 		if (flow->offload != NULL && flow->offload->state == CARRIED)
-			udp_flow_close(flow, CLOSE_LEFT_TO_KERNEL);
+			leave(flow);
 	}
 }
 
@@ -310,7 +320,7 @@ static void close_socket(struct udp_flow *flow)
 	flow->offload->state = CARRIED;
 	flow->offload->in_vain = 0;
 	if (flow->listener->relay->leaving)
-		udp_flow_close(flow, CLOSE_LEFT_TO_KERNEL);
+		leave(flow);
 	else
 		set_look(flow);
 }
@@ -361,6 +371,11 @@ void udp_offload_consider(struct udp_flow *flow, const uint8_t *header, size_t l
 
 	if (offload != NULL)
 		return;
+	/* A reload may have ended that. */
+	if (!is_wanted(flow->listener)) {
+		flow->offload_at = UINT64_MAX;
+		return;
+	}
 	if (!flow->entry.assured || flow->datagrams_from_upstream < FIRST_DATAGRAMS) {
 		flow->offload_at += FIRST_DATAGRAMS;
 		return;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "offload/udp_layout.h"
 #include "os/sys.h"
 #include "relay/relay.h"
 #include "relay/udp_offload.h"
@@ -68,6 +69,8 @@ static void pass(struct relay *relay, unsigned slot)
 	workspace->replying = flow->listener;
 	workspace->answers_used = slot; /* its place for a header */
 	udp_reply_pass(flow, &received);
+	/* The kernel has not counted it. */
+	flow_table_touch(&flow->listener->flows, &flow->entry, relay->loop.now);
 }
 
 static void spill_ready(struct loop_source *source, uint32_t events)
@@ -94,8 +97,10 @@ static int bind_socket(struct spill_socket *spill, const struct address *loopbac
 	int error;
 
 	sys->set_option(spill->fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
-	error = ipv4 ? sys->set_option(spill->fd, IPPROTO_IP, IP_RECVORIGDSTADDR, 1)
-		     : sys->set_option(spill->fd, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1);
+	error = sys->set_option(spill->fd, SOL_SOCKET, SO_MARK, OFFLOAD_UDP_SPILL_MARK);
+	if (error == 0)
+		error = ipv4 ? sys->set_option(spill->fd, IPPROTO_IP, IP_RECVORIGDSTADDR, 1)
+			     : sys->set_option(spill->fd, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1);
 	if (error == 0) {
 		socklen_t length = address_to_sockaddr(loopback, &address);
 

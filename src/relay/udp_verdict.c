@@ -75,13 +75,13 @@ static void decided(void *owner, enum plugin_ruling ruling)
 	udp_waiting_destroy(waiting);
 }
 
-static struct plugin_session *ask(struct udp_flow *flow, const struct udp_opening *opening)
+static struct plugin_session_facts facts_of(const struct udp_flow *flow,
+					    const struct udp_opening *opening)
 {
-	const struct relay_settings *settings = flow->settings;
-	const struct plugin_session_facts facts = {
+	return (struct plugin_session_facts){
 		.id = flow->id,
 		.started = flow->started,
-		.listener = settings->listener_name,
+		.listener = flow->settings->listener_name,
 		.client = flow->claim.client,
 		.destination = flow->claim.destination,
 		.balancer = udp_route_peer(&flow->route),
@@ -92,9 +92,27 @@ static struct plugin_session *ask(struct udp_flow *flow, const struct udp_openin
 		.tlvs = opening->tlvs,
 		.tlvs_length = opening->tlvs_length,
 	};
+}
 
-	return plugin_session_create(settings->plugins, flow->listener->relay->tickets, &facts,
-				     decided, flow);
+static struct plugin_session *ask(struct udp_flow *flow, const struct udp_opening *opening)
+{
+	const struct plugin_session_facts facts = facts_of(flow, opening);
+
+	return plugin_session_create(flow->settings->plugins, flow->listener->relay->tickets,
+				     &facts, decided, flow);
+}
+
+bool udp_verdict_adopt(struct udp_flow *flow, const struct udp_opening *opening)
+{
+	const struct plugin_session_facts facts = facts_of(flow, opening);
+
+	if (flow->settings->plugins == NULL)
+		return true;
+	flow->plugins = plugin_session_adopt(flow->settings->plugins,
+					     flow->listener->relay->tickets, &facts);
+	if (flow->plugins == NULL)
+		udp_flow_close(flow, CLOSE_NO_MEMORY);
+	return flow->plugins != NULL;
 }
 
 enum udp_verdict udp_verdict_ask(struct udp_flow *flow, const struct udp_opening *opening)

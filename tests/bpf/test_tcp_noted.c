@@ -123,6 +123,34 @@ static void the_newest_timestamp_is_kept(void **state)
 	}
 }
 
+/* A socket would not take these, so nothing follows from them. */
+static void the_timestamp_of_a_segment_out_of_order_is_none(void **state)
+{
+	struct segment_spec segment = session_segment(spec, OFFLOAD_BALANCER);
+
+	(void)state;
+	session_observe(spec);
+	options_add_timestamps(&segment.options, 1000, 0);
+	session_arrive(&segment);
+	segment.sequence -= 5;
+	segment.options.length = 0;
+	options_add_timestamps(&segment.options, 1000 + (1 << 30), 0);
+	session_arrive(&segment);
+	assert_int_equal(session_leg(OFFLOAD_BALANCER).timestamp, 1000);
+}
+
+static void what_was_never_sent_cannot_have_been_acknowledged(void **state)
+{
+	struct offload_move move = session_move(spec);
+
+	(void)state;
+	session_observe(spec);
+	session_step(spec, OFFLOAD_UPSTREAM, ACK, 0, 0, 1);
+	assert_int_equal(kernel_move(&move), OFFLOAD_MOVE_LATE);
+	move.legs[OFFLOAD_UPSTREAM].sent += 1;
+	assert_int_equal(kernel_move(&move), OFFLOAD_MOVE_DONE);
+}
+
 static void what_the_far_end_gets_is_counted_from_what_our_socket_sent(void **state)
 {
 	struct offload_move move = session_move(spec);
@@ -276,6 +304,8 @@ int main(void)
 		TEST(payload_and_acknowledgements_move_on_and_never_back),
 		TEST(a_probe_of_an_idle_session_moves_nothing),
 		TEST(the_newest_timestamp_is_kept),
+		TEST(the_timestamp_of_a_segment_out_of_order_is_none),
+		TEST(what_was_never_sent_cannot_have_been_acknowledged),
 		TEST(what_the_far_end_gets_is_counted_from_what_our_socket_sent),
 		TEST(more_than_4_gib_are_counted),
 		TEST(a_session_moves_only_if_nothing_has_come_since),

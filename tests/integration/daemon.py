@@ -31,6 +31,13 @@ _SANITIZER_REPORTS = (
 _LINE = re.compile(r"(?:<\d>|\S+Z (?P<level>\w+) )(?P<rest>\w+: .*)")
 _FIELD = re.compile(r'(?:^|\s)([a-z_0-9]+)=("(?:[^"\\]|\\.)*"|\S*)')
 
+_PASS = pathlib.Path(__file__).with_name("pass_sockets.py")
+
+
+def passing(*specs):
+    """For start_daemon's `launch`: with these sockets, as pass_sockets.py has them."""
+    return {"prefix": ["/usr/bin/python3", str(_PASS), *specs, "--"]}
+
 
 def binary():
     """The mmproxy under test: $MMPROXY, or what the build left at its usual places."""

@@ -134,6 +134,13 @@ def set_about(folder, key, value):
     _bpftool("map", "update", "pinned", folder / "about", *words)
 
 
+def remember(directory, kind, index, former, now):
+    """What mmproxy's user can write into its map: struct key and struct value of remembered.c."""
+    key = [*_bytes(kind, 4), *_bytes(index, 4)]
+    value = [*_bytes(former, 4), *_bytes(now, 4), *["0"] * 16]
+    _bpftool("map", "update", "pinned", directory.path / "remembered", "key", *key, "value", *value)
+
+
 def _bytes(number, size):
     return [str(byte) for byte in number.to_bytes(size, sys.byteorder)]
 

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from accesslog import finish, log  # noqa: F401
 from control import request
 from headers import v2
 from offload_hosts import PORT, UPSTREAM_PORT, Behind, stayed
@@ -146,6 +147,25 @@ def test_the_next_mmproxy_takes_them_over(host, upstream, start_offload):
     assert closed(second, sessions[1][0])["reason"] == "killed"
     # New ones have new numbers.
     assert open_carried(host, upstream, second)[0] > max(after)
+
+
+@pytest.mark.parametrize("leave", [_stop_and_leave, _kill], ids=["stopped", "killed"])
+def test_plugins_hear_of_its_end_in_the_next_mmproxy_alone(
+    leave, host, upstream, start_offload, log  # noqa: F811
+):
+    plugins = [log.entry()]
+    first = start_offload(host, plugins=plugins)
+    number, *session = open_carried(host, upstream, first)
+    leave(first)
+    assert log.text() == ""
+    second = start_offload(host, plugins=plugins)
+    assert second.counters()["offload_adopted"] == 1
+    finish(session)
+    line = log.wait_for_one()
+    assert (line["id"], line["reason"], line["adopted"]) == (str(number), "finished", "yes")
+    own = closed(second, number)
+    for name in ("client", "balancer", "destination", "bytes_from_client", "bytes_from_upstream"):
+        assert line[name] == own[name]
 
 
 def test_two_that_are_left_twice_are_still_whole(host, upstream, start_offload):

@@ -2,6 +2,7 @@
 """UDP flows that the kernel carries: every datagram passes as it is, and what the kernel cannot
 pass mmproxy does."""
 
+import json
 import socket
 import struct
 
@@ -298,6 +299,32 @@ def test_payloads_pass_as_they_are_across_an_interface(
     hand_over(path.server, mmproxy, balancer, upstream, client)
     exchange(balancer, upstream, client, [0, 1, 2, 3, 27, 64, 575, 1199, 1300, 1390])
     assert_carried(path.server, mmproxy, client)
+
+
+def forged_reply(path, client, payload):
+    """A frame for this host from its neighbour, as if the upstream had answered the client."""
+    shown = path.server.run(["ip", "-json", "link", "show", "outside"]).stdout
+    mac = bytes.fromhex(json.loads(shown)[0]["address"].replace(":", ""))
+    length = 8 + len(payload)
+    ends = [socket.inet_aton(address) for address in (UPSTREAM4[0], client[0])]
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + length, 0, 0, 64, IPPROTO_UDP, 0, *ends)
+    total = sum(struct.unpack("!10H", ip))
+    total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    ip = ip[:10] + struct.pack("!H", total) + ip[12:]
+    udp_header = struct.pack("!HHHH", UPSTREAM4[1], client[1], length, 0)
+    return mac + bytes(6) + b"\x08\x00" + ip + udp_header + payload
+
+
+def test_who_answers_for_the_upstream_from_elsewhere_is_not_heard(path, start_outside):
+    mmproxy = start_outside()
+    upstream = Datagrams(path.server, UPSTREAM4)
+    balancer = Balancer(path.balancer, to=OUTSIDE4)
+    hand_over(path.server, mmproxy, balancer, upstream, CLIENT4)
+    neighbour = path.balancer.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    neighbour.bind(("servers", 0))
+    neighbour.send(forged_reply(path, CLIENT4, b"forged"))
+    answer(balancer, upstream, CLIENT4, CLIENT4, b"the upstream's")
+    assert_carried(path.server, mmproxy)
 
 
 @framings

@@ -6,6 +6,7 @@ import time
 import pytest
 
 import control
+from daemon import passing
 from headers import CLIENT4
 from offload_udp import end_of, flow, hand_over, kill
 from settings import configuration, udp_listener
@@ -363,3 +364,26 @@ def test_without_mmproxy_an_idle_flow_is_nobodys(host, start_offloaded, udp_upst
         except ConnectionRefusedError:
             pass
     udp_upstream.assert_untouched()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_flows_of_a_passed_socket_are_taken_over_by_the_worker_that_has_it(
+    workers, host, start_offloaded, udp_upstream, pins
+):
+    """It is another one's than before, where there are more workers, or other sockets."""
+    balancer = Balancer(host)
+    clients = crowd(4)
+    launch = passing("udp/127.0.0.1:8443/dns")
+    mmproxy = start_offloaded(host, listen=None, launch=launch, top={"workers": 2})
+    for client in clients:
+        hand_over(host, mmproxy, balancer, udp_upstream, client)
+    mmproxy.stop()
+    assert pins.count("udp_flows") == len(clients)
+    following = start_offloaded(host, listen=None, launch=launch, top={"workers": workers})
+    assert following.counters()["offload_adopted"] == len(clients)
+    for client in clients:
+        udp_upstream.send(b"late", client)
+        assert balancer.receive(client) == b"late"
+        control.request(following, f"kill {flow(following, client)['id']}")
+        assert wait_until_closed(following, client)["reason"] == "killed"
+    pins.assert_empty()

@@ -2,28 +2,21 @@
 """Listening sockets that a service manager has opened: which listener gets which, what is refused,
 and that one that stays open across a restart refuses nobody."""
 
-import pathlib
 import signal
 import socket
 
 import pytest
 
+from daemon import passing
 from headers import CLIENT4, v1, v2
 from sessions import MMPROXY, open_session
 from settings import configuration, listener, udp_listener
 from traffic import EOF, read_exactly, read_to_end
 from udp import Balancer, round_trip
 
-PASS = pathlib.Path(__file__).with_name("pass_sockets.py")
-
-
-def passing(*specs):
-    """For start_daemon's `launch`."""
-    return {"prefix": ["/usr/bin/python3", str(PASS), *specs, "--"]}
-
 
 def inheriting(held):
-    """The same, with a socket that this process keeps."""
+    """As passing(), with a socket that this process keeps."""
     launch = passing(f"inherited/{held.fileno()}/web")
     return {**launch, "pass_fds": [held.fileno()]}
 
@@ -311,7 +304,7 @@ def test_a_low_port_needs_no_right_where_it_is_passed(host, start_daemon, upstre
         "--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin",
         "--bounding-set=-all,+net_admin",
     ]  # fmt: skip
-    passed = ["/usr/bin/python3", str(PASS), "tcp/127.0.0.1:80/web", "--", "/usr/bin/setpriv"]
+    passed = [*passing("tcp/127.0.0.1:80/web")["prefix"], "/usr/bin/setpriv"]
     alone = start_daemon(
         host,
         config=configuration(listener(listen="127.0.0.1:80")),

@@ -323,6 +323,21 @@ void fake_plugins_detach(struct fake_plugins *plugins)
 	ticket_pool_detach(pool);
 }
 
+void fake_plugins_lose_visits(struct fake_plugins *plugins)
+{
+	for (unsigned i = 0; i < plugins->count; i++) {
+		struct fake_plugin *plugin = &plugins->plugins[i];
+
+		while (!list_empty(&plugin->visits)) {
+			struct list *link = plugin->visits.next;
+
+			list_remove(link);
+			free(container_of(link, struct fake_visit, link));
+			plugin->asked--;
+		}
+	}
+}
+
 void fake_plugins_close(struct fake_plugins *plugins)
 {
 	for (unsigned i = 0; i < plugins->count; i++) {

@@ -109,6 +109,9 @@ struct fake_visit *fake_plugins_awaited(struct fake_plugins *plugins, struct fak
 /* Sessions that were asked and are not over, at each plugin: the sum. */
 unsigned fake_plugins_visits(const struct fake_plugins *plugins);
 
+/* Sessions that were asked go on without this process. */
+void fake_plugins_lose_visits(struct fake_plugins *plugins);
+
 /* The calls so far are no news any more. */
 void fake_plugins_forget(struct fake_plugins *plugins);
 

@@ -16,6 +16,8 @@
 #define FIRST_FD                1000
 #define ANY_PORT                50000 /* and on: what the kernel picks */
 #define IPV6_TRANSPARENT_OPTION 75    /* linux/in6.h */
+#define INTERFACE               7     /* that datagrams come by, unless the test says another */
+#define LOOPBACK_MTU            65536
 
 static struct fake_udp *fake;
 
@@ -86,6 +88,14 @@ static bool is_transparent(const struct fake_udp_socket *socket, uint8_t family)
 		       : fake_udp_option(socket, IPPROTO_IPV6, IPV6_TRANSPARENT_OPTION) == 1;
 }
 
+static bool is_loopback(const struct address *address)
+{
+	const uint8_t loopback6[16] = {[15] = 1};
+
+	return address->family == ADDRESS_IPV4 ? address->ip[0] == IN_LOOPBACKNET
+					       : memcmp(address->ip, loopback6, 16) == 0;
+}
+
 static int call_bind(int fd, const struct sockaddr_storage *address, socklen_t length)
 {
 	struct fake_udp_socket *socket = socket_of(fd, "bind");
@@ -95,7 +105,11 @@ static int call_bind(int fd, const struct sockaddr_storage *address, socklen_t l
 	assert(length > 0 && length <= sizeof(*address) && socket->bound.family == ADDRESS_NONE);
 	if (error < 0)
 		return error;
-	assert(is_transparent(socket, to.family));
+	if (!is_transparent(socket, to.family)) {
+		/* What the kernel leaves to the program comes there, of all flows. */
+		assert(is_loopback(&to));
+		socket->dialled = false;
+	}
 	if (to.port != 0 && to.port < fake->privileged_below)
 		return -EACCES;
 	if (to.port != 0 && to.port == fake->taken_port)
@@ -173,12 +187,12 @@ static void put_controls(const struct fake_udp_socket *socket,
 
 	header->msg_controllen = 0;
 	if (socket->wildcard && !socket->dual_stack && arrival->to.family == ADDRESS_IPV4) {
-		struct in_pktinfo info = {.ipi_ifindex = 7};
+		struct in_pktinfo info = {.ipi_ifindex = (int)fake->interface};
 
 		memcpy(&info.ipi_spec_dst, arrival->to.ip, 4);
 		at = put_control(header, at, &left, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
 	} else if (socket->wildcard) {
-		struct in6_pktinfo info = {.ipi6_ifindex = 7};
+		struct in6_pktinfo info = {.ipi6_ifindex = fake->interface};
 		struct sockaddr_storage to;
 
 		address_to_sockaddr(&arrival->to, &to);
@@ -187,6 +201,13 @@ static void put_controls(const struct fake_udp_socket *socket,
 		info.ipi6_addr = ((const struct sockaddr_in6 *)&to)->sin6_addr;
 		at = put_control(header, at, &left, IPPROTO_IPV6, IPV6_PKTINFO, &info,
 				 sizeof(info));
+	}
+	if (fake_udp_option(socket, IPPROTO_IP, FAKE_UDP_RECVORIGDSTADDR) == 1) {
+		struct sockaddr_storage to;
+
+		address_to_sockaddr(&arrival->to, &to);
+		at = put_control(header, at, &left, IPPROTO_IP, FAKE_UDP_RECVORIGDSTADDR, &to,
+				 sizeof(struct sockaddr_in));
 	}
 	if (arrival->overflow > 0)
 		at = put_control(header, at, &left, SOL_SOCKET, SO_RXQ_OVFL, &arrival->overflow,
@@ -334,6 +355,18 @@ static int call_sendmmsg(int fd, struct mmsghdr *messages, unsigned count)
 	return taken > 0 ? (int)taken : error;
 }
 
+static int call_path_mtu(int fd)
+{
+	assert(socket_of(fd, "IP_MTU")->peer.family != ADDRESS_NONE);
+	return LOOPBACK_MTU;
+}
+
+/* It stands still: nothing here takes shorter than a round. */
+static uint64_t call_clock(void)
+{
+	return 0;
+}
+
 static uint32_t call_dropped(int fd)
 {
 	return socket_of(fd, "SO_MEMINFO")->dropped;
@@ -390,17 +423,19 @@ const struct sys fake_udp_table = {
 	.connect = call_connect,
 	.set_option = call_set_option,
 	.local_address = call_local_address,
+	.path_mtu = call_path_mtu,
 	.recvmmsg = call_recvmmsg,
 	.sendmmsg = call_sendmmsg,
 	.dropped = call_dropped,
 	.close = call_close,
 	.watch = call_watch,
 	.unwatch = call_unwatch,
+	.clock = call_clock,
 };
 
 void fake_udp_init(struct fake_udp *of)
 {
-	*of = (struct fake_udp){.last_fd = FIRST_FD};
+	*of = (struct fake_udp){.last_fd = FIRST_FD, .interface = INTERFACE};
 	list_init(&of->sockets);
 	fake = of;
 }

@@ -38,6 +38,9 @@ enum fake_udp_call {
 #define FAKE_UDP_PLANS_MAX   16
 #define FAKE_UDP_OPTIONS_MAX 16
 
+/* linux/in.h: IP_RECVORIGDSTADDR. A socket with it tells what a datagram was sent to. */
+#define FAKE_UDP_RECVORIGDSTADDR 20
+
 /* One buffer, as recvmmsg() would fill it. */
 struct fake_udp_arrival {
 	struct list link;
@@ -52,7 +55,7 @@ struct fake_udp_arrival {
 struct fake_udp_socket {
 	struct list link; /* fake->sockets */
 	int fd;           /* -1 once it is closed */
-	bool dialled;     /* by the program */
+	bool dialled;     /* by the program, for a flow */
 	bool dual_stack;  /* IPv4 peers are ::ffff:a.b.c.d */
 	bool wildcard;    /* says which address was asked */
 	bool watched;
@@ -90,8 +93,9 @@ struct fake_udp_event {
 
 struct fake_udp {
 	struct list sockets;
-	int last_fd;   /* numbers are not used again, so that a stale one is noticed */
-	unsigned open; /* descriptors */
+	int last_fd;        /* numbers are not used again, so that a stale one is noticed */
+	unsigned open;      /* descriptors */
+	unsigned interface; /* that datagrams come by, where a socket tells */
 	struct fake_udp_sent *sent;
 	size_t sent_count, sent_capacity;
 	size_t unread; /* datagrams that were in the queue of a socket when it was closed */
@@ -144,7 +148,7 @@ struct fake_udp_arrival *fake_udp_arrive(struct fake_udp_socket *socket, const s
 
 /* The newest open socket that the program has bound there, NULL when there is none. */
 struct fake_udp_socket *fake_udp_bound_to(struct fake_udp *fake, const struct address *address);
-/* Open ones that the program has made. */
+/* Open ones that the program has made, but those at the loopback address: they are no flow's. */
 unsigned fake_udp_dialled(const struct fake_udp *fake);
 
 /* The last value set; -1 when none was. */

@@ -66,6 +66,7 @@ unit_tests = \
 	tests/unit/test_tcp_timeouts \
 	tests/unit/test_timer_wheel \
 	tests/unit/test_token \
+	tests/unit/test_udp_adopt \
 	tests/unit/test_udp_batch \
 	tests/unit/test_udp_claims \
 	tests/unit/test_udp_client_limit \
@@ -74,6 +75,7 @@ unit_tests = \
 	tests/unit/test_udp_first \
 	tests/unit/test_udp_flow \
 	tests/unit/test_udp_framing \
+	tests/unit/test_udp_offload \
 	tests/unit/test_udp_receiver \
 	tests/unit/test_udp_room \
 	tests/unit/test_udp_schedule \
@@ -424,6 +426,8 @@ tests_unit_libfake_a_SOURCES = \
 	tests/unit/fake_udp.c \
 	tests/unit/fake_udp.h \
 	tests/unit/fake_udp_control.c \
+	tests/unit/fake_udp_datapath.c \
+	tests/unit/fake_udp_datapath.h \
 	tests/unit/relay_checks.h \
 	tests/unit/relay_fixture.c \
 	tests/unit/relay_fixture.h \
@@ -434,6 +438,7 @@ tests_unit_libfake_a_SOURCES = \
 	tests/unit/tcp_talk.h \
 	tests/unit/udp_fixture.c \
 	tests/unit/udp_fixture.h \
+	tests/unit/udp_handoff.h \
 	tests/unit/udp_places.h \
 	tests/unit/udp_post.c \
 	tests/unit/udp_post.h \
@@ -605,6 +610,16 @@ tests_unit_test_udp_room_SOURCES = tests/unit/test_udp_room.c
 tests_unit_test_udp_room_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_udp_room_CFLAGS = $(unit_cflags)
 tests_unit_test_udp_room_LDADD = $(relay_ldadd)
+
+tests_unit_test_udp_adopt_SOURCES = tests/unit/test_udp_adopt.c
+tests_unit_test_udp_adopt_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_adopt_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_adopt_LDADD = $(relay_ldadd)
+
+tests_unit_test_udp_offload_SOURCES = tests/unit/test_udp_offload.c
+tests_unit_test_udp_offload_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_udp_offload_CFLAGS = $(unit_cflags)
+tests_unit_test_udp_offload_LDADD = $(relay_ldadd)
 
 tests_unit_test_udp_settings_SOURCES = tests/unit/test_udp_settings.c
 tests_unit_test_udp_settings_CPPFLAGS = $(unit_cppflags)

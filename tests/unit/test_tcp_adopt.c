@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "fake_plugin.h"
 #include "offload/heritage.h"
 #include "os/wall_clock.h"
 #include "relay/tcp.h"
@@ -104,6 +105,42 @@ static void one_that_was_taken_over_ends_as_any(void **state)
 	fixture_settle(&fixture);
 	expect_closed(&fixture, CLOSE_CLIENT_RESET);
 	assert_true(upstream->saw_reset);
+}
+
+static struct fake_plugins plugins;
+static struct fake_plugin *const plugin = &plugins.plugins[0];
+
+static int start_left_by_plugins(void **state)
+{
+	start(state);
+	fixture_use_plugins(&fixture, &plugins, 1);
+	fixture_open(&fixture, &client, &upstream);
+	hand_off();
+	tcp_offload_leave(&fixture.relay);
+	fixture_settle(&fixture);
+	fixture.relay.leaving = false;
+	fixture.relay.counters = (struct counter_set){0};
+	assert_int_equal(plugin->asked, 1);
+	assert_int_equal(plugin->closed, 0);
+	fake_plugins_lose_visits(&plugins);
+	return 0;
+}
+
+#define TEST_PLUGINS(name) cmocka_unit_test_setup_teardown(name, start_left_by_plugins, stop)
+
+static void plugins_hear_of_its_end_once_in_the_next_process(void **state)
+{
+	(void)state;
+	adopt();
+	fixture_send(client, 1000);
+	fake_peer_reset(client);
+	fixture_settle(&fixture);
+	expect_closed(&fixture, CLOSE_CLIENT_RESET);
+	assert_int_equal(plugin->closed, 1);
+	assert_int_equal(plugin->end.flags, MMPROXY_END_ADOPTED | MMPROXY_END_CONNECTED);
+	assert_int_equal(plugin->end.bytes_from_client, client->in.length - FIXTURE_V1_SIZE);
+	assert_int_equal(plugin->conn.header, 1);
+	assert_int_equal(plugin->conn.client.port, 40000);
 }
 
 static void one_that_was_taken_over_can_be_killed(void **state)
@@ -218,6 +255,19 @@ static void one_that_there_is_no_memory_for_ends(void **state)
 	}
 }
 
+static void without_memory_for_its_plugins_it_ends(void **state)
+{
+	(void)state;
+	allocations_left = 1;
+	adopt();
+	allocations_left = UINT32_MAX;
+	assert_null(fixture_session(&fixture));
+	assert_true(client->saw_reset && upstream->saw_reset);
+	assert_int_equal(fake_datapath_count(&kernel), 0);
+	assert_int_equal(atomic_load(&fixture.descriptors.used), 0);
+	assert_int_equal(plugin->closed, 0);
+}
+
 static void it_counts_among_the_clients_sessions(void **state)
 {
 	struct fake_socket *another;
@@ -308,6 +358,8 @@ int main(void)
 		TEST_LEFT(the_next_process_takes_it_over),
 		TEST_LEFT(its_silence_is_as_old_as_it_is),
 		TEST_LEFT(one_that_was_taken_over_ends_as_any),
+		TEST_PLUGINS(plugins_hear_of_its_end_once_in_the_next_process),
+		TEST_PLUGINS(without_memory_for_its_plugins_it_ends),
 		TEST_LEFT(one_that_was_taken_over_can_be_killed),
 		TEST_LEFT(one_that_ended_meanwhile_is_accounted_for),
 		TEST_LEFT(one_that_waits_for_bytes_that_nobody_has_is_ended),

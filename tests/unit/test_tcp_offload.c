@@ -228,6 +228,31 @@ static void what_a_full_socket_left_is_written_while_it_settles(void **state)
 	expect_all_bytes();
 }
 
+/* An echo takes nothing as long as nobody takes what it says. */
+static void one_side_that_takes_nothing_does_not_stop_the_other(void **state)
+{
+	(void)state;
+	exchange(2);
+	upstream->send_limit = 1000;
+	upstream->hold_acks = true;
+	fixture_send(client, 5000);
+	for (unsigned i = 0; i < 10; i++) {
+		fixture_send(upstream, 100);
+		fixture_pass(&fixture, 1);
+	}
+	assert_int_equal(session_state(), TCP_SETTLING);
+	fixture_send(upstream, 20000);
+	fixture_pass(&fixture, 10);
+	assert_int_equal(session_state(), TCP_SETTLING);
+	assert_non_null(fixture_session(&fixture)->up.held);
+	expect_all(client, upstream, 0);
+	upstream->hold_acks = false;
+	fake_network(upstream);
+	fixture_pass(&fixture, 20);
+	assert_int_equal(session_state(), TCP_OFFLOADED);
+	expect_all_bytes();
+}
+
 /* A stream: at no moment are both sockets empty, unless somebody waits for it. */
 static void stream(struct fake_socket *from, struct fake_socket *to, size_t skip)
 {
@@ -304,8 +329,9 @@ static void an_end_that_comes_while_it_settles_is_passed_on(void **state)
 	settle_for_ever();
 	fixture_send(client, 1000);
 	fake_peer_finish(client);
-	fixture_pass(&fixture, 1000);
+	fixture_pass(&fixture, 20);
 	assert_true(upstream->fin_delivered);
+	assert_int_equal(count(COUNTER_OFFLOAD_STAYED_ENDING), 1);
 	fixture_send(upstream, 1000);
 	fake_peer_finish(upstream);
 	fixture_pass(&fixture, 10);
@@ -319,7 +345,8 @@ static void a_reset_that_comes_while_it_settles_is_passed_on(void **state)
 	settle_for_ever();
 	fixture_send(upstream, 1000);
 	fake_peer_reset(upstream);
-	fixture_pass(&fixture, 1000);
+	fixture_pass(&fixture, 20);
+	assert_int_equal(count(COUNTER_OFFLOAD_STAYED_ENDING), 1);
 	expect_all(client, upstream, 0);
 	expect_closed(&fixture, CLOSE_UPSTREAM_RESET);
 	expect_end(client, FAKE_CLOSED_RESET);
@@ -379,6 +406,7 @@ int main(void)
 		TEST(after_some_late_tries_it_settles),
 		TEST(a_stalled_reader_gets_everything_after_it_did_not_settle),
 		TEST(what_a_full_socket_left_is_written_while_it_settles),
+		TEST(one_side_that_takes_nothing_does_not_stop_the_other),
 		TEST(a_stream_to_the_upstream_is_handed_over),
 		TEST(a_stream_to_the_client_is_handed_over),
 		TEST(bytes_that_were_passed_on_unread_are_counted_once),

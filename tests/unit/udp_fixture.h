@@ -2,9 +2,10 @@
 /*
  * A relay with one UDP listener over the fake operating system, and a clock that the test moves.
  * What must hold whatever a test does is checked between rounds and when it stops: every flow has
- * one place, and one descriptor unless its verdict is awaited, each socket's counts are published,
- * there are no more places than there may be and somebody owes each that is over the limit; every
- * claim, budget and hold is given back. Aborts where it is not, or where the relay spins.
+ * one place, and one descriptor unless its verdict is awaited or the kernel carries it, each
+ * socket's counts are published, there are no more places than there may be and somebody owes each
+ * that is over the limit; every claim, budget and hold is given back. Aborts where it is not, or
+ * where the relay spins.
  */
 #ifndef MMPROXY_TESTS_UDP_FIXTURE_H
 #define MMPROXY_TESTS_UDP_FIXTURE_H

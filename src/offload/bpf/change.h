@@ -32,6 +32,12 @@ INLINE __u32 bit_of(__u32 bits, __u32 i)
 	return bit;
 }
 
+/* As on the wire: the first word of TCP's header. */
+INLINE __u32 ports_of(__u16 source, __u16 destination)
+{
+	return bpf_htonl((__u32)bpf_ntohs(source) << 16 | bpf_ntohs(destination));
+}
+
 /*
  * The header as the other leg's, but for its checksum. Options that are not understood become NOPs:
  * our own socket would have ignored them, and they may have numbers of this leg.
@@ -39,7 +45,7 @@ INLINE __u32 bit_of(__u32 bits, __u32 i)
 INLINE void change_words(__u32 *words, const struct segment *segment,
 			 const struct offload_change *change)
 {
-	words[0] = change->tuple.source_port | (__u32)change->tuple.destination_port << 16;
+	words[0] = ports_of(change->tuple.source_port, change->tuple.destination_port);
 	words[1] = bpf_htonl(segment->sequence + change->sequence);
 	words[2] = segment->words[2];
 	if (segment->ack)

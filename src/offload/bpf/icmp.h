@@ -98,7 +98,7 @@ INLINE int change_quoted_tcp(struct __sk_buff *skb, struct quote *quote,
 			     const struct offload_change *change)
 {
 	__u32 after[2] = {
-		change->tuple.destination_port | (__u32)change->tuple.source_port << 16,
+		ports_of(change->tuple.destination_port, change->tuple.source_port),
 		bpf_htonl(bpf_ntohl(quote->tcp.sequence) + change->acknowledgement),
 	};
 	__s64 difference =

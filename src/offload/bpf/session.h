@@ -125,10 +125,15 @@ INLINE int is_plausible(const struct place *place, const struct segment *segment
 	       unacknowledged <= window_of(&place->base->change);
 }
 
+INLINE __u32 end_of(const struct segment *segment)
+{
+	return segment->sequence + segment->payload + segment->syn + segment->fin;
+}
+
 /* One without payload says as well how far the leg is. Returns whether there is something new. */
 INLINE int note_end(struct offload_leg *leg, const struct segment *segment)
 {
-	__u32 end = segment->sequence + segment->payload + segment->syn + segment->fin;
+	__u32 end = end_of(segment);
 	int news = !(leg->seen & OFFLOAD_SEEN_ANY) || is_after(end, leg->end);
 
 	if (news)
@@ -180,7 +185,10 @@ INLINE void note(const struct place *place, const struct segment *segment, __u32
 		return;
 	news = note_end(leg, segment);
 	news |= note_acknowledgement(leg, segment);
-	note_timestamp(leg, segment);
+	/* The socket judges what it takes. What it has not taken may be a forger's, or an old one.
+	 */
+	if (place->session->state != OFFLOAD_OBSERVED || end_of(segment) == leg->end)
+		note_timestamp(leg, segment);
 	if (place->base->interface != interface)
 		place->base->interface = interface;
 	leg->seen |= OFFLOAD_SEEN_ANY;

@@ -99,7 +99,9 @@ int offload_tcp_move(struct __sk_buff *skb)
 	if (session->state == OFFLOAD_OBSERVED) {
 		result = OFFLOAD_MOVE_LATE;
 		if (is_quiet(&session->legs[0], move.legs[0].received) &&
-		    is_quiet(&session->legs[1], move.legs[1].received)) {
+		    is_quiet(&session->legs[1], move.legs[1].received) &&
+		    !is_after(session->legs[0].acked, move.legs[0].sent) &&
+		    !is_after(session->legs[1].acked, move.legs[1].sent)) {
 #pragma clang loop unroll(full)
 			for (int i = 0; i < 2; i++) {
 				struct offload_leg *leg = &session->legs[i];

@@ -168,10 +168,11 @@ INLINE int leave_to_daemon(struct __sk_buff *skb, const struct datagram *datagra
 		tuple.ipv4.dport = flow->spill_port;
 		socket = bpf_sk_lookup_udp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
 	}
-	/* There is no daemon any more. */
+	/* There is no daemon any more, */
 	if (socket == NULL)
 		return TC_ACT_SHOT;
-	error = bpf_sk_assign(skb, socket, 0);
+	/* and the port is somebody else's now. */
+	error = socket->mark == OFFLOAD_UDP_SPILL_MARK ? bpf_sk_assign(skb, socket, 0) : -1;
 	bpf_sk_release(socket);
 	return error == 0 ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
@@ -239,7 +240,8 @@ INLINE int datagram_arrived(struct __sk_buff *skb)
 		if (flow != NULL)
 			return send_up(skb, &datagram, flow);
 	}
-	flow = find_reply(&datagram);
+	/* Upstreams are on this host: who answers from elsewhere is somebody else. */
+	flow = skb->ifindex == LOOPBACK_INTERFACE ? find_reply(&datagram) : NULL;
 	if (flow != NULL)
 		return send_down(skb, &datagram, flow);
 	if (headed && datagram.framing == OFFLOAD_UDP_EVERY)
