@@ -103,6 +103,8 @@ def test_the_page_explains_every_value_of_the_labels_that_have_tables(seen):
         for name, label in [
             ("mmproxy_dropped_datagrams_total", "cause"),
             ("mmproxy_client_ports_total", "outcome"),
+            ("mmproxy_offload_stayed_total", "reason"),
+            ("mmproxy_offload_flows_stayed_total", "reason"),
         ]
         for _, pairs in seen.families[name].samples
         for key, value in pairs

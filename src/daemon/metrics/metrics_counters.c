@@ -19,6 +19,8 @@ enum family {
 	FAMILY_CLIENT_PORTS,
 	FAMILY_OFFLOAD,
 	FAMILY_OFFLOAD_STAYED,
+	FAMILY_OFFLOAD_FLOWS,
+	FAMILY_OFFLOAD_FLOWS_STAYED,
 	FAMILY_COUNT,
 };
 
@@ -47,6 +49,13 @@ static const struct {
 	[FAMILY_OFFLOAD_STAYED] = {"mmproxy_offload_stayed_total",
 				   "Sessions that stayed relays where offload is on, by reason.",
 				   "reason", NULL},
+	[FAMILY_OFFLOAD_FLOWS] = {"mmproxy_offload_flows_total",
+				  "Flows that went over to the kernel, or came back from it.", "by",
+				  NULL},
+	[FAMILY_OFFLOAD_FLOWS_STAYED] = {"mmproxy_offload_flows_stayed_total",
+					 "Times a flow stayed a relay where offload is on, by "
+					 "reason.",
+					 "reason", NULL},
 };
 
 static const struct place {
@@ -93,6 +102,20 @@ static const struct place {
 	[COUNTER_OFFLOAD_STAYED_BUSY] = {FAMILY_OFFLOAD_STAYED, "busy", NULL},
 	[COUNTER_OFFLOAD_STAYED_FULL] = {FAMILY_OFFLOAD_STAYED, "full", NULL},
 	[COUNTER_OFFLOAD_STAYED_ERROR] = {FAMILY_OFFLOAD_STAYED, "error", NULL},
+	[COUNTER_OFFLOAD_UDP_MOVED] = {FAMILY_OFFLOAD_FLOWS, "handover", NULL},
+	[COUNTER_OFFLOAD_UDP_RETURNED] = {FAMILY_OFFLOAD_FLOWS, "return", NULL},
+	[COUNTER_OFFLOAD_UDP_STAYED_LOCAL] = {FAMILY_OFFLOAD_FLOWS_STAYED, "local", NULL},
+	[COUNTER_OFFLOAD_UDP_STAYED_FAMILY] = {FAMILY_OFFLOAD_FLOWS_STAYED, "family", NULL},
+	[COUNTER_OFFLOAD_UDP_STAYED_PORT] = {FAMILY_OFFLOAD_FLOWS_STAYED, "port", NULL},
+	[COUNTER_OFFLOAD_UDP_STAYED_UPSTREAM] = {FAMILY_OFFLOAD_FLOWS_STAYED, "upstream", NULL},
+	[COUNTER_OFFLOAD_UDP_STAYED_MTU] = {FAMILY_OFFLOAD_FLOWS_STAYED, "mtu", NULL},
+	[COUNTER_OFFLOAD_UDP_STAYED_HEADER] = {FAMILY_OFFLOAD_FLOWS_STAYED, "header", NULL},
+	[COUNTER_OFFLOAD_UDP_STAYED_WAY] = {FAMILY_OFFLOAD_FLOWS_STAYED, "way", NULL},
+	[COUNTER_OFFLOAD_UDP_STAYED_ROUTE] = {FAMILY_OFFLOAD_FLOWS_STAYED, "route", NULL},
+	[COUNTER_OFFLOAD_UDP_STAYED_UNSEEN] = {FAMILY_OFFLOAD_FLOWS_STAYED, "unseen", NULL},
+	[COUNTER_OFFLOAD_UDP_STAYED_UNANSWERED] = {FAMILY_OFFLOAD_FLOWS_STAYED, "unanswered", NULL},
+	[COUNTER_OFFLOAD_UDP_STAYED_FULL] = {FAMILY_OFFLOAD_FLOWS_STAYED, "full", NULL},
+	[COUNTER_OFFLOAD_UDP_STAYED_ERROR] = {FAMILY_OFFLOAD_FLOWS_STAYED, "error", NULL},
 };
 
 /* What counter.def says of each. */
