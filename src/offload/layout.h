@@ -104,7 +104,7 @@ struct offload_base {
 /*
  * The packets of the two legs are seen by different CPUs, between which each line of a cache that
  * one writes has to go. So what every packet writes stands together: lock and legs are 56 bytes,
- * and as the kernel has 56 of its own in front of a value, they are in one line. Times are written
+ * and in one line where the kernel has 56 or 64 of its own in front of a value. Times are written
  * once in a tick.
  */
 struct offload_session {
