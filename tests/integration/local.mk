@@ -42,6 +42,7 @@ integration_files = \
 	tests/integration/metrics.py \
 	tests/integration/network.py \
 	tests/integration/offload_hosts.py \
+	tests/integration/offload_pins.py \
 	tests/integration/offload_life.py \
 	tests/integration/pass_sockets.py \
 	tests/integration/peers.py \

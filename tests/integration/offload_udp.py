@@ -1,20 +1,12 @@
 # SPDX-License-Identifier: MIT
 """UDP flows that the kernel carries, for modules with pytest_plugins = ["offload_udp"]:
 
-    pins              a BPF file system of the test's own, in which mmproxy's programs and maps are
+    pins              that of offload_pins.py
     start_offloaded   start_udp() of conftest.py with offload
     start_outside     the same on the server of `path`, for balancers on another machine
 
 PYTEST_DONT_REWRITE: it is imported for its names before it is loaded for its fixtures.
 """
-
-import ctypes
-import json
-import os
-import pathlib
-import shutil
-import subprocess
-import tempfile
 
 import pytest
 
@@ -24,86 +16,18 @@ from headers import CLIENT4
 from network import Path
 from waiting import wait_until
 
-_bpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+pytest_plugins = ["offload_pins"]
 
 # More than FIRST_DATAGRAMS of udp_offload.c, and the one that is seen afterwards.
 EXCHANGES = 8
-
 
 # Where mmproxy listens for balancers on another machine.
 OUTSIDE4, OUTSIDE6 = (Path.SERVER4, 8443), (Path.SERVER6, 8443)
 
 
-class Pins:
-    """A mounted BPF file system, and a folder in it for one mmproxy after another."""
-
-    def __init__(self):
-        self.mount = tempfile.mkdtemp(prefix="mmp-bpf-")
-        subprocess.run(["mount", "-t", "bpf", "bpf", self.mount], check=True)
-        self.settings = {"offload": "auto", "offload_directory": f"{self.mount}/mmproxy"}
-
-    @property
-    def folder(self):
-        """Of the one layout that there is."""
-        (found,) = pathlib.Path(self.settings["offload_directory"]).glob("layout-*")
-        return found
-
-    def destroy(self):
-        subprocess.run(["umount", "--lazy", self.mount], check=True)
-        shutil.rmtree(self.mount)
-
-    def dump(self, name):
-        """What is in a map: pairs of key and value, as bytes."""
-        listed = subprocess.run(
-            ["bpftool", "--json", "map", "dump", "pinned", self.folder / name],
-            check=True,
-            capture_output=True,
-        ).stdout
-        return [
-            (_bytes_of(entry["key"]), _bytes_of(entry["value"])) for entry in json.loads(listed)
-        ]
-
-    def count(self, name):
-        return len(self.dump(name))
-
-    def fill(self, name, count):
-        """Puts in flows of nobody, until there is no room. Returns their keys."""
-        descriptor = _bpf.bpf_obj_get(str(self.folder / name).encode())
-        assert descriptor >= 0
-        keys = (ctypes.c_uint64 * count)(*(1 << 63 | number for number in range(count)))
-        size = len(self.value_of_nothing(name))
-        done = ctypes.c_uint32(count)
-        values = ctypes.create_string_buffer(size * count)
-        _bpf.bpf_map_update_batch(descriptor, keys, values, ctypes.byref(done), None)
-        os.close(descriptor)
-        return keys
-
-    def empty(self, name, keys):
-        """Takes them out again."""
-        descriptor = _bpf.bpf_obj_get(str(self.folder / name).encode())
-        done = ctypes.c_uint32(len(keys))
-        assert _bpf.bpf_map_delete_batch(descriptor, keys, ctypes.byref(done), None) == 0
-        os.close(descriptor)
-
-    def value_of_nothing(self, name):
-        shown = subprocess.run(
-            ["bpftool", "--json", "map", "show", "pinned", self.folder / name],
-            check=True,
-            capture_output=True,
-        ).stdout
-        return bytes(json.loads(shown)["bytes_value"])
-
-    def freeze(self, name):
-        """Nobody changes it any more, by system calls."""
-        subprocess.run(["bpftool", "map", "freeze", "pinned", self.folder / name], check=True)
-
-    def assert_empty(self):
-        for name in ("udp_places", "udp_replies", "udp_flows", "udp_records"):
-            assert self.count(name) == 0, name
-
-
-def _bytes_of(values):
-    return bytes(int(value, 16) for value in values)
+def assert_none_pinned(pins):
+    for name in ("udp_places", "udp_replies", "udp_flows", "udp_records"):
+        assert pins.count(name) == 0, name
 
 
 def connected(namespace, client):
@@ -152,14 +76,7 @@ def kill(mmproxy):
 
 
 @pytest.fixture
-def pins():
-    made = Pins()
-    yield made
-    made.destroy()
-
-
-@pytest.fixture
-def start_offloaded(start_udp, pins):
+def start_offloaded(pins, start_udp):
     def run(namespace, framing="every", top=None, **options):
         top = {**pins.settings, **(top or {})}
         return start_udp(namespace, framing, top=top, **options)

@@ -15,16 +15,7 @@ import time
 import pytest
 
 from headers import v2
-from offload_hosts import (
-    LINK4,
-    PORT,
-    Behind,
-    Loopback,
-    datapath,
-    place,
-    sockets,
-    start_offload,
-)
+from offload_hosts import LINK4, PORT, Behind, Loopback, sockets
 from traffic import (
     EOF,
     RESET,
@@ -39,6 +30,8 @@ from traffic import (
 )
 from upstreams import UPSTREAM4, UPSTREAM6, Listener
 from waiting import wait_until
+
+pytest_plugins = ["offload_hosts"]
 
 MIB = 1 << 20
 BALANCER = LINK4 % 2

@@ -8,7 +8,7 @@ import pytest
 
 import headers
 from headers import CLIENT4, CLIENT6
-from offload_udp import EXCHANGES, OUTSIDE4, connected, flow
+from offload_udp import EXCHANGES, OUTSIDE4, assert_none_pinned, connected, flow
 from udp import MMPROXY4, MMPROXY6, Balancer, framings, round_trip
 from upstreams import UPSTREAM4, UPSTREAM6, Datagrams
 from waiting import wait_until
@@ -206,7 +206,7 @@ def test_few_datagrams_are_not_worth_it(framing, host, start_offloaded, udp_upst
     for number in range(4):
         round_trip(balancer, udp_upstream, CLIENT4, b"%d" % number)
     assert_never_moved(mmproxy)
-    pins.assert_empty()
+    assert_none_pinned(pins)
 
 
 def test_without_the_setting_nothing_is_offloaded(host, start_udp, udp_upstream):

@@ -16,6 +16,7 @@ import churn
 import offload_hosts as hosts
 from daemon import Daemon
 from network import remove_leftovers
+from offload_pins import Pins
 from settings import configuration, listener
 from waiting import wait_until
 
@@ -74,8 +75,8 @@ ROUNDS = [
 
 
 @contextlib.contextmanager
-def _mmproxy(host, datapath):
-    top = {"workers": 2, "log": {"level": "warning"}, **hosts.settings_for(datapath.directory)}
+def _mmproxy(host, pins):
+    top = {"workers": 2, "log": {"level": "warning"}, **pins.settings}
     made = Daemon(host.host, configuration(listener(**host.listener()), **top))
     try:
         wait_until(lambda: answers(made), 15, lambda: f"mmproxy is ready: {made.log()}")
@@ -90,10 +91,10 @@ def round_of(number, seed, check):
     name, kind, change, mix = ROUNDS[number % len(ROUNDS)]
     family = 4 if number // len(ROUNDS) % 2 == 0 else 6
     count = ROUND_BAD if kind is hosts.BehindBadLink else ROUND
-    host, datapath = kind(), hosts.Datapath()
+    host, pins = kind(), Pins()
     try:
         change(host)
-        with _mmproxy(host, datapath) as mmproxy:
+        with _mmproxy(host, pins) as mmproxy:
             began = time.monotonic()
             load = churn.Churn(
                 host.host, **host.churn(family, count=count, seed=seed, mix=mix, at_a_time=200)
@@ -113,7 +114,7 @@ def round_of(number, seed, check):
             return seen["offloaded"]
     finally:
         host.destroy()
-        datapath.close()
+        pins.destroy()
 
 
 def main(count=COUNT, seed=1):
