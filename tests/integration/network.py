@@ -92,10 +92,10 @@ class Namespace:
         with self.entered():
             return subprocess.Popen(command, **options)
 
-    def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM):
+    def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM, protocol=0):
         """A socket of this namespace; closed with it at the latest."""
         with self.entered():
-            return self.keep(socket.socket(family, kind))
+            return self.keep(socket.socket(family, kind, protocol))
 
     def keep(self, made):
         """Has a socket closed with the others."""

@@ -2,6 +2,7 @@
 """Sessions that the kernel cannot carry stay relays, work, and are counted by the reason."""
 
 import socket
+import struct
 
 import pytest
 
@@ -88,6 +89,60 @@ def test_urgent_data(scene):
     session[1].setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
     assert read_exactly(session[1], 1) == b"!"
     scene.assert_stays(session, "urgent")
+
+
+# An option for experiments (RFC 4727): its number, its length, two bytes.
+EXPERIMENT = b"\xfd\x04??"
+
+
+def strange_segment(connection):
+    """Of the connection's two ports and addresses, and of no interest to it otherwise."""
+    (source, from_port), (destination, to_port) = connection.getsockname(), connection.getpeername()
+    addresses = socket.inet_aton(source) + socket.inet_aton(destination)
+    acknowledges = (20 + len(EXPERIMENT)) // 4 << 12 | 0x10
+    made = struct.pack(">HHIIHHHH", from_port, to_port, 0, 0, acknowledges, 0, 0, 0) + EXPERIMENT
+    summed = addresses + struct.pack(">HH", socket.IPPROTO_TCP, len(made)) + made
+    total = sum(word for (word,) in struct.iter_unpack(">H", summed))
+    total = (total & 0xFFFF) + (total >> 16)
+    return made[:16] + struct.pack(">H", 0xFFFF - total % 0xFFFF) + made[18:]
+
+
+def test_an_option_that_nobody_knows(scene):
+    scene.start()
+    connection, accepted = scene.open(scene.listen())
+    raw = scene.balancer.socket(kind=socket.SOCK_RAW, protocol=socket.IPPROTO_TCP)
+
+    def judged():
+        # mmproxy is asked first: what it does after a byte has been passed on is done then.
+        assert len(shown(scene.mmproxy)) == 1
+        raw.sendto(strange_segment(connection), connection.getpeername())
+        connection.sendall(b"x")
+        assert read_exactly(accepted, 1) == b"x"
+        return stayed(scene.mmproxy.counters())
+
+    assert wait_until(judged, 20, "it stays") == {"options": 1}
+    assert_alive(connection, accepted)
+
+
+def test_the_kernels_tables_are_full(scene, pins):
+    scene.start()
+    upstream = scene.listen()
+    filled = pins.fill("sessions", 1 << 17)
+    scene.assert_stays(scene.open(upstream), "full")
+    pins.empty("sessions", filled)
+    later = scene.open(upstream)
+
+    def carried():
+        assert_alive(*later)
+        return [found["state"] for found in shown(scene.mmproxy)] == ["relay", "offloaded"]
+
+    wait_until(carried, 20, "the next one goes over")
+
+
+def test_the_kernel_refuses(scene, pins):
+    scene.start()
+    pins.freeze("places")
+    scene.assert_stays(scene.open(scene.listen()), "error")
 
 
 def test_a_loopback_upstream_that_packets_of_an_interface_do_not_reach(scene):
