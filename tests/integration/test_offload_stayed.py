@@ -204,6 +204,25 @@ def test_a_client_whose_port_was_replaced(scene):
     old[0].close()
 
 
+def test_one_whose_bytes_are_always_under_way(scene):
+    """The upstream has room for a few, and reads none."""
+    scene.start()
+    upstream = scene.listen()
+    upstream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection = scene.balancer.connect((scene.place.to[4], PORT))
+    connection.sendall(v2(unused_client()) + b"x" * 100000)
+    accepted, _ = upstream.accept()
+
+    def judged():
+        accepted.sendall(b"pong")
+        assert read_exactly(connection, 4) == b"pong"
+        return stayed(scene.mmproxy.counters())
+
+    assert wait_until(judged, 20, "it stays") == {"busy": 1}
+    assert read_exactly(accepted, 100000) == b"x" * 100000
+    assert_alive(connection, accepted)
+
+
 def test_one_that_is_half_closed(scene):
     scene.start()
     connection, accepted = scene.open(scene.listen())
