@@ -98,7 +98,7 @@ struct offload_base {
 	struct offload_change change;
 };
 
-/* Times are late by up to so many nanoseconds. */
+/* Times are late by up to so many nanoseconds, and by a tick of the kernel's coarse clock. */
 #define OFFLOAD_TICK (1 << 23)
 
 /*

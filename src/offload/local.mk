@@ -1,7 +1,7 @@
 # The kernel datapath: programs that clang makes for the kernel, in a header that bpftool makes of them.
 
 offload_bpf_headers = src/offload/layout.h src/offload/bpf/change.h src/offload/bpf/checksum.h \
-	src/offload/bpf/icmp.h \
+	src/offload/bpf/clock.h src/offload/bpf/icmp.h \
 	src/offload/bpf/packet.h src/offload/bpf/segment.h src/offload/bpf/send.h src/offload/bpf/session.h \
 	src/offload/udp_layout.h src/offload/bpf/datagram.h src/offload/bpf/rewrite.h
 EXTRA_DIST += $(offload_bpf_headers) src/offload/bpf/tcp.bpf.c src/offload/bpf/udp.bpf.c

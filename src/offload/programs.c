@@ -122,16 +122,28 @@ static int join(const struct bpf_object *object, struct report *report)
 	return 0;
 }
 
+static int load(struct tcp_programs *skeleton, struct report *report)
+{
+	skeleton->rodata->offload_coarse_clock =
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_ktime_get_coarse_ns,
+					NULL) == 1;
+	if (tcp_programs__load(skeleton) < 0)
+		return fail(report, "cannot load", "the kernel's programs", -errno);
+	return 0;
+}
+
 static int load_into(const char *directory, const struct owner *owner, struct report *report)
 {
 	struct tcp_programs *skeleton;
 	int error;
 
 	programs_keep_library_silent();
-	skeleton = tcp_programs__open_and_load();
+	skeleton = tcp_programs__open();
 	if (skeleton == NULL)
 		return fail(report, "cannot load", "the kernel's programs", -errno);
-	error = write_layout(skeleton->obj, report);
+	error = load(skeleton, report);
+	if (error == 0)
+		error = write_layout(skeleton->obj, report);
 	if (error == 0)
 		error = join(skeleton->obj, report);
 	if (error == 0)

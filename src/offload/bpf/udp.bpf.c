@@ -8,6 +8,7 @@
  */
 #include <linux/pkt_cls.h>
 
+#include "clock.h"
 #include "datagram.h"
 #include "rewrite.h"
 
@@ -126,7 +127,7 @@ INLINE int send_up(struct __sk_buff *skb, const struct datagram *datagram,
 		   struct offload_udp_flow *flow)
 {
 	const __u8 nobody[ETH_ALEN] = {};
-	__u64 now = bpf_ktime_get_ns();
+	__u64 now = clock_now();
 	__u32 length = flow->length;
 
 	/* Joined datagrams have a header each, or may have. */
@@ -196,7 +197,7 @@ INLINE int send_down(struct __sk_buff *skb, const struct datagram *datagram,
 {
 	__u32 header = flow->framing == OFFLOAD_UDP_SPP ? OFFLOAD_UDP_SPP_LENGTH : 0;
 	__u32 datagrams = skb->gso_size != 0 ? skb->gso_segs : 1;
-	__u64 now = bpf_ktime_get_ns();
+	__u64 now = clock_now();
 
 	if (is_over(flow, now) || !fits(skb, datagram, flow, header))
 		return leave_to_daemon(skb, datagram, flow);
