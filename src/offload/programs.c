@@ -32,6 +32,7 @@ static const struct {
 	[PROGRAM_RECORDS] = {"records", "offload_records"},
 	[PROGRAM_EVENTS] = {"events", "offload_events"},
 	[PROGRAM_TCP] = {"tcp", "offload_tcp"},
+	[PROGRAM_UDP] = {"udp", "offload_udp"},
 	[PROGRAM_MOVE] = {"move", "offload_tcp_move"},
 	[PROGRAM_END] = {"end", "offload_tcp_end"},
 	[PROGRAM_INGRESS] = {"ingress", "offload_ingress"},
@@ -110,11 +111,11 @@ static int write_layout(const struct bpf_object *object, struct report *report)
 	return 0;
 }
 
-/* What is not UDP's is TCP's. */
-static int join(const struct bpf_object *object, struct report *report)
+static int join(const struct bpf_object *object, enum offload_next next, int which,
+		struct report *report)
 {
-	const __u32 key = 0;
-	const int program = fd_of(object, names[PROGRAM_TCP].object);
+	const __u32 key = next;
+	const int program = fd_of(object, names[which].object);
 
 	if (bpf_map_update_elem(fd_of(object, names[PROGRAM_NEXT].object), &key, &program,
 				BPF_ANY) < 0)
@@ -145,7 +146,9 @@ static int load_into(const char *directory, const struct owner *owner, struct re
 	if (error == 0)
 		error = write_layout(skeleton->obj, report);
 	if (error == 0)
-		error = join(skeleton->obj, report);
+		error = join(skeleton->obj, OFFLOAD_NEXT_TCP, PROGRAM_TCP, report);
+	if (error == 0)
+		error = join(skeleton->obj, OFFLOAD_NEXT_UDP, PROGRAM_UDP, report);
 	if (error == 0)
 		error = pin_all(skeleton->obj, directory, owner, report);
 	tcp_programs__destroy(skeleton);
