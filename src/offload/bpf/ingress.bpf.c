@@ -50,11 +50,11 @@ static __always_inline int is_udp(const struct __sk_buff *skb)
 SEC("tc")
 int offload_ingress(struct __sk_buff *skb)
 {
-	/* A constant is jumped to. */
+	/* Static: to a constant the kernel jumps. */
 	if (is_udp(skb))
-		bpf_tail_call(skb, &offload_next, OFFLOAD_NEXT_UDP);
+		bpf_tail_call_static(skb, &offload_next, OFFLOAD_NEXT_UDP);
 	else
-		bpf_tail_call(skb, &offload_next, OFFLOAD_NEXT_TCP);
+		bpf_tail_call_static(skb, &offload_next, OFFLOAD_NEXT_TCP);
 	return TC_ACT_UNSPEC;
 }
 
