@@ -98,8 +98,15 @@ struct offload_base {
 	struct offload_change change;
 };
 
-/* Times are late by up to so many nanoseconds. */
+/* Times are late by up to so many nanoseconds, and by a tick of the kernel's coarse clock. */
 #define OFFLOAD_TICK (1 << 23)
+
+/* Keys of the map of programs that offload_ingress goes on to. */
+enum offload_next {
+	OFFLOAD_NEXT_TCP, /* whatever is not UDP */
+	OFFLOAD_NEXT_UDP,
+	OFFLOAD_NEXT_COUNT
+};
 
 /*
  * The packets of the two legs are seen by different CPUs, between which each line of a cache that

@@ -32,6 +32,7 @@ static const struct {
 	[PROGRAM_RECORDS] = {"records", "offload_records"},
 	[PROGRAM_EVENTS] = {"events", "offload_events"},
 	[PROGRAM_TCP] = {"tcp", "offload_tcp"},
+	[PROGRAM_UDP] = {"udp", "offload_udp"},
 	[PROGRAM_MOVE] = {"move", "offload_tcp_move"},
 	[PROGRAM_END] = {"end", "offload_tcp_end"},
 	[PROGRAM_INGRESS] = {"ingress", "offload_ingress"},
@@ -110,15 +111,25 @@ static int write_layout(const struct bpf_object *object, struct report *report)
 	return 0;
 }
 
-/* What is not UDP's is TCP's. */
-static int join(const struct bpf_object *object, struct report *report)
+static int join(const struct bpf_object *object, enum offload_next next, int which,
+		struct report *report)
 {
-	const __u32 key = 0;
-	const int program = fd_of(object, names[PROGRAM_TCP].object);
+	const __u32 key = next;
+	const int program = fd_of(object, names[which].object);
 
 	if (bpf_map_update_elem(fd_of(object, names[PROGRAM_NEXT].object), &key, &program,
 				BPF_ANY) < 0)
 		return fail(report, "cannot join", "the kernel's programs", -errno);
+	return 0;
+}
+
+static int load(struct tcp_programs *skeleton, struct report *report)
+{
+	skeleton->rodata->offload_coarse_clock =
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_ktime_get_coarse_ns,
+					NULL) == 1;
+	if (tcp_programs__load(skeleton) < 0)
+		return fail(report, "cannot load", "the kernel's programs", -errno);
 	return 0;
 }
 
@@ -128,12 +139,16 @@ static int load_into(const char *directory, const struct owner *owner, struct re
 	int error;
 
 	programs_keep_library_silent();
-	skeleton = tcp_programs__open_and_load();
+	skeleton = tcp_programs__open();
 	if (skeleton == NULL)
 		return fail(report, "cannot load", "the kernel's programs", -errno);
-	error = write_layout(skeleton->obj, report);
+	error = load(skeleton, report);
 	if (error == 0)
-		error = join(skeleton->obj, report);
+		error = write_layout(skeleton->obj, report);
+	if (error == 0)
+		error = join(skeleton->obj, OFFLOAD_NEXT_TCP, PROGRAM_TCP, report);
+	if (error == 0)
+		error = join(skeleton->obj, OFFLOAD_NEXT_UDP, PROGRAM_UDP, report);
 	if (error == 0)
 		error = pin_all(skeleton->obj, directory, owner, report);
 	tcp_programs__destroy(skeleton);

@@ -19,11 +19,12 @@ enum program {
 	PROGRAM_SESSIONS, /* a map: their numbers to struct offload_session */
 	PROGRAM_RECORDS,  /* a map: their numbers to struct offload_record */
 	PROGRAM_EVENTS,   /* a ring of struct offload_event */
-	PROGRAM_TCP,      /* what comes by, of TCP */
+	PROGRAM_TCP,      /* what comes by, of TCP, */
+	PROGRAM_UDP,      /* and of UDP */
 	PROGRAM_MOVE,     /* to be run, with struct offload_move */
 	PROGRAM_END,      /* the same, with struct offload_end */
-	PROGRAM_INGRESS,  /* the one for ingress: of UDP, and it leaves the rest to TCP's */
-	PROGRAM_NEXT,     /* a map of one program: PROGRAM_TCP */
+	PROGRAM_INGRESS,  /* the one for ingress, which goes on to either */
+	PROGRAM_NEXT,     /* a map: enum offload_next to PROGRAM_TCP and PROGRAM_UDP */
 	/* Of UDP; see udp_layout.h. */
 	PROGRAM_UDP_PLACES,  /* a map: struct offload_udp_key to a flow's number */
 	PROGRAM_UDP_REPLIES, /* a map: struct offload_tuple to a flow's number */

@@ -75,6 +75,9 @@ int kernel_setup(void **state)
 	libbpf_set_print(say_nothing);
 	skeleton = tcp_programs__open();
 	assert_non_null(skeleton);
+	skeleton->rodata->offload_coarse_clock =
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_ktime_get_coarse_ns,
+					NULL) == 1;
 	if (tcp_programs__load(skeleton) < 0) {
 		/* Anything else than a host that forbids it is a program that the kernel refuses.
 		 */

@@ -22,16 +22,27 @@ static const struct {
 	enum bpf_func_id id;
 	const char *since;
 } known[] = {
-	{BPF_FUNC_map_lookup_elem, "3.18"}, {BPF_FUNC_map_delete_elem, "3.18"},
-	{BPF_FUNC_ktime_get_ns, "4.1"},     {BPF_FUNC_skb_store_bytes, "4.1"},
-	{BPF_FUNC_l3_csum_replace, "4.1"},  {BPF_FUNC_l4_csum_replace, "4.1"},
-	{BPF_FUNC_redirect, "4.2"},         {BPF_FUNC_tail_call, "4.2"},
-	{BPF_FUNC_skb_load_bytes, "4.5"},   {BPF_FUNC_skb_change_tail, "4.9"},
-	{BPF_FUNC_sk_lookup_udp, "4.20"},   {BPF_FUNC_sk_release, "4.20"},
-	{BPF_FUNC_sk_assign, "5.7"},        {BPF_FUNC_csum_diff, "4.6"},
-	{BPF_FUNC_skb_pull_data, "4.9"},    {BPF_FUNC_spin_lock, "5.1"},
-	{BPF_FUNC_spin_unlock, "5.1"},      {BPF_FUNC_ringbuf_output, "5.8"},
+	{BPF_FUNC_map_lookup_elem, "3.18"},
+	{BPF_FUNC_map_delete_elem, "3.18"},
+	{BPF_FUNC_ktime_get_ns, "4.1"},
+	{BPF_FUNC_skb_store_bytes, "4.1"},
+	{BPF_FUNC_l3_csum_replace, "4.1"},
+	{BPF_FUNC_l4_csum_replace, "4.1"},
+	{BPF_FUNC_redirect, "4.2"},
+	{BPF_FUNC_tail_call, "4.2"},
+	{BPF_FUNC_skb_load_bytes, "4.5"},
+	{BPF_FUNC_skb_change_tail, "4.9"},
+	{BPF_FUNC_sk_lookup_udp, "4.20"},
+	{BPF_FUNC_sk_release, "4.20"},
+	{BPF_FUNC_sk_assign, "5.7"},
+	{BPF_FUNC_csum_diff, "4.6"},
+	{BPF_FUNC_skb_pull_data, "4.9"},
+	{BPF_FUNC_spin_lock, "5.1"},
+	{BPF_FUNC_spin_unlock, "5.1"},
+	{BPF_FUNC_ringbuf_output, "5.8"},
 	{BPF_FUNC_redirect_neigh, "5.10"},
+	/* Where offload_coarse_clock says that it is there. */
+	{BPF_FUNC_ktime_get_coarse_ns, "5.11"},
 };
 
 static bool is_known(int id)
@@ -88,6 +99,20 @@ static void each_map_is_of_a_type_of_linux_5_10(void **state)
 	}
 }
 
+static void a_kernel_without_the_coarse_clock_takes_them(void **state)
+{
+	struct tcp_programs *made = tcp_programs__open();
+
+	(void)state;
+	if (made == NULL) {
+		fail();
+		return;
+	}
+	assert_int_equal(made->rodata->offload_coarse_clock, 0);
+	assert_int_equal(tcp_programs__load(made), 0);
+	tcp_programs__destroy(made);
+}
+
 static void the_verifier_has_room_left(void **state)
 {
 	struct bpf_program *program;
@@ -111,6 +136,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_helper_is_one_of_linux_5_10),
 		cmocka_unit_test(each_map_is_of_a_type_of_linux_5_10),
+		cmocka_unit_test(a_kernel_without_the_coarse_clock_takes_them),
 		cmocka_unit_test(the_verifier_has_room_left),
 	};
 

@@ -31,6 +31,7 @@ unit_tests = \
 	tests/unit/test_log_journal \
 	tests/unit/test_log_limiter \
 	tests/unit/test_metrics_counters \
+	tests/unit/test_offload_checksum \
 	tests/unit/test_options \
 	tests/unit/test_packet \
 	tests/unit/test_prefix \
@@ -176,6 +177,11 @@ tests_unit_test_log_limiter_SOURCES = tests/unit/test_log_limiter.c
 tests_unit_test_log_limiter_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_log_limiter_CFLAGS = $(unit_cflags)
 tests_unit_test_log_limiter_LDADD = $(pure_ldadd)
+
+tests_unit_test_offload_checksum_SOURCES = tests/unit/test_offload_checksum.c
+tests_unit_test_offload_checksum_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_offload_checksum_CFLAGS = $(unit_cflags)
+tests_unit_test_offload_checksum_LDADD = $(pure_ldadd)
 
 tests_unit_test_packet_SOURCES = tests/unit/test_packet.c
 tests_unit_test_packet_CPPFLAGS = $(unit_cppflags)

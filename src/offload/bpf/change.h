@@ -3,13 +3,12 @@
 #ifndef MMPROXY_OFFLOAD_BPF_CHANGE_H
 #define MMPROXY_OFFLOAD_BPF_CHANGE_H
 
+#include "checksum.h"
 #include "packet.h"
 #include "segment.h"
 
 #define TCP_SEQUENCE   __builtin_offsetof(struct tcphdr, seq)
 #define TCP_CHECKSUM   __builtin_offsetof(struct tcphdr, check)
-#define IPV4_ADDRESSES __builtin_offsetof(struct iphdr, saddr)
-#define IPV4_CHECKSUM  __builtin_offsetof(struct iphdr, check)
 #define IPV6_ADDRESSES __builtin_offsetof(struct ipv6hdr, saddr)
 
 INLINE __u32 changed_window(__u32 word, const struct offload_change *change, __u32 most)
@@ -64,8 +63,42 @@ INLINE void change_words(__u32 *words, const struct segment *segment,
 	}
 }
 
-INLINE int change_header(struct __sk_buff *skb, const struct packet *packet,
-			 struct segment *segment, const struct offload_change *change)
+/* Returns by how much the sum of all has grown. */
+INLINE __u64 change_plain_words(__u32 *words, const struct segment *segment,
+				const struct offload_change *change)
+{
+	__u32 acknowledgement = segment->ack ? change->acknowledgement : 0;
+	__u64 grown = 0;
+
+	replace_word(&words[0], ports_of(change->tuple.source_port, change->tuple.destination_port),
+		     &grown);
+	replace_word(&words[1], bpf_htonl(segment->sequence + change->sequence), &grown);
+	replace_word(&words[2], bpf_htonl(segment->acknowledgement + acknowledgement), &grown);
+	replace_word(&words[3],
+		     bpf_htonl(changed_window(bpf_ntohl(segment->words[3]), change,
+					      segment->window_most)),
+		     &grown);
+	replace_word(&words[PLAIN_TIMESTAMP], bpf_htonl(segment->timestamp + change->timestamp),
+		     &grown);
+	replace_word(&words[PLAIN_ECHO],
+		     bpf_htonl(bpf_ntohl(segment->words[PLAIN_ECHO]) + change->timestamp_echo),
+		     &grown);
+	return grown;
+}
+
+INLINE int change_plain_header(struct __sk_buff *skb, const struct packet *packet,
+			       const struct segment *segment, const struct offload_change *change)
+{
+	__u32 *words = bytes_at(skb, packet->transport, TCP_WORDS_PLAIN * 4);
+
+	if (words == NULL)
+		return -1;
+	return bpf_l4_csum_replace(skb, packet->transport + TCP_CHECKSUM, 0,
+				   folded(change_plain_words(words, segment, change)), 0);
+}
+
+INLINE int change_any_header(struct __sk_buff *skb, const struct packet *packet,
+			     struct segment *segment, const struct offload_change *change)
 {
 	__u32 words[TCP_WORDS + 1] = {};
 	__u32 length = segment->header;
@@ -82,16 +115,19 @@ INLINE int change_header(struct __sk_buff *skb, const struct packet *packet,
 	return bpf_l4_csum_replace(skb, packet->transport + TCP_CHECKSUM, 0, difference, 0);
 }
 
-INLINE int change_ipv4(struct __sk_buff *skb, const struct packet *packet,
-		       const struct offload_tuple *tuple, __s64 *difference)
+/* `difference`: of the addresses, which are in TCP's checksum as well. */
+INLINE int change_ipv4(struct __sk_buff *skb, const struct offload_tuple *tuple, __s64 *difference)
 {
-	__u32 before[2] = {packet->tuple.source[3], packet->tuple.destination[3]};
-	__u32 after[2] = {tuple->source[3], tuple->destination[3]};
+	struct iphdr *ip = bytes_at(skb, ETH_HLEN, sizeof(*ip));
+	__u64 grown = 0;
 
-	*difference = bpf_csum_diff(before, sizeof(before), after, sizeof(after), 0);
-	if (bpf_skb_store_bytes(skb, ETH_HLEN + IPV4_ADDRESSES, after, sizeof(after), 0) != 0)
+	if (ip == NULL)
 		return -1;
-	return bpf_l3_csum_replace(skb, ETH_HLEN + IPV4_CHECKSUM, 0, *difference, 0);
+	replace_word(&ip->saddr, tuple->source[3], &grown);
+	replace_word(&ip->daddr, tuple->destination[3], &grown);
+	ip->check = changed_checksum(ip->check, grown);
+	*difference = folded(grown);
+	return 0;
 }
 
 INLINE int change_ipv6(struct __sk_buff *skb, struct packet *packet,
@@ -117,10 +153,12 @@ INLINE int change_segment(struct __sk_buff *skb, struct packet *packet, struct s
 	__s64 difference;
 	int error;
 
-	if (change_header(skb, packet, segment, change) != 0)
+	error = segment->plain ? change_plain_header(skb, packet, segment, change)
+			       : change_any_header(skb, packet, segment, change);
+	if (error != 0)
 		return -1;
 	error = packet->ipv6 ? change_ipv6(skb, packet, &change->tuple, &difference)
-			     : change_ipv4(skb, packet, &change->tuple, &difference);
+			     : change_ipv4(skb, &change->tuple, &difference);
 	if (error != 0)
 		return error;
 	return bpf_l4_csum_replace(skb, packet->transport + TCP_CHECKSUM, 0, difference,

@@ -21,6 +21,9 @@
 #define ICMP_HEADER      8
 #define ICMP_CHECKSUM    2 /* where in both it is */
 
+#define IPV4_ADDRESSES __builtin_offsetof(struct iphdr, saddr)
+#define IPV4_CHECKSUM  __builtin_offsetof(struct iphdr, check)
+
 /* The packet that a message is about: its IP header and the eight bytes of TCP that are always
  * there. */
 struct quote {

@@ -10,6 +10,7 @@
 #ifndef MMPROXY_OFFLOAD_BPF_REWRITE_H
 #define MMPROXY_OFFLOAD_BPF_REWRITE_H
 
+#include "checksum.h"
 #include "datagram.h"
 
 #define UDP_CHECKSUM   __builtin_offsetof(struct udphdr, check)
@@ -67,12 +68,6 @@ INLINE int put_header(struct __sk_buff *skb, const struct datagram *datagram, co
 	return bpf_skb_store_bytes(skb, payload, header, OFFLOAD_UDP_SPP_LENGTH, 0);
 }
 
-INLINE __u16 fold(__u32 sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum + (sum >> 16);
-}
-
 INLINE int rewrite_ipv4(struct __sk_buff *skb, const struct offload_udp_change *change,
 			__u32 length)
 {
@@ -81,7 +76,7 @@ INLINE int rewrite_ipv4(struct __sk_buff *skb, const struct offload_udp_change *
 	if (ip == NULL)
 		return -1;
 	ip->tot_len = bpf_htons(sizeof(*ip) + length);
-	ip->check = ~fold((__u32)(__u16)~ip->check + change->ip);
+	ip->check = changed_checksum(ip->check, change->ip);
 	ip->saddr = change->tuple.source[3];
 	ip->daddr = change->tuple.destination[3];
 	return 0;

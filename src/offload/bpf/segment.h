@@ -8,8 +8,11 @@
 #include "packet.h"
 
 /* The header in 32-bit words, of which the first five are no options. */
-#define TCP_WORDS     15
-#define TCP_WORDS_MIN 5
+#define TCP_WORDS       15
+#define TCP_WORDS_MIN   5
+#define TCP_WORDS_PLAIN 8 /* with timestamps alone, as nearly every segment has them: */
+#define PLAIN_TIMESTAMP 6
+#define PLAIN_ECHO      7
 
 /* Words with which options begin, as everybody sends them: two NOPs, kind, length. */
 #define WORD_TIMESTAMP 0x0101080a
@@ -29,6 +32,7 @@ struct segment {
 	/* A bit for each word that is a timestamp, its echo, the edge of a block, or not
 	 * understood. */
 	__u16 timestamps, echoes, edges, unknown;
+	__u8 plain;    /* it has timestamps alone, where everybody puts them */
 	__u8 fragment; /* more of it comes in other packets */
 	__u8 syn, ack, fin, rst;
 	__u8 for_socket;   /* it is for our own, */
@@ -95,6 +99,43 @@ INLINE void forget_zero(const struct __sk_buff *skb, struct segment *segment)
 	segment->timestamps = segment->echoes = segment->edges = segment->unknown = zero;
 }
 
+/* The same afterwards, when each way has come to know something else of them. */
+INLINE void forget_options(const struct __sk_buff *skb, struct segment *segment)
+{
+	__u16 zero = -(skb->len >> 31);
+
+	segment->timestamps ^= zero;
+	segment->echoes ^= zero;
+	segment->edges ^= zero;
+	segment->unknown ^= zero;
+	segment->plain ^= zero;
+}
+
+/* Returns -1 for what is not plain. */
+INLINE int read_plain(struct __sk_buff *skb, const struct packet *packet, struct segment *segment)
+{
+	const __u32 *words = bytes_at(skb, packet->transport, TCP_WORDS_PLAIN * 4);
+
+	if (words == NULL || words[TCP_WORDS_MIN] != bpf_htonl(WORD_TIMESTAMP))
+		return -1;
+	__builtin_memcpy(segment->words, words, TCP_WORDS_PLAIN * 4);
+	segment->timestamp = bpf_ntohl(words[PLAIN_TIMESTAMP]);
+	segment->timestamps = 1 << PLAIN_TIMESTAMP;
+	segment->echoes = 1 << PLAIN_ECHO;
+	segment->plain = 1;
+	return 0;
+}
+
+INLINE int read_any(struct __sk_buff *skb, const struct packet *packet, struct segment *segment,
+		    __u32 length)
+{
+	if (bpf_skb_load_bytes(skb, packet->transport, segment->words, length) != 0)
+		return -1;
+	forget_zero(skb, segment);
+	read_options(segment, length / 4);
+	return 0;
+}
+
 /* `segment` is all zero. Returns -1 for what is no whole header. */
 INLINE int read_segment(struct __sk_buff *skb, const struct packet *packet, struct segment *segment)
 {
@@ -110,15 +151,16 @@ INLINE int read_segment(struct __sk_buff *skb, const struct packet *packet, stru
 	length = tcp->doff * 4;
 	asm volatile("" : "+r"(length));
 	length &= 63;
-	if (length < sizeof(*tcp) || length > sizeof(segment->words) || length > packet->payload ||
-	    bpf_skb_load_bytes(skb, packet->transport, segment->words, length) != 0)
+	if (length < sizeof(*tcp) || length > sizeof(segment->words) || length > packet->payload)
+		return -1;
+	if ((length != TCP_WORDS_PLAIN * 4 || read_plain(skb, packet, segment) != 0) &&
+	    read_any(skb, packet, segment, length) != 0)
 		return -1;
 	segment->payload = packet->payload - length;
 	segment->fragment = packet->fragment;
 	segment->sequence = bpf_ntohl(segment->words[1]);
 	segment->acknowledgement = bpf_ntohl(segment->words[2]);
-	forget_zero(skb, segment);
-	read_options(segment, length / 4);
+	forget_options(skb, segment);
 	/* Read once more: from what it was compared with above the verifier knows too much. */
 	segment->header = (bpf_ntohl(segment->words[3]) >> 28) * 4;
 	return 0;

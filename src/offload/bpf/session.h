@@ -3,6 +3,7 @@
 #ifndef MMPROXY_OFFLOAD_BPF_SESSION_H
 #define MMPROXY_OFFLOAD_BPF_SESSION_H
 
+#include "clock.h"
 #include "segment.h"
 
 #define WINDOW_MAX (1u << 30) /* of TCP */
@@ -307,7 +308,7 @@ static NOINLINE int note_segment(struct session *session, __u32 name, struct seg
 				 __u32 interface)
 {
 	const struct place place = place_of(session, name);
-	__u64 now = bpf_ktime_get_ns();
+	__u64 now = clock_now();
 	int state, ended;
 
 	bpf_spin_lock(&session->lock);

@@ -8,6 +8,7 @@
  */
 #include <linux/pkt_cls.h>
 
+#include "clock.h"
 #include "datagram.h"
 #include "rewrite.h"
 
@@ -45,14 +46,6 @@ struct {
 	__type(key, __u64);
 	__type(value, struct offload_udp_record);
 } offload_udp_records SEC(".maps");
-
-/* What is not UDP goes on to offload_tcp, which whoever loads all of this puts here. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} offload_next SEC(".maps");
 
 INLINE struct offload_udp_flow *flow_of(const __u64 *id)
 {
@@ -126,7 +119,7 @@ INLINE int send_up(struct __sk_buff *skb, const struct datagram *datagram,
 		   struct offload_udp_flow *flow)
 {
 	const __u8 nobody[ETH_ALEN] = {};
-	__u64 now = bpf_ktime_get_ns();
+	__u64 now = clock_now();
 	__u32 length = flow->length;
 
 	/* Joined datagrams have a header each, or may have. */
@@ -196,7 +189,7 @@ INLINE int send_down(struct __sk_buff *skb, const struct datagram *datagram,
 {
 	__u32 header = flow->framing == OFFLOAD_UDP_SPP ? OFFLOAD_UDP_SPP_LENGTH : 0;
 	__u32 datagrams = skb->gso_size != 0 ? skb->gso_segs : 1;
-	__u64 now = bpf_ktime_get_ns();
+	__u64 now = clock_now();
 
 	if (is_over(flow, now) || !fits(skb, datagram, flow, header))
 		return leave_to_daemon(skb, datagram, flow);
@@ -222,7 +215,8 @@ INLINE struct offload_udp_flow *find_reply(const struct datagram *datagram)
 	return flow_of(bpf_map_lookup_elem(&offload_udp_replies, &datagram->key.tuple));
 }
 
-INLINE int datagram_arrived(struct __sk_buff *skb)
+SEC("tc")
+int offload_udp(struct __sk_buff *skb)
 {
 	struct datagram datagram = {};
 	struct offload_udp_flow *flow;
@@ -254,34 +248,6 @@ INLINE int datagram_arrived(struct __sk_buff *skb)
 	}
 	flow = find_place(&datagram);
 	return flow != NULL ? send_up(skb, &datagram, flow) : TC_ACT_UNSPEC;
-}
-
-INLINE int is_udp(struct __sk_buff *skb)
-{
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
-		const struct iphdr *ip = bytes_at(skb, ETH_HLEN, sizeof(*ip));
-
-		return ip != NULL && ip->protocol == IPPROTO_UDP;
-	}
-	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		const struct ipv6hdr *ip = bytes_at(skb, ETH_HLEN, sizeof(*ip));
-
-		return ip != NULL && ip->nexthdr == IPPROTO_UDP;
-	}
-	return 0;
-}
-
-/*
- * The one at the interfaces. It has no functions that are called: with those in it, older kernels
- * would not let it go on to another program.
- */
-SEC("tc")
-int offload_ingress(struct __sk_buff *skb)
-{
-	if (is_udp(skb))
-		return datagram_arrived(skb);
-	bpf_tail_call(skb, &offload_next, 0);
-	return TC_ACT_UNSPEC;
 }
 
 /* Some helpers are only for programs that say so. */
