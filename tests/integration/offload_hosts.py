@@ -88,14 +88,16 @@ _ROUNDS = 5
 def run_churn(host, mmproxy, family=4, count=300, seed=1, share=0.3, of="offloaded", **options):
     """Sessions of tcp_churn on this host: each byte and each end is right. How many of them last
     until mmproxy judges them is the machine's affair: there are further rounds until a counter of
-    mmproxy says that it were so many (a share of `count`). Returns by how much all of them grew.
+    mmproxy says that it were so many (a share of `count`), which must be most of those judged: the
+    others had begun to end. Returns by how much all counters grew.
     """
     total = collections.Counter()
     for number in range(_ROUNDS):
         total += _churn_once(host, mmproxy, family, count=count, seed=seed + number, **options)
         if total[of] >= share * count:
             break
-    assert total[of] >= share * count, total
+    judged = total["offloaded"] + sum(stayed(total).values())
+    assert total[of] >= share * count and total[of] > judged / 2, total
     return total
 
 
