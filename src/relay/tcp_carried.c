@@ -252,7 +252,8 @@ static bool probe(struct tcp_session *session, const struct offload_session *not
 	uint64_t now = session->relay->loop.now, seen = noted->bases[leg].last_seen / 1000000;
 	struct offload_record record;
 
-	if (seen >= offload->probed[leg])
+	/* The kernel's clock is late: by it an answer may have come before the question. */
+	if (noted->bases[leg].last_seen != offload->before[leg])
 		offload->probes[leg] = 0;
 	if (seen + session->settings->keepalive > now)
 		return false;
@@ -264,6 +265,7 @@ static bool probe(struct tcp_session *session, const struct offload_session *not
 	    datapath_probe(session->relay->datapath, &record, noted, leg) == 0) {
 		offload->probes[leg]++;
 		offload->probed[leg] = now;
+		offload->before[leg] = noted->bases[leg].last_seen;
 	}
 	return false;
 }

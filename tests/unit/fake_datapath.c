@@ -11,6 +11,14 @@
 #include "offload/tuple.h"
 #include "os/sys.h"
 
+/* By so many milliseconds the times that the kernel notes may be late: see OFFLOAD_TICK. */
+#define LATE 18
+
+static uint64_t noted_time(uint64_t now)
+{
+	return now < LATE ? 0 : (now - LATE) * 1000000;
+}
+
 static struct fake_datapath *self_of(struct datapath *datapath)
 {
 	return container_of(datapath, struct fake_datapath, datapath);
@@ -121,7 +129,7 @@ static void carry(struct fake_carrier *carrier, struct fake_socket *socket)
 	unsigned leg = socket == carried->sockets[1];
 	struct fake_socket *other = carried->sockets[!leg];
 	size_t waiting = socket->in.length - socket->in_arrived;
-	uint64_t now = socket->fake->now * 1000000;
+	uint64_t now = noted_time(socket->fake->now);
 
 	if (socket->hold_arrival)
 		return;
@@ -335,7 +343,7 @@ static int move(struct datapath *datapath, const struct offload_move *move)
 			     &there);
 		carried->sent[i] = carried->sockets[i]->out.length;
 		carried->noted.bases[i].change = move->legs[i].change;
-		carried->noted.bases[i].last_seen = self->fake->now * 1000000;
+		carried->noted.bases[i].last_seen = noted_time(self->fake->now);
 		carried->sockets[i]->carrier = &carried->carrier;
 	}
 	carried->noted.state = OFFLOAD_MOVED;
@@ -453,7 +461,7 @@ static int probe(struct datapath *datapath, const struct offload_record *record,
 		return error;
 	carried->last_probe = self->fake->now;
 	if (!carried->sockets[leg]->peer_silent)
-		carried->noted.bases[leg].last_seen = self->fake->now * 1000000;
+		carried->noted.bases[leg].last_seen = noted_time(self->fake->now);
 	return 0;
 }
 
