@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What stands at the interfaces: each of their packets passes it. It writes nothing into them, as
- * the kernel would make sure of its own copy of every packet first, and calls no functions: with
- * those in it, older kernels would not let it go on to another program.
+ * What stands at the interfaces: each of their packets passes it. Who writes into packets has the
+ * kernel make sure, before anything else, that they are its own: this one writes nothing, so that
+ * it is done once, by the one that it goes on to. It calls no functions: with those in it, older
+ * kernels would not let it go on to another program.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
