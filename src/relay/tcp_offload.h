@@ -36,7 +36,7 @@ struct tcp_offload {
 	uint64_t next; /* milliseconds, the loop's clock: a try; then, the end of patience with far
 			  ends that have not got all that our sockets sent; then, the release */
 	uint64_t probed[2]; /* the same: when a far end was last asked for a sign; */
-	uint64_t before[2]; /* what the kernel had noted then as the time of the last one: last_seen */
+	uint64_t before[2]; /* last_seen, as the kernel had noted it then */
 	uint16_t wait;      /* between tries, or looks; milliseconds */
 	uint16_t tries;     /* so far, in this state */
 	uint8_t probes[2];  /* that were not answered */
