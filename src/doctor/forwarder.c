@@ -13,12 +13,13 @@
 #include "routing/return_plan.h"
 
 /*
- * A program is given so many times so many milliseconds to accept and to open its own connection.
- * What is waited for meanwhile is the end of the probe's connection: who cannot reach its server
- * closes it.
+ * A program is given so many times so many milliseconds to accept, and then to open its own
+ * connection. What is waited for meanwhile is the end of the probe's connection: who cannot reach
+ * its server closes it.
  */
-#define TRIES     20
-#define TRY_LASTS 20
+#define ACCEPT_TRIES 80
+#define TRIES        20
+#define TRY_LASTS    20
 
 /* Milliseconds in which a server has said what it has to say to another one. */
 #define SPEECH_PATIENCE 100
@@ -122,9 +123,10 @@ static bool speaks_for_itself(const struct forwarder_watch *watch, const struct 
 void forwarder_watch_connected(const struct probe *probe, void *context)
 {
 	struct forwarder_watch *watch = context;
+	unsigned accepted = 0;
 	bool ended = false;
 
-	for (unsigned i = 0; i < TRIES && watch->onwards.inode == 0 && !ended; i++) {
+	for (unsigned i = 0; i < ACCEPT_TRIES + TRIES && accepted < TRIES && !ended; i++) {
 		struct socket_list now = {NULL, 0};
 
 		if (watch->sockets == NULL || read_connections(watch->sockets, &now) < 0)
@@ -134,8 +136,10 @@ void forwarder_watch_connected(const struct probe *probe, void *context)
 		if (watch->server.pid != 0)
 			find_onwards(watch, &now);
 		socket_list_finish(&now);
-		if (watch->onwards.inode == 0)
-			ended = probe_await_end(probe, TRY_LASTS);
+		if (watch->onwards.inode != 0)
+			break;
+		accepted += watch->server.pid != 0;
+		ended = probe_await_end(probe, TRY_LASTS);
 	}
 	watch->found = process_trade(&watch->server) == PROCESS_FORWARDER;
 	if (watch->onwards.inode != 0 && process_trade(&watch->server) == PROCESS_ANY &&
