@@ -394,10 +394,15 @@ def test_datagrams_that_are_refused_leave_nothing_behind(host, start_udp, udp_up
     mmproxy.process.send_signal(signal.SIGCONT)
     mmproxy.wait_for_counter("sessions_closed_header_missing", burst)
     send_all(500)
-    descriptors, memory = mmproxy.descriptors(), mmproxy.memory("RssAnon")
-    send_all(1000)
-    assert mmproxy.descriptors() == descriptors
-    mmproxy.assert_memory_grew_less(memory, 128 * 1024, "RssAnon")
+    descriptors = mmproxy.descriptors()
+    grown = []
+    # What is left behind is left each time; a page may be touched for the first time once.
+    while len(grown) < 3 and (not grown or grown[-1] >= 128 * 1024):
+        before = mmproxy.memory("RssAnon")
+        send_all(1000 + 500 * len(grown))
+        grown.append(mmproxy.memory("RssAnon") - before)
+        assert mmproxy.descriptors() == descriptors
+    assert grown[-1] < 128 * 1024 or mmproxy.built_with_sanitizer(), grown
     assert round_trip(balancer, udp_upstream, CLIENT4) == CLIENT4
 
 
