@@ -219,10 +219,10 @@ static const struct {
 	int (*run)(struct server *server);
 } stages[] = {
 	{"capability", stage_capability},
+	{"events", stage_events}, /* whoever sees it listen may signal it */
 	{"listeners", stage_listeners},
 	{"control", control_open},
 	{"metrics-socket", metrics_http_listen},
-	{"events", stage_events},
 	{"capacity", capacity_plan},
 	{"offload", offload_open}, /* what is pinned may be root's to open, and to load */
 	{"privileges", stage_privileges},

@@ -5,6 +5,7 @@ like to the machines that read it."""
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import time
@@ -12,13 +13,13 @@ import time
 import pytest
 
 import daemon
+from faults import tampered
 from headers import CLIENT4, v1, v2
 from peers import listening_ports
 from sessions import MMPROXY, assert_alive, clients, open_session, send
 from settings import configuration, listener
 from traffic import EOF, read_exactly, read_to_end, wait_until_ended
 from waiting import wait_until
-
 
 
 def wait_until_nobody_listens(host):
@@ -35,6 +36,26 @@ def wait_until_nobody_listens(host):
         return False
 
     wait_until(refused, 10, "new connections are refused")
+
+
+# The beginning.
+
+
+@pytest.mark.parametrize(
+    "name, line",
+    [
+        ("SIGHUP", "config: reload"),
+        ("SIGUSR1", "counters"),
+        ("SIGTERM", "daemon: stopped"),
+        ("SIGINT", "daemon: stopped"),
+    ],
+)
+def test_a_signal_is_waited_for_before_anybody_can_see_mmproxy(name, line, host, start_daemon):
+    mmproxy = start_daemon(host, launch=tampered(f"listen:signal={name}:when=1"), ready=False)
+    mmproxy.wait_until_ready()
+    mmproxy.wait_for_log(line)
+    if name in ("SIGTERM", "SIGINT"):
+        assert mmproxy.wait_until_ended() == 0
 
 
 # The end.
@@ -376,7 +397,7 @@ def test_lines_lost_to_a_full_log_are_counted_in_it_once_it_is_read_again(host, 
     reader, writer = os.pipe()
     try:
         mmproxy = start_daemon(host, launch={"stderr": writer}, ready=False)
-        wait_until(lambda: 8443 in listening_ports(mmproxy.pid), 10, "it listens")
+        read_until_ready(reader)
         os.set_blocking(writer, False)
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -389,6 +410,13 @@ def test_lines_lost_to_a_full_log_are_counted_in_it_once_it_is_read_again(host, 
     finally:
         os.close(reader)
         os.close(writer)
+
+
+def read_until_ready(log):
+    said = b""
+    while b" daemon: ready" not in said:
+        assert select.select([log], [], [], 10)[0], said
+        said += os.read(log, 65536)
 
 
 def lines_lost(mmproxy, reader):
