@@ -142,9 +142,11 @@ void timer_wheel_advance(struct timer_wheel *wheel, uint64_t now)
 	}
 }
 
-int64_t timer_wheel_wait(const struct timer_wheel *wheel)
+int64_t timer_wheel_wait(const struct timer_wheel *wheel, uint64_t now)
 {
 	uint64_t stop = next_stop(wheel);
 
-	return stop == 0 ? -1 : (int64_t)(stop - wheel->now);
+	if (stop == 0)
+		return -1;
+	return stop > now ? (int64_t)(stop - now) : 0;
 }

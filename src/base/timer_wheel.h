@@ -45,7 +45,10 @@ void timer_drop(struct timer *timer); /* harmless when not set */
  */
 void timer_wheel_advance(struct timer_wheel *wheel, uint64_t now);
 
-/* Milliseconds until something may expire (a lower bound, never late); -1 when nothing is set. */
-int64_t timer_wheel_wait(const struct timer_wheel *wheel);
+/*
+ * Milliseconds from `now`, to which the wheel need not have been moved, until something may expire
+ * (a lower bound, never late); -1 when nothing is set.
+ */
+int64_t timer_wheel_wait(const struct timer_wheel *wheel, uint64_t now);
 
 #endif

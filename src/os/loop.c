@@ -14,6 +14,10 @@
  * and new connections are not kept waiting. */
 #define EVENTS_PER_ROUND 128
 
+/* Full rounds that timers wait for: the kernel tells of each descriptor once before it begins anew,
+ * and this is as many as most processes have. Not for ever, or a flood would stop the timers. */
+#define FULL_ROUNDS_MAX 160
+
 static uint64_t monotonic_ms(void)
 {
 	struct timespec now;
@@ -29,6 +33,7 @@ int loop_init(struct loop *loop, const struct sys *sys)
 	if (epoll < 0)
 		return -errno;
 	*loop = (struct loop){.sys = sys, .epoll = epoll, .now = monotonic_ms()};
+	loop->heard = loop->now;
 	timer_wheel_init(&loop->wheel, loop->now);
 	list_init(&loop->deferred);
 	return 0;
@@ -65,6 +70,11 @@ void loop_timer_set(struct loop *loop, struct timer *timer, uint64_t millisecond
 {
 	/* One more: the clock was cut to whole milliseconds. It is that of the round's start. */
 	timer_set(&loop->wheel, timer, loop->now + milliseconds + 1);
+}
+
+void loop_look_at_clock(struct loop *loop)
+{
+	loop->now = monotonic_ms();
 }
 
 void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task))
@@ -104,15 +114,29 @@ static int wait_ms(const struct loop *loop, int timeout)
 
 	if (!list_empty(&loop->deferred))
 		return 0;
-	until_timer = timer_wheel_wait(&loop->wheel);
+	until_timer = timer_wheel_wait(&loop->wheel, loop->now);
 	if (until_timer >= 0 && (timeout < 0 || until_timer < timeout))
 		return until_timer < INT_MAX ? (int)until_timer : INT_MAX;
 	return timeout;
 }
 
+/* The kernel was asked after `asked`, and told of this many events. */
+static void note_heard(struct loop *loop, int count, uint64_t asked)
+{
+	bool full = count == EVENTS_PER_ROUND;
+
+	loop->full_rounds = full ? loop->full_rounds + 1 : 0;
+	/* Below 0: a signal, and nothing was told. */
+	if (count < 0 || (full && loop->full_rounds < FULL_ROUNDS_MAX))
+		return;
+	loop->full_rounds = 0;
+	loop->heard = asked;
+}
+
 void loop_run_once(struct loop *loop, int timeout)
 {
 	struct epoll_event events[EVENTS_PER_ROUND];
+	uint64_t asked = loop->now;
 	int count = epoll_wait(loop->epoll, events, EVENTS_PER_ROUND, wait_ms(loop, timeout));
 
 	loop->now = monotonic_ms();
@@ -121,7 +145,8 @@ void loop_run_once(struct loop *loop, int timeout)
 
 		source->ready(source, events[i].events);
 	}
-	timer_wheel_advance(&loop->wheel, loop->now);
+	note_heard(loop, count, asked);
+	timer_wheel_advance(&loop->wheel, loop->heard);
 	run_deferred(loop);
 }
 

@@ -32,6 +32,13 @@ struct loop {
 	const struct sys *sys;
 	int epoll;
 	uint64_t now; /* milliseconds, CLOCK_MONOTONIC, as of the round's start */
+	/*
+	 * What had come by then has been told. A thread that got no CPU, or was stopped, finds more
+	 * events than a round takes, or is late between hearing and looking at the clock: who has
+	 * been silent for long enough is judged by this, and timers go by it.
+	 */
+	uint64_t heard;
+	unsigned full_rounds; /* one after the other */
 	struct timer_wheel wheel;
 	struct list deferred;
 	bool stopping;
@@ -49,6 +56,9 @@ void loop_ignore(struct loop_source *source, uint32_t events);
 /* Sets a timer `milliseconds` from now. */
 void loop_timer_set(struct loop *loop, struct timer *timer, uint64_t milliseconds);
 
+/* After something that may have taken long: the round goes on with the clock as it is. */
+void loop_look_at_clock(struct loop *loop);
+
 /*
  * Runs the task once, after the events of this round. A task may defer itself again; it then runs
  * in the next round, which does not wait. Deferring a task that is deferred already changes
@@ -61,7 +71,11 @@ void loop_task_drop(struct loop_task *task);
 void loop_run(struct loop *loop); /* until loop_stop() */
 void loop_stop(struct loop *loop);
 
-/* One round that does not wait longer than `timeout` milliseconds (-1: as the timers say). */
+/*
+ * One round that does not wait longer than `timeout` milliseconds (-1: as the timers say). A timer
+ * is called in the round after the one that waited for it: that one has asked once more whether
+ * anything has come.
+ */
 void loop_run_once(struct loop *loop, int timeout);
 
 #endif

@@ -281,10 +281,10 @@ static bool judge_delivery(struct tcp_session *session, struct tcp_end *end)
 static void relay_expired(struct tcp_session *session)
 {
 	const struct relay_settings *settings = session->settings;
-	uint64_t idle = session->relay->loop.now - session->last_active;
 	bool delivering = false;
 
-	if (settings->idle_timeout > 0 && idle >= settings->idle_timeout) {
+	if (settings->idle_timeout > 0 &&
+	    session->relay->loop.heard >= session->last_active + settings->idle_timeout) {
 		tcp_session_close(session, CLOSE_IDLE_TIMEOUT);
 		return;
 	}

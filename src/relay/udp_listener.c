@@ -81,7 +81,7 @@ static void idle_expired(struct timer *timer)
 
 	while ((oldest = flow_table_oldest(&listener->flows)) != NULL &&
 	       oldest->last_used + udp_listener_idle_timeout(listener) <=
-		       listener->relay->loop.now) {
+		       listener->relay->loop.heard) {
 		struct udp_flow *flow = container_of(oldest, struct udp_flow, entry);
 
 		/* The kernel may know better. */

@@ -4,7 +4,7 @@
 
 void fake_loop_start(struct loop *loop, uint64_t now)
 {
-	loop->now = now;
+	loop->now = loop->heard = now;
 	timer_wheel_init(&loop->wheel, now);
 }
 
@@ -24,13 +24,14 @@ void fake_loop_run_deferred(struct loop *loop)
 
 void fake_loop_end_round(struct loop *loop)
 {
-	timer_wheel_advance(&loop->wheel, loop->now);
+	loop->heard = loop->now;
+	timer_wheel_advance(&loop->wheel, loop->heard);
 	fake_loop_run_deferred(loop);
 }
 
 uint64_t fake_loop_step(struct loop *loop, uint64_t end)
 {
-	int64_t wait = timer_wheel_wait(&loop->wheel);
+	int64_t wait = timer_wheel_wait(&loop->wheel, loop->now);
 	uint64_t step = end - loop->now;
 
 	if (wait >= 0 && (uint64_t)wait < step)

@@ -30,6 +30,7 @@ unit_tests = \
 	tests/unit/test_tcp_listener \
 	tests/unit/test_log_journal \
 	tests/unit/test_log_limiter \
+	tests/unit/test_loop \
 	tests/unit/test_metrics_counters \
 	tests/unit/test_offload_checksum \
 	tests/unit/test_options \
@@ -387,6 +388,11 @@ tests_unit_test_control_request_CFLAGS = $(unit_cflags)
 tests_unit_test_control_request_LDADD = libmmproxy.a libpure.a $(libraries)
 
 # The real system behind the table.
+tests_unit_test_loop_SOURCES = tests/unit/test_loop.c
+tests_unit_test_loop_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_loop_CFLAGS = $(unit_cflags)
+tests_unit_test_loop_LDADD = libmmproxy.a libpure.a $(libraries)
+
 tests_unit_test_sys_SOURCES = tests/unit/test_sys.c
 tests_unit_test_sys_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_sys_CFLAGS = $(unit_cflags)

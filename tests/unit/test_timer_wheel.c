@@ -166,7 +166,7 @@ static uint64_t nearest(const struct model *model)
 
 static void check_wait(const struct model *model)
 {
-	int64_t wait = timer_wheel_wait(&model->wheel);
+	int64_t wait = timer_wheel_wait(&model->wheel, model->wheel.now);
 	uint64_t due = nearest(model);
 
 	if (due == NEVER) {
@@ -212,7 +212,7 @@ static uint64_t random_target(struct model *model)
 	case 5:
 		return due == NEVER ? now + 1 : due;
 	case 6:
-		return now + (uint64_t)(timer_wheel_wait(&model->wheel) + 1);
+		return now + (uint64_t)(timer_wheel_wait(&model->wheel, model->wheel.now) + 1);
 	default:
 		return now + next_random(model) % 100;
 	}
@@ -251,7 +251,7 @@ static void every_timer_fires_once_not_early_and_not_late(void **state)
 		struct model model;
 
 		model_init(&model, starts[i], i);
-		assert_int_equal(timer_wheel_wait(&model.wheel), -1);
+		assert_int_equal(timer_wheel_wait(&model.wheel, model.wheel.now), -1);
 		for (unsigned round = 0; round < ROUNDS; round++) {
 			for (unsigned j = next_random(&model) % 4; j > 0; j--)
 				act(&model);
@@ -276,7 +276,7 @@ static void expect_sleep(uint64_t now, uint64_t distance)
 		uint64_t before = model.wheel.now;
 
 		check_wait(&model);
-		model.target = before + (uint64_t)timer_wheel_wait(&model.wheel);
+		model.target = before + (uint64_t)timer_wheel_wait(&model.wheel, model.wheel.now);
 		/* Callbacks stay quiet: restless is 0. */
 		timer_wheel_advance(&model.wheel, model.target);
 		naps++;
