@@ -163,6 +163,7 @@ integration_files = \
 	tests/integration/test_socket_activation.py \
 	tests/integration/test_source_policy.py \
 	tests/integration/test_start.py \
+	tests/integration/test_stopped.py \
 	tests/integration/test_systemd.py \
 	tests/integration/test_systemd_offload.py \
 	tests/integration/test_systemd_routing.py \
