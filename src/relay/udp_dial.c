@@ -48,13 +48,29 @@ static bool is_carried_port(const struct udp_flow *flow, int fd)
 	return udp_claim_exists(relay->udp_claims, &source, &flow->claim.upstream);
 }
 
+/*
+ * Has a socket that has just been dialled the answers to itself? Another worker may have taken the
+ * claim over meanwhile, and had its socket connected before this one: then this one would be the
+ * newest and get the answers, for a balancer that the client has left. So it is closed.
+ */
+static bool keep_if_own(struct udp_flow *flow, bool replaced, struct dial_result *result)
+{
+	struct relay *relay = flow->listener->relay;
+
+	if (replaced ? !is_carried_port(flow, result->fd)
+		     : udp_claim_stands(relay->udp_claims, &flow->claim))
+		return true;
+	relay->sys->close(result->fd);
+	*result = (struct dial_result){
+		.fd = -1,
+		.reason = replaced ? CLOSE_PORT_CONFLICT : CLOSE_FLOW_MOVED,
+	};
+	return false;
+}
+
 enum attempt { ATTEMPT_DIALLED, ATTEMPT_FAILED, ATTEMPT_LOST };
 
-/*
- * Dials with the claim, if the client's port can be claimed. Another worker may take the claim over
- * meanwhile, and have its socket connected before this one: then this one would be the newest and
- * get the answers, for a balancer that the client has left. So it is closed.
- */
+/* Dials with the claim, if the client's port can be claimed. */
 static enum attempt attempt_dial(struct udp_flow *flow, struct dial_request *request,
 				 struct dial_result *result)
 {
@@ -70,15 +86,7 @@ static enum attempt attempt_dial(struct udp_flow *flow, struct dial_request *req
 	if (result->fd < 0)
 		return ATTEMPT_FAILED;
 	replaced = request->source.port == 0 || result->port_conflict || result->port_privileged;
-	if (replaced ? !is_carried_port(flow, result->fd)
-		     : udp_claim_stands(relay->udp_claims, &flow->claim))
-		return ATTEMPT_DIALLED;
-	relay->sys->close(result->fd);
-	*result = (struct dial_result){
-		.fd = -1,
-		.reason = replaced ? CLOSE_PORT_CONFLICT : CLOSE_FLOW_MOVED,
-	};
-	return ATTEMPT_LOST;
+	return keep_if_own(flow, replaced, result) ? ATTEMPT_DIALLED : ATTEMPT_LOST;
 }
 
 static bool dial_claimed(struct udp_flow *flow, struct dial_request *request,
@@ -147,7 +155,6 @@ bool udp_dial(struct udp_flow *flow)
 	return true;
 }
 
-/* Its claim stands, or was lost as any other's may be. */
 bool udp_dial_again(struct udp_flow *flow)
 {
 	struct dial_request request = request_of(flow);
@@ -157,11 +164,11 @@ bool udp_dial_again(struct udp_flow *flow)
 
 	dial_udp(relay->sys, &request, &result);
 	relay_count_dial(relay, &result);
-	if (result.fd < 0) {
+	flow->port_replaced = result.port_conflict || result.port_privileged;
+	if (result.fd < 0 || !keep_if_own(flow, flow->port_replaced, &result)) {
 		udp_flow_end(flow, result.reason, result.step, result.error);
 		return false;
 	}
-	flow->port_replaced = result.port_conflict || result.port_privileged;
 	error = watch_socket(flow, result.fd);
 	if (error < 0)
 		udp_flow_end(flow, CLOSE_SYSTEM_ERROR, "epoll_ctl", error);

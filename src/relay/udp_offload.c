@@ -358,7 +358,9 @@ static void timer_expired(struct timer *timer)
 {
 	struct udp_flow *flow = container_of(timer, struct udp_offload, timer)->flow;
 
-	if (flow->offload->state == GIVEN)
+	if (udp_claim_is_lost(&flow->claim))
+		udp_flow_close(flow, CLOSE_FLOW_MOVED);
+	else if (flow->offload->state == GIVEN)
 		settled(flow);
 	else
 		looked(flow);

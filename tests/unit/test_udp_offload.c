@@ -137,6 +137,52 @@ static void nor_is_one_that_moves_as_it_is_handed_over(void **state)
 	assert_int_equal(fake_udp_datapath_count(&kernel), 0);
 }
 
+static void one_that_has_moved_ends_at_the_next_look(void **state)
+{
+	(void)state;
+	hand_over();
+	send_to = second;
+	talk(OTHER_BALANCER, 1);
+	assert_int_equal(flows(), 2);
+	pass(2000);
+	assert_int_equal(flows(), 1);
+	expect_closed(CLOSE_FLOW_MOVED, 1);
+	assert_non_null(socket_for(UDP_CLIENT));
+}
+
+/* Another worker takes the claim over as a socket is being connected for this flow. */
+static int move_meanwhile(void *context, enum fake_udp_call call)
+{
+	struct udp_claim *rival = context;
+
+	if (call == FAKE_UDP_CONNECT) {
+		assert_int_equal(udp_claim_make(&fixture.claims, rival), UDP_CLAIM_TAKEN_OVER);
+		udp_claim_drop(&fixture.claims, rival);
+	}
+	return 0;
+}
+
+static void one_that_moves_as_it_comes_back_leaves_no_socket(void **state)
+{
+	struct udp_claim rival = {
+		.client = udp_fixture_address(UDP_CLIENT),
+		.upstream = udp_fixture_address(UDP_UPSTREAM),
+		.destination = udp_fixture_address(UDP_DESTINATION),
+		.listener = fixture.settings.listener_name,
+	};
+
+	(void)state;
+	hand_over();
+	fixture.fake.fault = move_meanwhile;
+	fixture.fake.context = &rival;
+	send_via(OTHER_BALANCER, UDP_CLIENT, UDP_DESTINATION, "question");
+	settle();
+	fixture.fake.fault = NULL;
+	expect_closed(CLOSE_FLOW_MOVED, 1);
+	assert_null(socket_for(UDP_CLIENT));
+	assert_int_equal(flows(), 0);
+}
+
 int main(void)
 {
 #define TEST(name)        cmocka_unit_test_setup_teardown(name, start_handoff, stop)
@@ -151,6 +197,8 @@ int main(void)
 		TEST(also_while_the_listener_drains),
 		TEST_OF_TWO(one_that_has_moved_is_not_left_to_the_kernel),
 		TEST_OF_TWO(nor_is_one_that_moves_as_it_is_handed_over),
+		TEST_OF_TWO(one_that_has_moved_ends_at_the_next_look),
+		TEST(one_that_moves_as_it_comes_back_leaves_no_socket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
