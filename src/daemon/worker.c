@@ -127,6 +127,8 @@ static void run_calls(struct worker *worker, bool act)
 static void inbox_run(struct loop_task *task)
 {
 	struct worker *worker = container_of(task, struct worker, inbox_task);
+	/* Before the updates: one that was sent before the end is used before it. */
+	const int ending = atomic_load(&worker->ending);
 
 	atomic_store(&worker->pongs, atomic_load(&worker->pings));
 	read_news(worker, true);
@@ -134,7 +136,7 @@ static void inbox_run(struct loop_task *task)
 	run_calls(worker, true);
 	read_endings(worker, true);
 	ticket_pool_deliver(worker->relay.tickets);
-	if (atomic_load(&worker->ending) == WORKER_RUNS)
+	if (ending == WORKER_RUNS)
 		return;
 	worker_listeners_drain(worker);
 	if (atomic_load(&worker->leaves)) {
@@ -142,7 +144,7 @@ static void inbox_run(struct loop_task *task)
 		udp_offload_leave(&worker->relay);
 	}
 	worker->draining = true;
-	if (atomic_load(&worker->ending) == WORKER_STOPS)
+	if (ending == WORKER_STOPS)
 		loop_stop(&worker->relay.loop);
 }
 
