@@ -10,6 +10,7 @@ import pytest
 
 from accesslog import finish, log  # noqa: F401
 from control import request
+from fail_call import FailCall
 from headers import v2
 from offload_hosts import PORT, UPSTREAM_PORT, Behind, stayed
 from offload_life import (
@@ -20,6 +21,7 @@ from offload_life import (
     open_through,
     shown,
 )
+from offload_pins import settings_for
 from sessions import assert_alive, clients, send, unused_client
 from traffic import EOF, read_exactly, wait_until_ended
 from upstreams import Listener
@@ -298,6 +300,24 @@ def test_by_choice_it_ends_with_the_drain(host, upstream, start_offload):
     assert mmproxy.wait_until_ended() == 0
     assert closed(mmproxy, number)["reason"] == "shutdown"
     assert_both_reset(connection, accepted)
+
+
+def test_a_start_that_fails_ends_none_of_them(host, upstream, pins, start_offload, start_daemon):
+    """Not those that its first worker had taken over, and whatever becomes of them at an exit."""
+    mmproxy = start_offload(host, top={"workers": 1})  # whose numbers are each of two's in turn
+    sessions = [open_carried(host, upstream, mmproxy)[1:] for _ in range(4)]
+    _stop_and_leave(mmproxy)
+    shim = FailCall()
+    shim.arm("pthread_create", "EAGAIN", at=2)
+    top = {"workers": 2, "offload_at_exit": "drain", **settings_for(pins.directory)}
+    failed = start_daemon(host, top=top, launch={"environment": shim.environment}, ready=False)
+    assert failed.wait_until_ended() == 1
+    assert failed.log_lines("daemon: cannot start a worker")
+    assert len(failed.log_lines("session: closed .*reason=left-to-kernel")) == 2
+    shim.close()
+    for session in sessions:
+        assert_alive(*session)
+    assert len(shown(start_offload(host))) == 4
 
 
 @pytest.mark.parametrize("seed", range(4))
