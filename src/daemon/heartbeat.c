@@ -47,8 +47,11 @@ static void log_back(unsigned index, uint64_t silent)
 		    LOG_SECONDS("silent", silent));
 }
 
-/* Whether the worker has answered, or has nothing to answer for any more. */
-static bool is_well(struct server *server, unsigned index)
+/*
+ * Whether the worker has answered, or has nothing to answer for any more. A beat that comes late
+ * itself, after the process was stopped, says nothing of a worker that has not had its turn yet.
+ */
+static bool is_well(struct server *server, unsigned index, bool late)
 {
 	struct heartbeat_worker *heart = &server->heartbeat.workers[index];
 	uint64_t now = server->loop.now;
@@ -56,7 +59,7 @@ static bool is_well(struct server *server, unsigned index)
 	if (worker_is_over(&server->workers[index]))
 		return true;
 	if (!worker_is_alive(&server->workers[index])) {
-		if (!heart->stuck && now - heart->asked >= STUCK_AFTER) {
+		if (!heart->stuck && !late && now - heart->asked >= STUCK_AFTER) {
 			heart->stuck = true;
 			log_stuck(index, now - heart->answered);
 		}
@@ -74,10 +77,11 @@ static void beat(struct timer *timer)
 {
 	struct server *server = container_of(timer, struct server, heartbeat.timer);
 	struct heartbeat *heartbeat = &server->heartbeat;
-	bool all = true;
+	bool late = server->loop.now - heartbeat->last >= STUCK_AFTER, all = true;
 
+	heartbeat->last = server->loop.now;
 	for (unsigned i = 0; i < server->worker_count; i++)
-		all = is_well(server, i) && all;
+		all = is_well(server, i, late) && all;
 	if (all && heartbeat->watched)
 		service_manager_repeat("WATCHDOG=1");
 	loop_timer_set(&server->loop, &heartbeat->timer, heartbeat->interval);
@@ -94,6 +98,8 @@ int heartbeat_start(struct server *server)
 	heartbeat->watched = watchdog > 0;
 	heartbeat->interval = choose_interval(watchdog);
 	timer_init(&heartbeat->timer, beat);
+	loop_look_at_clock(&server->loop);
+	heartbeat->last = server->loop.now;
 	for (unsigned i = 0; i < server->worker_count; i++) {
 		heartbeat->workers[i].answered = server->loop.now;
 		ask(server, i);

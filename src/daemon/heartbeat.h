@@ -23,6 +23,7 @@ struct heartbeat_worker {
 struct heartbeat {
 	struct timer timer;
 	uint64_t interval;                /* milliseconds between two rounds of pings */
+	uint64_t last;                    /* the newest of them */
 	bool watched;                     /* the service manager counts on them */
 	struct heartbeat_worker *workers; /* NULL until it is started */
 };

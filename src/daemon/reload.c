@@ -118,7 +118,7 @@ static void keep_outcome(struct server *server, bool loaded, const struct report
 		reloads->failed++;
 }
 
-int reload_run(struct server *server, struct report *mistakes)
+static int reload(struct server *server, struct report *mistakes)
 {
 	const struct server_options *options = server->options;
 	struct generation *generation = NULL;
@@ -154,4 +154,13 @@ int reload_run(struct server *server, struct report *mistakes)
 	offload_reloaded(server);
 	routing_check(&generation->config, options->config_file);
 	return 0;
+}
+
+int reload_run(struct server *server, struct report *mistakes)
+{
+	int error = reload(server, mistakes);
+
+	/* Files, plugins and the kernel took their time, which is nobody else's. */
+	loop_look_at_clock(&server->loop);
+	return error;
 }
