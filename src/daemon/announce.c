@@ -94,6 +94,7 @@ static void look_again(struct timer *timer)
 	struct announcements *announcements = &server->announcements;
 	char told[ANNOUNCE_STATUS_SIZE];
 
+	service_manager_retry();
 	memcpy(told, announcements->status, sizeof(told));
 	write_status(server);
 	if (strcmp(told, announcements->status) != 0 &&

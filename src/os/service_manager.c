@@ -140,6 +140,11 @@ void service_manager_tell(const char *format, ...)
 	send_kept();
 }
 
+void service_manager_retry(void)
+{
+	send_kept();
+}
+
 bool service_manager_repeat(const char *format, ...)
 {
 	char lines[TOLD_MAX];

@@ -234,6 +234,14 @@ def test_a_service_manager_that_is_stuck_holds_nothing_up(host, start_daemon, up
 
 
 @needs_libsystemd
+def test_ready_is_told_though_nobody_read_at_the_start(host, start_daemon, manager):
+    """Without a watchdog, whose notices would have brought it along."""
+    with manager.stuck():
+        start_daemon(host, launch=manager.launch())
+    manager.wait_for("READY")
+
+
+@needs_libsystemd
 def test_a_name_without_a_file_is_told(host, start_daemon):
     name = f"mmproxy-test-{os.getpid()}"
     with host.entered():  # such names are a network namespace's own
