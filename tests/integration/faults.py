@@ -18,13 +18,19 @@ from waiting import wait_until
 _LIMITS = {"nofile": "Max open files", "data": "Max data size"}
 
 
-@contextlib.contextmanager
 def failing(mmproxy, call, error, when="1+"):
     """Inside the `with`, this system call fails with this error: each time, or as strace's `when`
     says. Each thread has a count of its own: with one worker it is that worker's."""
+    return tampering(mmproxy, f"{call}:error={error}:when={when}")
+
+
+@contextlib.contextmanager
+def tampering(mmproxy, injection):
+    """Inside the `with`, it meets this, as strace's `inject` has it."""
+    call = injection.partition(":")[0]
     with tempfile.TemporaryFile() as said:
         command = ["strace", "-f", "-p", str(mmproxy.pid), "-o", "/dev/null"]
-        command += ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}"]
+        command += ["-e", f"trace={call}", "-e", f"inject={injection}"]
         strace = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=said)
 
         def text():

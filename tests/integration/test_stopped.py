@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A process that stands still for longer than its timeouts: a debugger, a frozen group, SIGSTOP.
+"""A process that stands still for longer than its timeouts: a debugger, a frozen group, SIGSTOP;
+and a main thread that takes its time.
 
 What came in time was in time, though nobody could look.
 """
@@ -8,6 +9,8 @@ import contextlib
 import signal
 import time
 
+from control import request
+from faults import tampering
 from headers import CLIENT4, v2
 from sessions import MMPROXY, assert_alive, open_session, send, unused_client
 from settings import configuration, listener, udp_listener
@@ -71,3 +74,27 @@ def test_nobodys_time_is_up_for_what_a_stopped_process_could_not_look_at(
     assert peer == late
     assert_alive(silent, served)
     assert not mmproxy.log_lines("timed out|refused|failed|closed")
+
+
+def slow_to_reload(mmproxy):
+    """Its next reload takes longer than any worker may for an answer."""
+    return tampering(mmproxy, "openat:delay_enter=2500000:when=1")
+
+
+def test_after_a_slow_reload_nobody_is_said_to_be_unanswered(host, start_daemon):
+    mmproxy = start_daemon(host, top={"workers": 4})
+    with slow_to_reload(mmproxy):
+        assert request(mmproxy, "reload") == {"generation": 2}
+
+
+def test_a_drain_behind_a_slow_reload_has_its_whole_time(host, start_daemon, upstream):
+    mmproxy = start_daemon(host, top={"drain_timeout": 2})
+    open_session(host, upstream)
+    with slow_to_reload(mmproxy):
+        mmproxy.process.send_signal(signal.SIGHUP)
+        mmproxy.terminate()
+        began = mmproxy.wait_for_log("daemon: stopping")
+    over = mmproxy.wait_for_log("daemon: drain_timeout is over")
+    assert mmproxy.log_lines("config: ")
+    assert over.time() - began.time() >= 2
+    assert mmproxy.wait_until_ended() == 0
