@@ -2,6 +2,7 @@
 /* Sessions that wait for their header, and which of them go when there are too many. */
 #include "relay/header_queue.h"
 
+#include "os/sys.h"
 #include "relay/tcp_session.h"
 
 static struct tcp_session *first_of(const struct header_queue *queue)
@@ -14,13 +15,19 @@ uint64_t header_queue_oldest(const struct header_queue *queue)
 	return list_empty(&queue->sessions) ? UINT64_MAX : first_of(queue)->started;
 }
 
+/* A worker that got no CPU finds a connection old whose header has come, and is not read yet. */
+static bool has_something_to_say(const struct tcp_session *session)
+{
+	return session->relay->sys->unread(session->client.fd) > 0;
+}
+
 bool header_queue_is_evictable(const struct header_queue *queue, uint64_t now)
 {
 	uint64_t grace =
 		queue->count > HEADER_QUEUE_FEW ? HEADER_QUEUE_GRACE_CROWDED : HEADER_QUEUE_GRACE;
 	uint64_t since = header_queue_oldest(queue);
 
-	return since <= now && now - since >= grace;
+	return since <= now && now - since >= grace && !has_something_to_say(first_of(queue));
 }
 
 void header_queue_evict(struct header_queue *queue)

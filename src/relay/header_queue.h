@@ -43,7 +43,7 @@ static inline void header_queue_init(struct header_queue *queue)
 /* When did the first of them begin to wait? In milliseconds, the loop's clock; none: UINT64_MAX. */
 uint64_t header_queue_oldest(const struct header_queue *queue);
 
-/* Has the first one waited long enough to make room for others? */
+/* Has the first one waited long enough, in silence, to make room for others? */
 bool header_queue_is_evictable(const struct header_queue *queue, uint64_t now);
 
 /* Closes the first one; there is one. */

@@ -377,6 +377,22 @@ static void room_is_not_made_faster_than_live_sessions_bear(void **state)
 	assert_true(is_open(200));
 }
 
+/* A worker that had no CPU is told of who waits to be accepted before it is told of the header. */
+static void one_whose_header_has_come_meanwhile_makes_no_room(void **state)
+{
+	(void)state;
+	set_limit_of(&fixture.sessions, 1);
+	wait_silently(0);
+	clients[1] = fake_incoming(fixture.listening, FIXTURE_BALANCER);
+	fake_peer_send(clients[0], FIXTURE_V1, FIXTURE_V1_SIZE);
+	fixture.relay.loop.now += HEADER_QUEUE_GRACE;
+	fixture_settle(&fixture);
+	assert_int_equal(evicted(), 0);
+	assert_int_equal(count(COUNTER_ACCEPT_PAUSED), 1);
+	assert_int_equal(fake_dial_count(&fixture.fake), 1);
+	assert_true(is_open(0));
+}
+
 static void descriptors_that_others_took_are_made_up_for(void **state)
 {
 	(void)state;
@@ -524,6 +540,7 @@ int main(void)
 		TEST(half_headers_make_room_for_want_of_sessions),
 		TEST(a_crowd_has_less_time),
 		TEST(room_is_not_made_faster_than_live_sessions_bear),
+		TEST(one_whose_header_has_come_meanwhile_makes_no_room),
 		TEST(descriptors_that_others_took_are_made_up_for),
 		TEST(another_listener_makes_room_for_descriptors_only),
 		TEST(a_listener_that_ends_serves_who_waits_before_half_headers),
