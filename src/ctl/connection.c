@@ -181,7 +181,8 @@ char *connection_wait_line(struct connection *connection, double seconds, bool *
 	while ((line = connection_take_line(connection)) == NULL) {
 		struct pollfd readable = {.fd = connection->fd, .events = POLLIN};
 		double left = deadline - clock_now();
-		int ready = left > 0 ? poll(&readable, 1, (int)ceil(left * 1000)) : 0;
+		/* Once more behind the deadline: this process may have been stopped. */
+		int ready = poll(&readable, 1, left > 0 ? (int)ceil(left * 1000) : 0);
 
 		if (ready < 0 && errno != EINTR) {
 			fail(connection, strerror(errno));
@@ -222,7 +223,7 @@ bool connection_wait_peer(int peer, double seconds)
 	while (peer >= 0) {
 		struct pollfd gone = {.fd = peer, .events = POLLIN};
 		double left = deadline - clock_now();
-		int ready = left > 0 ? poll(&gone, 1, (int)ceil(left * 1000)) : 0;
+		int ready = poll(&gone, 1, left > 0 ? (int)ceil(left * 1000) : 0);
 
 		if (ready > 0 || (ready < 0 && errno != EINTR))
 			return true;

@@ -139,8 +139,19 @@ static void print_block(struct top *top)
 	lines_finish(&lines);
 }
 
+/* A long interval, or a stop. mmproxy lets go of whoever has asked nothing for a minute. */
+static bool has_paused(const struct top *top)
+{
+	return clock_now() - top->asked > TOP_PATIENCE;
+}
+
 static int ask(struct top *top)
 {
+	if (has_paused(top)) {
+		connection_close(&top->connection);
+		if (connection_open(&top->connection, top->options->socket) < 0)
+			return -1;
+	}
 	top->asked = clock_now();
 	top->arrived = 0;
 	for (size_t i = 0; i < TOP_PART_COUNT; i++) {
@@ -190,9 +201,14 @@ static int take_line(struct top *top, const char *line, struct lines *wrong)
 
 static int take_answers(struct top *top, struct lines *wrong)
 {
+	int received = connection_receive(&top->connection);
 	char *line;
 
-	if (connection_receive(&top->connection) <= 0)
+	if (received == 0 && !is_awaiting(top) && has_paused(top)) {
+		connection_close(&top->connection); /* ask() opens another one */
+		return 0;
+	}
+	if (received <= 0)
 		return -1;
 	while ((line = connection_take_line(&top->connection)) != NULL) {
 		if (take_line(top, line, wrong) < 0)
@@ -204,17 +220,22 @@ static int take_answers(struct top *top, struct lines *wrong)
 /* Asks when it is time. Returns the seconds until there is something to do, or -1. */
 static double keep_time(struct top *top)
 {
-	double time = clock_now();
+	double time = clock_now(), until;
 
 	if (!is_awaiting(top) && time >= top->next && ask(top) < 0)
 		return -1;
-	if (!is_awaiting(top))
-		return top->next - time;
-	if (time < top->asked + TOP_PATIENCE)
-		return top->asked + TOP_PATIENCE - time;
+	until = is_awaiting(top) ? top->asked + TOP_PATIENCE : top->next;
+	return until > time ? until - time : 0;
+}
+
+/* To be asked when nothing was there to be read: an answer may have come while top was stopped. */
+static bool waits_in_vain(struct top *top)
+{
+	if (!is_awaiting(top) || !has_paused(top))
+		return false;
 	snprintf(top->connection.wrong, sizeof(top->connection.wrong),
 		 "top: mmproxy did not answer within %d s", TOP_PATIENCE);
-	return -1;
+	return true;
 }
 
 enum end { END_NONE, END_WANTED, END_TROUBLE };
@@ -224,17 +245,20 @@ static enum end wait_once(struct top *top, const sigset_t *mask, struct lines *w
 {
 	bool keys = top->screen && isatty(STDIN_FILENO);
 	struct pollfd polled[] = {
-		{.fd = top->connection.fd, .events = POLLIN},
+		{.events = POLLIN},
 		{.fd = keys ? STDIN_FILENO : -1, .events = POLLIN},
 	};
 	double seconds = keep_time(top);
 	struct timespec timeout;
+	int ready;
 
 	if (seconds < 0)
 		return END_TROUBLE;
+	polled[0].fd = top->connection.fd; /* which may be another one now */
 	timeout.tv_sec = (time_t)seconds;
 	timeout.tv_nsec = (long)((seconds - floor(seconds)) * 1e9);
-	if (ppoll(polled, 2, &timeout, mask) < 0 && errno != EINTR) {
+	ready = ppoll(polled, 2, &timeout, mask);
+	if (ready < 0 && errno != EINTR) {
 		snprintf(top->connection.wrong, sizeof(top->connection.wrong), "top: %s",
 			 strerror(errno));
 		return END_TROUBLE;
@@ -244,7 +268,8 @@ static enum end wait_once(struct top *top, const sigset_t *mask, struct lines *w
 	/* Also after a signal: it may be the news of another size. */
 	if (top->screen && take_keys(top))
 		return END_WANTED;
-	if (polled[0].revents != 0 && take_answers(top, wrong) < 0)
+	if (polled[0].revents != 0 ? take_answers(top, wrong) < 0
+				   : ready == 0 && waits_in_vain(top))
 		return END_TROUBLE;
 	return top->options->once && top->blocks > 0 ? END_WANTED : END_NONE;
 }
@@ -295,10 +320,11 @@ static enum end run(struct top *top, struct lines *wrong)
 
 int top_run(const struct options *options)
 {
-	struct top top = {.options = options, .arrived = TOP_PART_COUNT, .next = clock_now()};
+	struct top top = {.options = options, .arrived = TOP_PART_COUNT};
 	enum end end = END_TROUBLE;
 	struct lines wrong = {0};
 
+	top.asked = top.next = clock_now();
 	if (connection_open(&top.connection, options->socket) == 0)
 		end = run(&top, &wrong);
 	if (end == END_TROUBLE && wrong.count > 0)

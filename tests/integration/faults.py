@@ -49,6 +49,11 @@ def tampering(mmproxy, injection):
             strace.wait(10)
 
 
+def slow_to_reload(mmproxy):
+    """Its next reload takes longer than the two seconds that any worker has for an answer."""
+    return tampering(mmproxy, "openat:delay_enter=2500000:when=1")
+
+
 def tampered(injection):
     """How to launch an mmproxy that meets this from its start on, as strace's `inject` has it."""
     call = injection.partition(":")[0]

@@ -75,6 +75,7 @@ integration_files = \
 	tests/integration/test_completion.py \
 	tests/integration/test_control.py \
 	tests/integration/test_control_bounds.py \
+	tests/integration/test_control_minute.py \
 	tests/integration/test_control_rights.py \
 	tests/integration/test_control_stuck.py \
 	tests/integration/test_counters.py \

@@ -10,7 +10,7 @@ import signal
 import time
 
 from control import request
-from faults import tampering
+from faults import slow_to_reload
 from headers import CLIENT4, v2
 from sessions import MMPROXY, assert_alive, open_session, send, unused_client
 from settings import configuration, listener, udp_listener
@@ -74,11 +74,6 @@ def test_nobodys_time_is_up_for_what_a_stopped_process_could_not_look_at(
     assert peer == late
     assert_alive(silent, served)
     assert not mmproxy.log_lines("timed out|refused|failed|closed")
-
-
-def slow_to_reload(mmproxy):
-    """Its next reload takes longer than any worker may for an answer."""
-    return tampering(mmproxy, "openat:delay_enter=2500000:when=1")
 
 
 def test_after_a_slow_reload_nobody_is_said_to_be_unanswered(host, start_daemon):
