@@ -312,7 +312,6 @@ static void progress_expired(struct timer *timer)
 void control_stream_progress(struct control_connection *connection)
 {
 	connection->busy = true;
-	timer_drop(&connection->timer);
 	send_progress(connection);
 	loop_timer_set(loop_of(connection), &connection->progress, PROGRESS_INTERVAL);
 }
@@ -322,6 +321,8 @@ static void run_line(struct control_connection *connection, const char *line, si
 	struct control_request request;
 	char why[CONTROL_WHY_SIZE];
 
+	/* What it takes from here on is not the client's. */
+	timer_drop(&connection->timer);
 	if (control_request_parse(&request, line, length, why) < 0)
 		control_refuse(connection, "%s", why);
 	else
