@@ -59,14 +59,17 @@ json_t *answer_read(const char *line, struct lines *wrong)
 	return NULL;
 }
 
-static void complain_unanswered(const json_t *object)
+static void complain_unanswered(const char *request, const json_t *object)
 {
+	const char *what = strcmp(request, "reload") == 0
+				   ? "it takes what is new as soon as it goes on"
+				   : "its sessions and figures are missing";
 	const json_t *worker;
 	size_t i;
 
 	json_array_foreach (answer_array(object, "unanswered"), i, worker) {
-		answer_complain("worker %lld did not answer; its sessions and figures are missing",
-				(long long)json_integer_value(worker));
+		answer_complain("worker %lld did not answer; %s",
+				(long long)json_integer_value(worker), what);
 	}
 }
 
@@ -86,7 +89,7 @@ static json_t *get(struct connection *connection, const char *request, struct li
 	result = json_incref(json_object_get(reply, "result"));
 	json_decref(reply);
 	if (json_is_object(result)) {
-		complain_unanswered(result);
+		complain_unanswered(request, result);
 		return result;
 	}
 	json_decref(result);
