@@ -209,8 +209,10 @@ static bool charge(struct server *server, unsigned descriptors, struct budget **
 {
 	unsigned sessions = (descriptors + DESCRIPTORS_PER_SESSION - 1) / DESCRIPTORS_PER_SESSION;
 	unsigned limit = atomic_load(&server->descriptors.limit);
+	unsigned used = atomic_load(&server->descriptors.used);
 
-	if (sessions >= limit || sessions > limit - atomic_load(&server->descriptors.used))
+	/* A worker that finds no room has taken one too many for a moment. */
+	if (sessions >= limit || used >= limit || sessions > limit - used)
 		return false;
 	atomic_fetch_sub(&server->descriptors.limit, sessions);
 	*from = &server->descriptors;
