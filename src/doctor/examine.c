@@ -308,8 +308,9 @@ static int seek_behind_firewall(struct examination *examination, const struct kn
 	if (interruption_waits())
 		return -EINTR;
 	error = detour_open(&detour, route, &upstream, &findings->client);
+	/* What the rule would hide stays hidden; the rule has been found. */
 	if (error < 0)
-		return error;
+		return error == -EINTR ? error : 0;
 	upstream.port = WITNESS_PORT;
 	knock_for_client(examination, &upstream, &witness);
 	if (witness.back.iif == 0)
