@@ -106,6 +106,8 @@ static void retired_ready(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (eventfd_read(server->retirement.wake, &count) == 0)
 		generation_free_retired(&server->retirement);
+	/* Plugins that close may take their time. */
+	loop_look_at_clock(&server->loop);
 }
 
 /* A worker has done what it was asked to. */

@@ -150,6 +150,8 @@ static void look(struct return_keeper *keeper)
 		again = again || (result < 0 && result != -EAFNOSUPPORT);
 	}
 	token_unlock(locked);
+	/* The kernel, and whoever had the lock, took their time. */
+	loop_look_at_clock(keeper->loop);
 	keeper->looked = keeper->loop->now;
 	if (names.length > 0)
 		tell_put_back(keeper, &names);
