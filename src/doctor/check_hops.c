@@ -122,6 +122,7 @@ void path_judge_firewall(struct path_judging *judging)
 void path_judge_forwarder(struct path_judging *judging)
 {
 	const struct forwarder_finding *found = &judging->findings->forwarder;
+	const struct process *server = &judging->findings->server;
 	char process[PATH_PROCESS_SIZE], to[ADDRESS_TEXT_SIZE];
 
 	if (found->found && found->to.family != ADDRESS_NONE) {
@@ -138,10 +139,14 @@ void path_judge_forwarder(struct path_judging *judging)
 			  "host's address",
 			  path_name_process(&found->process, process));
 		path_mend_forwarder(judging->facts, judging->diagnosis);
-	} else if (judging->findings->server.pid != 0) {
+	} else if (server->pid != 0 && !found->watched &&
+		   process_trade(server) == PROCESS_MAY_FORWARD) {
+		diagnosis_add(judging->diagnosis, DOCTOR_CHECK_FORWARDER, DOCTOR_SKIPPED,
+			      "%s serves there, by itself or not: it was not seen to accept",
+			      path_name_process(server, process));
+	} else if (server->pid != 0) {
 		diagnosis_add(judging->diagnosis, DOCTOR_CHECK_FORWARDER, DOCTOR_OK,
-			      "%s serves by itself",
-			      path_name_process(&judging->findings->server, process));
+			      "%s serves by itself", path_name_process(server, process));
 	} else {
 		diagnosis_add(judging->diagnosis, DOCTOR_CHECK_FORWARDER, DOCTOR_SKIPPED,
 			      "who serves there cannot be seen from here");

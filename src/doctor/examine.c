@@ -225,7 +225,8 @@ static void examine_server(struct examination *examination, struct knock *plain)
 					     examination->udp, &findings->server);
 	forwarder_watch_begin(&watch, sockets);
 	knock_in_own_name(examination, &watch, plain);
-	if (watch.server.pid != 0)
+	forwarder->watched = watch.server.pid != 0;
+	if (forwarder->watched)
 		findings->server = watch.server;
 	forwarder->found = forwarder->found || watch.found;
 	if (forwarder->found) {

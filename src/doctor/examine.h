@@ -65,6 +65,7 @@ struct rp_filter_finding {
 
 struct forwarder_finding {
 	bool found;
+	bool watched; /* the server was seen to take the probe's connection */
 	struct process process;
 	struct address to; /* whom it connected to for the probe; ADDRESS_NONE: not seen */
 };

@@ -45,6 +45,33 @@ static void a_sound_path_has_nothing_to_tell(void **state)
 	made_up_end(&made);
 }
 
+/* Who forwards as often as not was seen to do neither. */
+static void who_was_not_seen_to_accept_is_not_said_to_serve_by_itself(void **state)
+{
+	static const struct {
+		struct process process;
+		bool watched;
+		enum doctor_status due;
+	} servers[] = {
+		{{7, "server", "server"}, false, DOCTOR_OK},
+		{{7, "socat", "socat"}, true, DOCTOR_OK},
+		{{7, "socat", "socat"}, false, DOCTOR_SKIPPED},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++) {
+		struct made_up made;
+
+		made_up_begin(&made, "127.0.0.1:443", 0, false);
+		made.facts.findings.server = servers[i].process;
+		made.facts.findings.forwarder.watched = servers[i].watched;
+		assert_int_equal(made_up_judge(&made), 0);
+		assert_int_equal(made_up_result(&made, DOCTOR_CHECK_FORWARDER)->status,
+				 servers[i].due);
+		made_up_end(&made);
+	}
+}
+
 static void each_hop_fails_its_own_check_and_no_other(void **state)
 {
 	(void)state;
@@ -369,6 +396,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_sound_path_has_nothing_to_tell),
+		cmocka_unit_test(who_was_not_seen_to_accept_is_not_said_to_serve_by_itself),
 		cmocka_unit_test(each_hop_fails_its_own_check_and_no_other),
 		cmocka_unit_test(two_hops_fail_exactly_these_two_checks),
 		cmocka_unit_test(what_follows_names_what_it_follows_from),
