@@ -415,6 +415,11 @@ def test_a_quiet_daemon_with_flows_uses_no_time(host, start_udp, udp_upstream):
     for client in crowd(200):
         assert question(balancer, udp_upstream, client) == client
     mmproxy.wait_until_idle()
-    before = mmproxy.cpu_seconds()
-    time.sleep(0.5)  # the window the time is measured over
-    assert mmproxy.cpu_seconds() - before <= 0.02
+
+    def used():
+        before = mmproxy.cpu_seconds()
+        time.sleep(0.5)  # the window the time is measured over
+        return mmproxy.cpu_seconds() - before
+
+    # Who is not quiet uses time in each window. A sanitizer has threads of its own.
+    assert any(used() <= 0.02 for _ in range(3)) or mmproxy.built_with_sanitizer()
