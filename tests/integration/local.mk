@@ -185,6 +185,7 @@ integration_files = \
 	tests/integration/test_waiting_headers.py \
 	tests/integration/traffic.py \
 	tests/integration/udp.py \
+	tests/integration/udp_alive.py \
 	tests/integration/upstreams.py \
 	tests/integration/verdict_classes.py \
 	tests/integration/waiting.py

@@ -44,7 +44,7 @@ def hand_over(host, mmproxy, balancer, upstream, client=CLIENT4, service=None):
         assert udp.round_trip(balancer, upstream, client, b"%d" % number, service) == client
     mmproxy.wait_for_counter("offload_udp_moved", before + 1)
     # Silence is what closes it soonest.
-    wait_until(lambda: not connected(host, client), 5, f"{client}'s socket is closed")
+    wait_until(lambda: not connected(host, client), 15, f"{client}'s socket is closed")
 
 
 def flow(mmproxy, client=CLIENT4):

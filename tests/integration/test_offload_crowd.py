@@ -53,7 +53,8 @@ def test_a_silent_crowd_costs_no_descriptor_and_little_memory(host, start_offloa
                 )
         assert memory < MEMORY or mmproxy.built_with_sanitizer()
         assert descriptors < DESCRIPTORS
-        assert used < BUSY * max(1, CROWD / 5000)
+        # A sanitizer has threads of its own.
+        assert used < BUSY * max(1, CROWD / 5000) or mmproxy.built_with_sanitizer()
         assert metrics.scrape(host).value("mmproxy_sessions", listener="web", protocol="tcp") == CROWD
         crowd.exchange()
     finally:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Sessions that the kernel carries: what is shown and counted of them, and how they end."""
 
+import time
+
 import pytest
 
 import metrics
@@ -46,7 +48,7 @@ def test_its_bytes_are_shown_live(host, upstream, start_offload):
 
     # What brought it to the kernel: pings and pongs, of which the last are acknowledged late.
     wait_until(
-        lambda: all(0 < more < 1000 for more in counted()), 2, lambda: f"all show: {counted()}"
+        lambda: all(0 < more < 1000 for more in counted()), 10, lambda: f"all show: {counted()}"
     )
     now = shown(mmproxy, number)
     assert now["state"] == "offloaded" and now["idle"] < now["age"]
@@ -96,10 +98,10 @@ def test_one_that_finishes_is_counted_to_the_byte(side, host, upstream, start_of
     pings = int(line["bytes_from_client"]) - up - more[0]
     assert pings == int(line["bytes_from_upstream"]) - down - more[1]
     assert pings % 4 == 0 and 0 < pings < 4000
+    mmproxy.assert_closed("finished")
     counters = mmproxy.counters()
     assert counters["bytes_from_client"] == int(line["bytes_from_client"])
     assert counters["bytes_from_upstream"] == int(line["bytes_from_upstream"])
-    assert counters["sessions_closed_finished"] == 1
     assert shown(mmproxy) == []
 
 
@@ -136,7 +138,7 @@ def test_one_that_is_killed_in_mid_transfer_is_reset(host, upstream, start_offlo
 
 
 def test_silence_ends_it_in_order(host, upstream, start_offload):
-    mmproxy = start_offload(host, idle_timeout=1.0)
+    mmproxy = start_offload(host, idle_timeout=4.0)
     number, *session = open_carried(host, upstream, mmproxy)
     for end in session:
         assert wait_until_ended(end) == EOF
@@ -145,11 +147,13 @@ def test_silence_ends_it_in_order(host, upstream, start_offload):
 
 def test_one_that_is_never_silent_never_ends(host, upstream, start_offload):
     """The kernel's last byte is younger than the round that looks at it."""
-    mmproxy = start_offload(host, idle_timeout=0.5)
+    mmproxy = start_offload(host, idle_timeout=3.0)
     number, connection, accepted = open_carried(host, upstream, mmproxy)
-    for _ in range(20000):
-        connection.sendall(b"x" * 100)
-        read_exactly(accepted, 100)
+    end = time.monotonic() + 5  # a round looks at it every 3 s
+    while time.monotonic() < end:
+        for _ in range(100):
+            connection.sendall(b"x" * 100)
+            read_exactly(accepted, 100)
     assert shown(mmproxy, number)["state"] == "offloaded"
 
 
@@ -217,5 +221,6 @@ def test_it_takes_no_descriptor(host, upstream, start_offload):
     before = mmproxy.descriptors()
     sessions = [open_through(host, upstream, client) for client in clients(200)]
     hand_over(host, mmproxy, *sessions)
-    assert mmproxy.descriptors() == before
+    # The last of them is mmproxy's end of what asked for the sessions.
+    wait_until(lambda: mmproxy.descriptors() == before, 10, "no descriptor is left")
     assert stayed(mmproxy.counters()) == {}

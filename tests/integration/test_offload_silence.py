@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Keepalive for sessions that the kernel carries: nobody has a socket that would ask."""
 
+import pytest
+
 from offload_hosts import PORT, UPSTREAM_PORT, Behind
 from offload_life import closed, hand_over, open_through, shown
 from sessions import assert_alive
@@ -13,6 +15,7 @@ pytest_plugins = ["offload_hosts"]
 NOTICED = 1 + 5 + 30 + 15
 
 
+@pytest.mark.deadline(120)
 def test_a_balancer_that_vanishes_is_noticed_and_a_silent_one_left_alone(place, start_offload):
     """Also by a mmproxy that has only taken the sessions over."""
     behind = place(Behind)

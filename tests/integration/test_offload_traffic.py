@@ -13,6 +13,9 @@ from offload_hosts import HOST4, HOST6, Behind, BehindBadLink, Loopback, run_chu
 
 pytest_plugins = ["offload_hosts"]
 
+# run_churn() may take several rounds.
+pytestmark = pytest.mark.deadline(300)
+
 families = pytest.mark.parametrize("family", [4, 6])
 
 

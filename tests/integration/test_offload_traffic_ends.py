@@ -10,7 +10,6 @@ import hashlib
 import os
 import select
 import socket
-import time
 
 import pytest
 
@@ -246,6 +245,19 @@ def test_urgent_data_pass_when_the_kernel_carries(kind, carried):
     assert read_exactly(accepted, 6) == b"behind"
 
 
+def syns_lost(host):
+    """Those that the balancer or mmproxy sent again, but for what the upstream's socket in TIME-WAIT
+    refused: the balancer's timestamps, as that got them, may be ahead of mmproxy's own."""
+    lost = 0
+    for each in host.each():
+        rows = [line.split() for line in each.run(["nstat", "-asz"]).stdout.splitlines()]
+        counts = {row[0]: int(row[1]) for row in rows if row[0] != "#kernel"}
+        # Older kernels count both kinds of refusals as one.
+        refused = counts.get("TcpExtPAWSTimewait", counts["TcpExtPAWSEstab"])
+        lost += max(0, counts["TcpExtTCPSynRetrans"] - refused)
+    return lost
+
+
 @pytest.mark.parametrize("how", ["finished", "reset"])
 @kinds
 def test_the_same_ports_are_used_again_at_once(kind, how, carried):
@@ -253,9 +265,8 @@ def test_the_same_ports_are_used_again_at_once(kind, how, carried):
     made = carried(kind)
     name = (BALANCER if kind is Behind else "127.0.0.1", 30000)
     for number in range(5):
-        began = time.monotonic()
         connection, accepted = made.session(client=(CLIENTS[4], 20000), source=name)
-        assert time.monotonic() - began < 3, "a SYN was lost"
+        assert syns_lost(made.host) == 0
         if how == "reset":
             reset(connection)
             assert read_to_end(accepted) == (b"", RESET)
@@ -308,7 +319,8 @@ table inet deaf {
 def test_a_far_end_that_never_gets_the_last_bytes_of_our_socket_ends_the_session(carried):
     """What mmproxy had sent before the hand-over is its own to send again. When it gives that up, so
     must the session end: nobody else has those bytes."""
-    made = carried(Behind, user_timeout=2.0)
+    # From the first answer that is lost on: the hand-over has to come before.
+    made = carried(Behind, user_timeout=5.0)
     connection, accepted = made.open()
     made.host.balancer.nft(_DEAF)
     before = made.mmproxy.counters()["offloaded"]
@@ -320,7 +332,7 @@ def test_a_far_end_that_never_gets_the_last_bytes_of_our_socket_ends_the_session
         return made.mmproxy.counters()["offloaded"] > before
 
     wait_until(moved, 10, "the session is handed over", interval=0.02)
-    made.mmproxy.wait_for_counter("sessions_closed_client_unresponsive")
+    made.mmproxy.wait_for_counter("sessions_closed_client_unresponsive", timeout=30)
     assert read_to_end(accepted) == (b"", RESET)
     # Whoever was taken for dead, and is not, is told when it speaks again.
     made.host.balancer.nft("delete table inet deaf")

@@ -9,6 +9,9 @@ from offload_hosts import HOST4, LINK4, LINK6, PORT, Behind, Loopback, run_churn
 
 pytest_plugins = ["offload_hosts"]
 
+# run_churn() may take several rounds.
+pytestmark = pytest.mark.deadline(300)
+
 families = pytest.mark.parametrize("family", [4, 6])
 kinds = pytest.mark.parametrize("kind", [Loopback, Behind])
 

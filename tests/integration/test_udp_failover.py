@@ -22,6 +22,7 @@ from udp import (
     text,
     wait_until_closed,
 )
+from udp_alive import set_idle_timeout
 from upstreams import UPSTREAM4, UPSTREAM6, Datagrams
 from waiting import wait_until
 
@@ -195,10 +196,12 @@ def test_a_second_destination_is_refused_where_port_conflict_says_so(
 def test_the_port_is_free_for_the_second_destination_once_the_first_has_ended(
     host, start_udp, udp_upstream
 ):
-    mmproxy = start_udp(host, idle_timeout=0.1)
+    mmproxy = start_udp(host, idle_timeout=60)
     balancer = Balancer(host)
     assert round_trip(balancer, udp_upstream, CLIENT4) == CLIENT4
+    set_idle_timeout(mmproxy, 0.05)
     wait_until_closed(mmproxy, CLIENT4)
+    set_idle_timeout(mmproxy, 60)
     assert round_trip(balancer, udp_upstream, CLIENT4, service=OTHER_SERVICE) == CLIENT4
 
 

@@ -25,6 +25,7 @@ from udp import (
     text,
     wait_until_closed,
 )
+from udp_alive import set_idle_timeout
 from waiting import wait_until
 
 QUIET = {"level": "info"}
@@ -329,12 +330,13 @@ def test_datagrams_that_the_listeners_queue_has_no_room_for_are_counted(
 def test_answers_that_a_flows_queue_has_no_room_for_are_counted_at_its_end(
     host, start_udp, udp_upstream
 ):
-    mmproxy = start_udp(host, idle_timeout=0.3, top={"workers": 1})
+    mmproxy = start_udp(host, idle_timeout=60, top={"workers": 1})
     balancer = Balancer(host)
     question(balancer, udp_upstream, CLIENT4)
     with held_up(mmproxy):
         for _ in range(5000):
             udp_upstream.send(bytes(1000), CLIENT4)
+    set_idle_timeout(mmproxy, 0.3)
     assert wait_until_closed(mmproxy, CLIENT4)["reason"] == "idle-timeout"
     counters = mmproxy.wait_for_counter("replies_dropped_queue")
     assert counters["replies_dropped_queue"] + counters["datagrams_from_upstream"] == 5000
@@ -346,8 +348,7 @@ def test_answers_that_a_flows_queue_has_no_room_for_are_counted_at_its_end(
 
 @headed_framings
 def test_flows_that_have_ended_leave_nothing_behind(framing, host, start_udp, udp_upstream):
-    # Long enough for all of a crowd to be answered.
-    mmproxy = start_udp(host, framing, idle_timeout=0.5, top={"log": QUIET})
+    mmproxy = start_udp(host, framing, idle_timeout=60, top={"log": QUIET})
     balancer = Balancer(host, framing)
     descriptors, memory = mmproxy.descriptors(), 0
     for number in range(8):
@@ -360,7 +361,9 @@ def test_flows_that_have_ended_leave_nothing_behind(framing, host, start_udp, ud
             udp_upstream.send(payload, peer)
         for _ in clients:
             balancer.receive_bare()
+        set_idle_timeout(mmproxy, 0.05)
         wait_until(lambda: mmproxy.descriptors() == descriptors, 10, "the descriptors are back")
+        set_idle_timeout(mmproxy, 60)
         if number == 2:
             memory = mmproxy.memory("RssAnon")
     mmproxy.assert_memory_grew_less(memory, 128 * 1024, "RssAnon")
@@ -412,6 +415,11 @@ def test_a_quiet_daemon_with_flows_uses_no_time(host, start_udp, udp_upstream):
     for client in crowd(200):
         assert question(balancer, udp_upstream, client) == client
     mmproxy.wait_until_idle()
-    before = mmproxy.cpu_seconds()
-    time.sleep(0.5)  # the window the time is measured over
-    assert mmproxy.cpu_seconds() - before <= 0.02
+
+    def used():
+        before = mmproxy.cpu_seconds()
+        time.sleep(0.5)  # the window the time is measured over
+        return mmproxy.cpu_seconds() - before
+
+    # Who is not quiet uses time in each window. A sanitizer has threads of its own.
+    assert any(used() <= 0.02 for _ in range(3)) or mmproxy.built_with_sanitizer()

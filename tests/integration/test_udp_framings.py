@@ -22,6 +22,7 @@ from udp import (
     round_trip,
     text,
 )
+from udp_alive import set_idle_timeout
 from upstreams import UPSTREAM4, UPSTREAM6, Datagrams
 
 OTHER4, OTHER6 = ("203.0.113.10", 41000), ("2001:db8:c::10", 41006)
@@ -71,11 +72,12 @@ def test_the_upstream_may_speak_more_often_than_it_is_asked(
 @framings
 @both_families
 def test_a_flow_has_one_line_at_its_end(client, framing, host, start_udp, upstreams):
-    mmproxy = start_udp(host, framing, idle_timeout=0.2, top={"log": {"level": "info"}})
+    mmproxy = start_udp(host, framing, idle_timeout=60, top={"log": {"level": "info"}})
     balancer = Balancer(host, framing)
     peer = question(balancer, upstreams(client), client, b"question")
     question(balancer, upstreams(client), client, b"")
     answer(balancer, upstreams(client), peer, client, b"the answer")
+    set_idle_timeout(mmproxy, 0.2)
     line = mmproxy.wait_for_log("session:")
     assert line.level == "info"
     assert line.event == "session: closed"
@@ -322,10 +324,12 @@ def test_first_a_bare_datagram_after_a_restart_has_no_flow(host, start_udp, udp_
 
 
 def test_first_a_bare_datagram_after_idle_timeout_has_no_flow(host, start_udp, udp_upstream):
-    mmproxy = start_udp(host, "first", idle_timeout=0.1)
+    mmproxy = start_udp(host, "first", idle_timeout=60)
     balancer = Balancer(host, "first")
     round_trip(balancer, udp_upstream, CLIENT4)
+    set_idle_timeout(mmproxy, 0.05)
     mmproxy.assert_closed("idle-timeout")
+    set_idle_timeout(mmproxy, 60)
     assert_no_flow(mmproxy, balancer, udp_upstream)
 
 
