@@ -12,6 +12,8 @@
 
 #include <mmproxy/plugin.h>
 
+#include "clock.h"
+#include "journal.h"
 #include "log_file.h"
 #include "queue.h"
 #include "record.h"
@@ -40,17 +42,8 @@ static int write_to_file(void *context, const struct queue_batch *batch, uint64_
 
 static int write_to_journal(void *context, const struct queue_batch *batch, uint64_t *written)
 {
-	struct accesslog *log = context;
-
-	return log->settings.journal->send(batch->bytes, batch->length, written);
-}
-
-static uint64_t milliseconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	(void)context;
+	return journal_send(batch->bytes, batch->length, written);
 }
 
 static void report(void *context, const struct queue_outcome *outcome, bool last)
@@ -87,7 +80,7 @@ static int open_target(struct accesslog *log, const struct mmproxy_config *confi
 	char why[LOG_FILE_WHY_SIZE];
 	int error;
 
-	if (log->settings.journal != NULL) {
+	if (log->settings.to_journal) {
 		log->trouble.target = "the journal";
 		return settings_check_journal(&log->settings, log->host, config);
 	}
@@ -102,7 +95,7 @@ static int start(struct accesslog *log, const struct mmproxy_config *config)
 {
 	const struct queue_user user = {
 		.context = log,
-		.write = log->settings.journal != NULL ? write_to_journal : write_to_file,
+		.write = log->settings.to_journal ? write_to_journal : write_to_file,
 		.report = report,
 	};
 	int error = open_target(log, config);
@@ -116,7 +109,7 @@ static int start(struct accesslog *log, const struct mmproxy_config *config)
 		config, NULL,
 		"no memory or no thread for another log; raise the limits of this "
 		"process (MemoryMax=, TasksMax=)");
-	if (log->settings.journal == NULL)
+	if (!log->settings.to_journal)
 		log_file_close(&log->file);
 	return error;
 }
@@ -149,7 +142,7 @@ static void accesslog_close(void *state)
 	struct accesslog *log = state;
 
 	queue_destroy(log->queue);
-	if (log->settings.journal == NULL)
+	if (!log->settings.to_journal)
 		log_file_close(&log->file);
 	free(log);
 }

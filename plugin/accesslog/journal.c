@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entries for the journal, through libsystemd. That has two habits which a log that counts its
- * lines must know of: where there is no journal it reports success, and where the journal has
- * stopped reading it waits for ever. So the socket is looked at first.
+ * Entries for the journal, in its native protocol: a datagram of "KEY=value" lines. Not by
+ * libsystemd, which a log that counts its lines cannot have: where there is no journal it reports
+ * success, and where the journal has stopped reading it waits for ever.
  *
- * A record is a sequence of "KEY=value", each behind its length (uint32_t), and a length of 0.
+ * A record is such a datagram behind its length (uint32_t). No value has a line end in it, which
+ * would take another form: field_text() escapes them.
  */
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
-
 #include "journal.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,6 +18,10 @@
 #include <unistd.h>
 
 #include "buffer.h"
+#include "clock.h"
+
+/* A journal that does not read for so long has stopped; closing the plugin waits for this twice. */
+#define JOURNAL_PATIENCE_MS 3000
 
 int journal_check(void)
 {
@@ -32,64 +32,25 @@ int journal_check(void)
 	return S_ISSOCK(status.st_mode) ? 0 : -ENOTSOCK;
 }
 
-#ifdef HAVE_LIBSYSTEMD
-
-/* Where in this program the call stands is of no interest to anybody. */
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
-
-/* A journal that does not read for so long has stopped; closing the plugin waits for this twice. */
-#define JOURNAL_PATIENCE_MS 3000
-
-#define ENTRY_FIELDS_MOST (RECORD_FIELDS_MOST + RECORD_TLVS_MOST + 3)
-
-/* A field of an entry, whose length is only known behind it. */
-static size_t begin_field(struct buffer *entry, const char *start)
-{
-	size_t place = entry->length;
-	uint32_t unknown = 0;
-
-	buffer_put(entry, &unknown, sizeof(unknown));
-	buffer_put_text(entry, start);
-	return place;
-}
-
-static void end_field(struct buffer *entry, size_t place)
-{
-	uint32_t length;
-
-	if (entry->full)
-		return;
-	length = (uint32_t)(entry->length - place - sizeof(length));
-	memcpy(entry->bytes + place, &length, sizeof(length));
-}
-
-static void put_constant(struct buffer *entry, const char *text)
-{
-	end_field(entry, begin_field(entry, text));
-}
-
 /* The entry has a time of its own, so that its message goes without. */
 static void put_message(struct buffer *entry, const struct field *fields, size_t count)
 {
-	size_t place = begin_field(entry, "MESSAGE=");
 	size_t length;
 
+	buffer_put_text(entry, "MESSAGE=");
 	if (entry->full)
 		return;
 	length = line_logfmt(entry->bytes + entry->length, entry->size - entry->length, fields + 1,
 			     count - 1);
 	entry->full = length == 0;
-	if (length > 0)
-		entry->length += length - 1; /* without the line end */
-	end_field(entry, place);
+	entry->length += length;
 }
 
 static void put_field(struct buffer *entry, const struct field *field)
 {
 	char text[FIELD_TEXT_SIZE];
-	size_t place = begin_field(entry, "MMPROXY_");
 
+	buffer_put_text(entry, "MMPROXY_");
 	for (const char *key = field->key; *key != '\0'; key++) {
 		char letter = *key >= 'a' && *key <= 'z' ? (char)(*key - 'a' + 'A') : *key;
 
@@ -97,100 +58,108 @@ static void put_field(struct buffer *entry, const struct field *field)
 	}
 	buffer_put_text(entry, "=");
 	buffer_put(entry, text, field_text(field, FIELD_UTF8, text));
-	end_field(entry, place);
+	buffer_put_text(entry, "\n");
 }
 
-static size_t print(char *line, size_t size, const struct field *fields, size_t count)
+size_t journal_entry(char *line, size_t size, const struct field *fields, size_t count)
 {
 	struct buffer entry = {.bytes = line, .size = size};
+	uint32_t length = 0; /* only known at the end */
 
+	buffer_put(&entry, &length, sizeof(length));
 	put_message(&entry, fields, count);
-	put_constant(&entry, "PRIORITY=6");
-	put_constant(&entry, "SYSLOG_IDENTIFIER=mmproxy-accesslog");
+	buffer_put_text(&entry, "PRIORITY=6\nSYSLOG_IDENTIFIER=mmproxy-accesslog\n");
 	for (size_t i = 0; i < count; i++)
 		put_field(&entry, &fields[i]);
-	put_constant(&entry, ""); /* the end of the record */
-	return entry.full ? 0 : entry.length;
+	if (entry.full)
+		return 0;
+	length = (uint32_t)(entry.length - sizeof(length));
+	memcpy(line, &length, sizeof(length));
+	return entry.length;
 }
 
-/* The fields of the record that begins here, and where the next one does. */
-static const char *split_record(const char *record, struct iovec *fields, int *count)
-{
-	uint32_t length;
-
-	*count = 0;
-	for (;;) {
-		memcpy(&length, record, sizeof(length));
-		record += sizeof(length);
-		if (length == 0)
-			return record;
-		fields[(*count)++] = (struct iovec){(void *)record, length};
-		record += length;
-	}
-}
-
-/* A socket that polls writable when the journal has room. Or -errno. */
-static int connect_probe(void)
+static int connect_to_journal(int fd)
 {
 	const struct sockaddr_un journal = {AF_UNIX, JOURNAL_SOCKET};
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return connect(fd, (const struct sockaddr *)&journal, sizeof(journal)) < 0 ? -errno : 0;
+}
+
+/* 0: there may be room now. Somebody else may take it first. */
+static int wait_for_room(int fd, uint64_t most)
+{
+	struct pollfd room = {.fd = fd, .events = POLLOUT};
+	int count = poll(&room, 1, (int)most);
+
+	if (count < 0 && errno != EINTR)
+		return -errno;
+	return count == 0 ? -ETIMEDOUT : 0;
+}
+
+/* What kept an entry from being sent: returns 0 when it is worth another try, or -errno. */
+static int overcome(int fd, int error, uint64_t until)
+{
+	uint64_t now = milliseconds_now();
+
+	if (error != -EAGAIN && error != -ECONNREFUSED)
+		return error;
+	if (now >= until)
+		return -ETIMEDOUT;
+	if (error == -EAGAIN)
+		return wait_for_room(fd, until - now);
+	/* The journal's socket is another one now, and ours connected to nobody. */
+	return connect_to_journal(fd);
+}
+
+static int send_entry(int fd, const char *entry, size_t length)
+{
+	uint64_t until = milliseconds_now() + JOURNAL_PATIENCE_MS;
+	int error = 0;
+
+	/* send() itself must not wait: it would do so for as long as the journal does not read. */
+	while (error == 0 && send(fd, entry, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		error = overcome(fd, -errno, until);
+	return error;
+}
+
+/* A socket connected to the journal, or -errno. */
+static int open_socket(void)
+{
+	/*
+	 * Room for a batch, so that nothing but the journal's own queue makes it wait. Without the
+	 * right to so much, a socket as the system makes it does, too.
+	 */
+	const int room = 4 << 20;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int error;
 
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)&journal, sizeof(journal)) == 0)
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+	error = connect_to_journal(fd);
+	if (error == 0)
 		return fd;
-	error = -errno;
 	close(fd);
 	return error;
 }
 
-static int wait_for_room(int probe)
+int journal_send(const char *entries, size_t length, uint64_t *sent)
 {
-	struct pollfd room = {.fd = probe, .events = POLLOUT};
-	int count;
-
-	do {
-		count = poll(&room, 1, JOURNAL_PATIENCE_MS);
-	} while (count < 0 && errno == EINTR);
-	if (count < 0)
-		return -errno;
-	return count > 0 ? 0 : -ETIMEDOUT;
-}
-
-static int send_entries(const char *records, size_t length, uint64_t *sent)
-{
-	struct iovec fields[ENTRY_FIELDS_MOST];
-	const char *end = records + length;
-	int probe = connect_probe();
-	int error = 0, count;
+	const char *end = entries + length;
+	int fd = open_socket();
+	int error = 0;
+	uint32_t size;
 
 	*sent = 0;
-	if (probe < 0)
-		return probe;
-	while (records < end && error == 0) {
-		records = split_record(records, fields, &count);
-		error = wait_for_room(probe);
-		if (error == 0)
-			error = sd_journal_sendv(fields, count);
+	if (fd < 0)
+		return fd;
+	while (entries < end && error == 0) {
+		memcpy(&size, entries, sizeof(size));
+		entries += sizeof(size);
+		error = send_entry(fd, entries, size);
+		entries += size;
 		*sent += error == 0;
 	}
-	close(probe);
+	close(fd);
 	return error;
 }
-
-const struct journal *journal_find(void)
-{
-	static const struct journal journal = {.format = print, .send = send_entries};
-
-	return &journal;
-}
-
-#else
-
-const struct journal *journal_find(void)
-{
-	return NULL;
-}
-
-#endif

@@ -11,18 +11,14 @@
 /* Where journald receives entries. */
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
-struct journal {
-	/* An entry, as send() takes it. */
-	line_format *format;
-	/*
-	 * Sends entries, *sent of them. Waits for a journal that is slow, but not for ever. Returns
-	 * 0 when all were sent, or -errno.
-	 */
-	int (*send)(const char *entries, size_t length, uint64_t *sent);
-};
+/* An entry, as journal_send() takes it. */
+line_format journal_entry;
 
-/* NULL: this was built without libsystemd. */
-const struct journal *journal_find(void);
+/*
+ * Sends entries, *sent of them. Waits for a journal that is slow, but not for ever. Returns 0 when
+ * all were sent, or -errno.
+ */
+int journal_send(const char *entries, size_t length, uint64_t *sent);
 
 /* Does one run? Without side effects. Returns 0 or -errno. */
 int journal_check(void);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "journal.h"
+
 /* Specification: sections 2.2.1 to 2.2.7. */
 static const struct {
 	const char *name;
@@ -171,24 +173,18 @@ static int read_journal(struct settings *settings, const struct mmproxy_host *ho
 		host->config_warning(config, "format",
 				     "it has no effect with target = \"journal\", whose entries "
 				     "have fields; take it out");
-	settings->journal = journal_find();
-	if (settings->journal == NULL)
-		return mistake(host, config, "target",
-			       "this accesslog was built without libsystemd and cannot write to "
-			       "the journal; write \"file\"");
-	settings->format = settings->journal->format;
+	settings->format = journal_entry;
 	return 0;
 }
 
 int settings_read(struct settings *settings, const struct mmproxy_host *host,
 		  const struct mmproxy_config *config)
 {
-	bool to_journal = false;
 	int error;
 
 	*settings = (struct settings){0};
-	error = read_choice(host, config, "target", "file", "journal", &to_journal);
-	if ((to_journal ? read_journal : read_file)(settings, host, config) < 0)
+	error = read_choice(host, config, "target", "file", "journal", &settings->to_journal);
+	if ((settings->to_journal ? read_journal : read_file)(settings, host, config) < 0)
 		error = -EINVAL;
 	if (read_tlvs(settings, host, config) < 0)
 		error = -EINVAL;
@@ -198,7 +194,7 @@ int settings_read(struct settings *settings, const struct mmproxy_host *host,
 int settings_check_journal(const struct settings *settings, const struct mmproxy_host *host,
 			   const struct mmproxy_config *config)
 {
-	int error = settings->journal != NULL ? journal_check() : 0;
+	int error = settings->to_journal ? journal_check() : 0;
 
 	if (error < 0)
 		mistake(host, config, "target",

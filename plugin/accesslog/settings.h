@@ -3,15 +3,16 @@
 #ifndef ACCESSLOG_SETTINGS_H
 #define ACCESSLOG_SETTINGS_H
 
+#include <stdbool.h>
+
 #include <mmproxy/plugin.h>
 
-#include "journal.h"
 #include "line.h"
 #include "record.h"
 
 struct settings {
 	const char *file; /* the host's, until the hook returns; NULL with the journal */
-	const struct journal *journal; /* NULL with a file */
+	bool to_journal;
 	line_format *format;
 	struct record_tlv tlvs[RECORD_TLVS_MOST];
 	unsigned tlv_count;

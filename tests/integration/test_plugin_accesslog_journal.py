@@ -24,8 +24,26 @@ def journal(log):
     made.socket.close()
 
 
+@pytest.fixture
+def large_journal(log, host):
+    """Takes as many entries as systemd has the kernel hold for a journald."""
+    made = Journal(log.folder, host)
+    yield made
+    made.socket.close()
+
+
 def journal_entry(**config):
     return plugins.entry("accesslog", {"target": "journal", **config})
+
+
+def received_and_dropped(mmproxy, journal):
+    """How many entries are in the journal's queue, and how many the log says there are not."""
+    received = 0
+    journal.socket.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while journal.receive():
+            received += 1
+    return received, sum(map(int, re.findall(r'text=".*?(\d+) lines dropped', mmproxy.log())))
 
 
 def test_an_entry_of_the_journal_has_a_field_for_each(
@@ -96,11 +114,27 @@ def test_a_journal_that_does_not_read_holds_up_no_session_and_no_end(
     assert mmproxy.wait_for_counter("sessions_closed_finished", 600)
     mmproxy.wait_for_log("cannot write to the journal: Connection timed out")
     mmproxy.stop()
-    told = re.findall(r'text=".*?(\d+) lines dropped', mmproxy.log())
-    received = 0
-    journal.socket.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
-        while journal.receive():
-            received += 1
+    received, dropped = received_and_dropped(mmproxy, journal)
     assert 0 < received < 600
-    assert received + sum(map(int, told)) == 600
+    assert received + dropped == 600
+
+
+def test_large_entries_that_no_journal_reads_hold_up_no_end(
+    host, start_daemon, upstream, large_journal
+):
+    """Of what nobody reads a sender may have so many bytes in the queue, whose room is another."""
+    types = range(0x80, 0x90)
+    values = b"".join(tlv(kind, b"\xff" * 256) for kind in types)
+    mmproxy = start_daemon(
+        host,
+        plugins=[journal_entry(tlvs=[f"0x{kind:02x}" for kind in types])],
+        max_header=8192,
+        launch=large_journal.launch(),
+    )
+    for client in clients(500):
+        connection = send(host, v2(client, tlvs=values))
+        finish((connection, upstream.accept()[0]))
+    assert mmproxy.wait_for_counter("sessions_closed_finished", 500)
+    mmproxy.stop()
+    received, dropped = received_and_dropped(mmproxy, large_journal)
+    assert received + dropped == 500
