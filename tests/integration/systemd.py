@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import threading
 
+from network import tidying
 from waiting import wait_until
 
 _numbers = itertools.count(1)
@@ -320,7 +321,7 @@ def installation(binary):
 
 def remove_leftovers():
     """Removes what test runs left that were killed before they could: folders and groups."""
-    with contextlib.suppress(FileNotFoundError):
+    with tidying(), contextlib.suppress(FileNotFoundError):
         with open("/proc/self/mounts") as file:
             mounted = next((line.split()[1] for line in file if "name=systemd" in line), None)
         names = os.listdir(mounted) if mounted else []
