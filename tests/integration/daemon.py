@@ -267,6 +267,17 @@ class Daemon:
         grown = self.memory(field) - before
         assert grown < allowed or self.built_with_sanitizer(), f"{grown} bytes"
 
+    def assert_a_round_leaves_less(self, do_round, allowed, field="VmRSS", rounds=3):
+        """What leaks does so in each round; a page may be touched for the first time once."""
+        grown = []
+        while len(grown) < rounds and (not grown or grown[-1] >= allowed):
+            before = self.memory(field)
+            do_round()
+            grown.append(self.memory(field) - before)
+            if self.built_with_sanitizer():
+                return
+        assert grown[-1] < allowed, f"{grown} bytes"
+
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
@@ -295,23 +306,34 @@ class Daemon:
         return sum(map(int, self._stat()[11:13])) / os.sysconf("SC_CLK_TCK")
 
     def wait_until_idle(self):
-        """Waits until every thread sleeps: what had arrived by now has been dealt with."""
+        """Waits until all threads sleep at once: what had arrived by now has been dealt with."""
+        last = None
 
         def all_asleep():
-            return all(self._is_asleep(task) for task in self.tasks())
+            # They are looked at one after the other, and one may have woken another up meanwhile.
+            # Who has not gone to sleep anew from one look to the next has slept all the time.
+            nonlocal last
+            before, last = last, self._sleeps()
+            return last is not None and last == before
 
         wait_until(all_asleep, _PATIENCE, "every thread of mmproxy sleeps", interval=0)
 
-    def _is_asleep(self, task):
-        try:
-            return self._stat(task)[0] == "S"
-        except (FileNotFoundError, ProcessLookupError):
-            return True  # a worker that has ended meanwhile, as they do in a drain
+    def _sleeps(self):
+        """How often each thread has gone to sleep; None when one is awake."""
+        sleeps = {}
+        for task in self.tasks():
+            # A worker may end meanwhile, as they do in a drain.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                with open(f"/proc/{self.pid}/task/{task}/status") as file:
+                    text = file.read()
+                if "\nState:\tS" not in text:
+                    return None
+                sleeps[task] = int(re.search(r"\nvoluntary_ctxt_switches:\t(\d+)", text)[1])
+        return sleeps
 
-    def _stat(self, task=None):
+    def _stat(self):
         """The fields of /proc/PID/stat from the third, the state, on."""
-        where = f"/proc/{self.pid}/task/{task}/stat" if task else f"/proc/{self.pid}/stat"
-        with open(where) as file:
+        with open(f"/proc/{self.pid}/stat") as file:
             return file.read().rpartition(")")[2].split()
 
     def built_with_sanitizer(self):

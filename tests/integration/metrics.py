@@ -99,6 +99,14 @@ class Scrape:
         """A histogram's count up to a bound that is written like this."""
         return self.value(f"{name}_bucket", le=bound)
 
+    def buckets(self, name):
+        """A histogram's counts by their bounds, as numbers."""
+        return {
+            float(dict(pairs)["le"]): value
+            for (sample, pairs), value in self._samples.items()
+            if sample == f"{name}_bucket"
+        }
+
 
 def promtool(*arguments, text=None):
     """What promtool says to it: (exit status, all of its output)."""

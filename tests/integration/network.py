@@ -7,6 +7,7 @@ likes: it steps into a namespace for the length of one call and steps out again.
 
 import contextlib
 import ctypes
+import fcntl
 import itertools
 import os
 import re
@@ -212,16 +213,22 @@ def family_of(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
+@contextlib.contextmanager
+def tidying():
+    """One test run at a time: those that begin together find the same leftovers."""
+    with open("/run/mmproxy-tests.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def remove_leftovers():
     """Removes the namespaces of test runs that were killed before they could."""
-    try:
-        names = os.listdir("/run/netns")
-    except FileNotFoundError:
-        return
-    for name in names:
-        owner = re.fullmatch(r"mmp-(\d+)-\d+-\w+", name)
-        if owner and not os.path.exists(f"/proc/{owner.group(1)}"):
-            _delete(name)
+    with tidying():
+        names = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
+        for name in names:
+            owner = re.fullmatch(r"mmp-(\d+)-\d+-\w+", name)
+            if owner and not os.path.exists(f"/proc/{owner.group(1)}"):
+                _delete(name)
 
 
 def _give(namespace, device, address4, address6):

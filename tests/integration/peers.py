@@ -163,13 +163,17 @@ stream {{
 
 
 class Dnsdist(Peer):
-    """A DNS load balancer on port 53 of these addresses, in front of one server that it checks."""
+    """A DNS load balancer on port 53 of these addresses, in front of one server that it checks.
+
+    Nobody is given up for being slow: the machine may be busy.
+    """
 
     def __init__(self, namespace, addresses, server):
         super().__init__(namespace)
         lines = [f'addLocal("{address}:53")' for address in addresses]
-        lines += ['setACL({"0.0.0.0/0", "::/0"})']
-        lines += [f'newServer{{address="{server}", useProxyProtocol=true, checkInterval=1}}']
+        lines += ['setACL({"0.0.0.0/0", "::/0"})', "setUDPTimeout(10)"]
+        checks = "checkInterval=1, checkTimeout=10000, maxCheckFailures=10"
+        lines += [f'newServer{{address="{server}", useProxyProtocol=true, {checks}}}']
         self.config = self.write("dnsdist.conf", "\n".join(lines) + "\n")
 
     def run(self):

@@ -3,6 +3,8 @@
 
 import json
 
+from waiting import wait_until
+
 PROTOCOL = "109"  # who made it, as mmproxy tags what it adds
 TABLE = 123
 
@@ -55,10 +57,15 @@ def loopback_is_managed(namespace, families=(4, 6)):
     wanted = {4: LOOPBACK4, 6: LOOPBACK6}
     return all(
         rules(namespace, family).count(wanted[family]) == 1
-        and [route[0] for route in routes(namespace, family)] == ["2"]
-        and routes(namespace, family)[0][2] == PROTOCOL
+        and [(route[0], route[2]) for route in routes(namespace, family)] == [("2", PROTOCOL)]
         for family in families
     )
+
+
+def wait_until_put_back(namespace, condition=loopback_is_managed):
+    """condition(namespace) takes several programs a look: how long they need says nothing."""
+    what = lambda: f"it is put back:\n{everything(namespace)}"
+    wait_until(lambda: condition(namespace), 15, what)
 
 
 def is_empty(namespace, table=TABLE):

@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import threading
 
+from network import tidying
 from waiting import wait_until
 
 _numbers = itertools.count(1)
@@ -263,15 +264,20 @@ class RealSystemd:
 
     # The journal.
 
+    def _journalctl(self, *arguments, check=True):
+        """What it prints. All that was logged before is in there: journald has written it."""
+        self.run("journalctl", "--sync")
+        return self.run("journalctl", "--no-pager", *arguments, check=check).stdout
+
     def journal(self, *matches, **fields):
         """Entries as dicts: journal(_SYSTEMD_UNIT="mmproxy.service")."""
         terms = [*matches, *(f"{name}={value}" for name, value in fields.items())]
-        done = self.run("journalctl", "--no-pager", "--quiet", "--all", "-o", "json", *terms)
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        lines = self._journalctl("--quiet", "--all", "-o", "json", *terms).splitlines()
+        return [json.loads(line) for line in lines]
 
     def log(self, unit):
         """What the unit wrote, and what systemd says of it, as text."""
-        return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit, check=False).stdout
+        return self._journalctl("-o", "cat", "-u", unit, check=False)
 
     def wait_for_log(self, unit, pattern, timeout=_PATIENCE, count=1):
         """The first `count` lines of log() that match, as soon as they are there; one as text."""
@@ -315,7 +321,7 @@ def installation(binary):
 
 def remove_leftovers():
     """Removes what test runs left that were killed before they could: folders and groups."""
-    with contextlib.suppress(FileNotFoundError):
+    with tidying(), contextlib.suppress(FileNotFoundError):
         with open("/proc/self/mounts") as file:
             mounted = next((line.split()[1] for line in file if "name=systemd" in line), None)
         names = os.listdir(mounted) if mounted else []

@@ -13,6 +13,7 @@ from accesslog import assert_is_now, finish, formats, log  # noqa: F401
 from headers import CLIENT4, CLIENT6, SERVICE4, local, ssl_tlv, tlv, v1, v2
 from sessions import clients, open_session, send
 from settings import listener
+from test_plugin_reload import udp_reload
 from traffic import wait_until_ended
 from udp import Balancer, round_trip, text
 
@@ -117,10 +118,12 @@ def test_a_session_that_reaches_no_upstream_says_why(form, host, start_daemon, l
 def test_a_flow_has_a_line_with_its_datagrams(
     framing, header, form, host, start_udp, udp_upstream, log
 ):
-    mmproxy = start_udp(host, framing, idle_timeout=0.3, plugins=[log.entry(format=form)])
+    entry = log.entry(format=form)
+    mmproxy = start_udp(host, framing, idle_timeout=60.0, plugins=[entry])
     balancer = Balancer(host, framing)
     round_trip(balancer, udp_upstream, CLIENT4, b"one")
     round_trip(balancer, udp_upstream, CLIENT4, b"three")
+    udp_reload(mmproxy, [entry], framing=framing, idle_timeout=0.3)
     line, own = log.wait_for_one(), mmproxy.wait_for_log("session: closed")
     assert line["protocol"] == "udp"
     assert line["header"] == header

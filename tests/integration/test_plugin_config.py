@@ -360,12 +360,13 @@ def test_a_counter_with_a_bad_name_is_refused(host, start_daemon, upstream):
 
 def test_the_names_that_mmproxy_counts_a_plugin_by_are_taken(host, start_daemon, upstream):
     taken = ["refusals", "errors", "timeouts", "stale_verdicts", "slow_calls"]
-    mmproxy = start_daemon(host, plugins=[counting([*taken, "other"])])
+    mmproxy = start_daemon(host, plugins=[counting([*taken, "other"], 1000)])
     assert [number for _, number in answers(mmproxy)] == [-22] * len(taken) + [0]
     send(host, v2(CLIENT4))
     upstream.accept()
-    counters = mmproxy.wait_for_counter("plugin_tally_other")
-    assert not any(counters[f"plugin_tally_{name}"] for name in taken)
+    counters = mmproxy.wait_for_counter("plugin_tally_other", 1000)
+    # mmproxy itself may have seen a slow call, on a busy machine.
+    assert all(counters[f"plugin_tally_{name}"] < 1000 for name in taken)
 
 
 def test_the_same_name_is_the_same_counter(host, start_daemon, upstream):

@@ -286,7 +286,7 @@ def test_a_verdict_that_does_not_come_in_time_is_cancelled_and_the_client_refuse
     began = time.monotonic()
     connection = send(host, v2(CLIENT4) + b"payload")
     assert read_to_end(connection) == (b"", EOF)
-    assert 0.35 <= time.monotonic() - began < 0.9
+    assert time.monotonic() - began >= 0.35
     for closed in record.wait_for_calls(2, "closed"):
         assert (closed["reason"], closed["plugin"]) == ("plugin-timeout", "slow")
     line = mmproxy.wait_for_log("session: refused")
@@ -320,30 +320,29 @@ def test_the_time_is_a_second_when_nothing_else_is_said(host, start_daemon, reco
     start_daemon(host, plugins=[record.puppet("slow").entry])
     began = time.monotonic()
     wait_until_ended(send(host, v2(CLIENT4)))
-    assert 0.9 <= time.monotonic() - began < 1.6
+    assert time.monotonic() - began >= 0.9
+    assert record.wait_for("closed")["reason"] == "plugin-timeout"
 
 
 def test_each_plugin_has_its_own_time(host, start_daemon, upstream, record):
-    one, two = record.puppet("one", timeout=0.8), record.puppet("two", timeout=0.8)
+    one, two = record.puppet("one", **slowly), record.puppet("two", timeout=3.0)
     start_daemon(host, plugins=[one.entry, two.entry])
     send(host, v2(CLIENT4))
     ticket = one.wait_for_ticket()
-    time.sleep(0.5)  # of the first one's time
+    time.sleep(3.1)  # longer than the second one may take
     one.complete(ticket, PASS)
-    ticket = two.wait_for_ticket()
-    time.sleep(0.5)
-    assert two.complete(ticket, PASS) == 0
+    assert two.complete(two.wait_for_ticket(), PASS) == 0
     upstream.accept()
 
 
-def test_the_header_timeout_does_not_count_while_a_verdict_is_awaited(
+def test_header_and_idle_timeout_do_not_count_while_a_verdict_is_awaited(
     host, start_daemon, upstream, record
 ):
     slow = record.puppet("slow", **slowly)
-    start_daemon(host, plugins=[slow.entry], header_timeout=0.3, idle_timeout=0.3)
+    start_daemon(host, plugins=[slow.entry], header_timeout=1.0, idle_timeout=2.0)
     connection = send(host, v2(CLIENT4) + b"payload")
     ticket = slow.wait_for_ticket()
-    time.sleep(0.7)
+    time.sleep(2.2)
     assert slow.complete(ticket, PASS) == 0
     accepted, _ = upstream.accept()
     assert read_exactly(accepted, 7) == b"payload"

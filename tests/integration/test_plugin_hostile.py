@@ -262,11 +262,15 @@ def test_a_hook_that_blocks_is_reported_and_holds_up_its_worker_alone(
     connection.sendall(b"patience")
     assert read_exactly(accepted, 8) == b"patience"
     assert upstream.accept()[1] == clients(1)[0]
-    line = mmproxy.wait_for_log("plugin: slow call")
-    assert (line["plugin"], line["hook"], line["worker"]) == ("slow", "filter", "0")
-    assert 0.4 <= float(line["took"]) < 2
-    mmproxy.assert_counter("plugin_slow_slow_calls")
+    line = mmproxy.wait_for_log(r"plugin: slow call.* hook=filter .*took=(0\.[4-9]|[1-9])")
+    assert (line["plugin"], line["worker"]) == ("slow", "0")
+    assert 1 <= mmproxy.counters()["plugin_slow_slow_calls"] <= timed_calls(record)
     slow.close()
+
+
+def timed_calls(record):
+    """So many may have been slow: on a busy machine, one that does not block may be so, too."""
+    return len(record.calls("worker_start", "filter", "connected", "closed"))
 
 
 def test_slow_calls_are_logged_at_a_limited_rate(host, start_daemon, upstream, record):
@@ -277,7 +281,7 @@ def test_slow_calls_are_logged_at_a_limited_rate(host, start_daemon, upstream, r
     mmproxy.wait_until_idle()
     lines = mmproxy.log_lines("plugin: slow call")
     assert 1 <= len(lines) <= 30
-    mmproxy.assert_counter("plugin_slow_slow_calls", 60)
+    assert 60 <= mmproxy.counters()["plugin_slow_slow_calls"] <= timed_calls(record)
 
 
 # The log.

@@ -293,7 +293,7 @@ def test_10000_flows_through_a_chain_are_each_closed_once_and_leave_nothing(
         record.entry("first"),
         plugins.entry("crowd", CROWD, on_error="pass", timeout=30.0),
     ]
-    mmproxy = start_udp(host, plugins=entries, max_flows=1000, idle_timeout=1.0, top=QUIET)
+    mmproxy = start_udp(host, plugins=entries, max_flows=1000, idle_timeout=3.0, top=QUIET)
     descriptors = mmproxy.descriptors()
     count, balancers = how_many(mmproxy), [Balancer(host) for _ in range(4)]
     for number, client in enumerate(crowd(count)):

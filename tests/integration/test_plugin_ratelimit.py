@@ -81,7 +81,7 @@ def test_a_client_may_begin_another_session_after_its_time(host, start_daemon, u
 
     wait_until(let_in, 10, "another session is let in")
     # mmproxy's clock is in milliseconds.
-    assert 0.99 <= time.monotonic() - began < 5
+    assert time.monotonic() - began >= 0.99
     # Those that were refused have cost nothing.
     assert len(tried) > 1
     assert mmproxy.counters()["plugin_ratelimit_limited_rate"] == len(tried) - 1
@@ -185,7 +185,7 @@ def test_the_sessions_of_all_workers_are_given_back(host, start_daemon, upstream
 
 
 def test_a_flow_is_a_session_until_it_ends(host, start_udp, udp_upstream):
-    mmproxy = start_udp(host, idle_timeout=1.0, plugins=[ratelimit(max_sessions=1)])
+    mmproxy = start_udp(host, idle_timeout=2.0, plugins=[ratelimit(max_sessions=1)])
     balancer = udp.Balancer(host)
     udp.round_trip(balancer, udp_upstream, CLIENT4)
     balancer.send((CLIENT4[0], 42000), b"one too many")

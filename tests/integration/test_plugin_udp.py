@@ -11,6 +11,7 @@ from headers import CLIENT4, SERVICE4, SERVICE6
 from hooks import CONNECTED, DENY, LOCAL, RESET, SPP, TCP, UDP, V2
 from sessions import open_session
 from settings import configuration, listener, udp_listener
+from test_plugin_reload import udp_reload
 from udp import (
     Balancer,
     assert_nothing_reaches,
@@ -43,11 +44,12 @@ def test_a_flow_is_filtered_connected_and_closed_once(
     six = ":" in client[0]
     upstream = udp_upstream6 if six else udp_upstream
     entry = record.entry("first", f"recorder{version}")
-    mmproxy = start_udp(host, framing, plugins=[entry], idle_timeout=0.4)
+    mmproxy = start_udp(host, framing, plugins=[entry], idle_timeout=60.0)
     began, balancer = int(time.monotonic() * 1000), Balancer(host, framing)
     for number in range(5):
         assert round_trip(balancer, upstream, client, b"%d" % number) == client
     assert record.hooks() == ["first filter", "first connected"]
+    udp_reload(mmproxy, [entry], framing=framing, idle_timeout=0.4)
     closed = record.wait_for("closed")
     assert record.hooks() == ["first filter", "first connected", "first closed"]
     for call in record.calls("filter", "connected", "closed"):

@@ -144,7 +144,7 @@ def test_a_verdict_that_does_not_come_in_time_is_cancelled_and_answered_by_on_er
     balancer, began = Balancer(host, framing), time.monotonic()
     announce(balancer, framing, [b"one", b"two"])
     record.wait_for("cancel")
-    assert 0.3 < time.monotonic() - began < 1.0
+    assert time.monotonic() - began > 0.3
     if on_error == "pass":
         assert [udp_upstream.receive()[0] for _ in range(2)] == [b"one", b"two"]
         assert round_trip(balancer, udp_upstream, CLIENT4) == CLIENT4

@@ -11,7 +11,6 @@ from headers import CLIENT4, v2
 from sessions import assert_alive, close
 from settings import configuration, listener
 from upstreams import Listener
-from waiting import wait_until
 
 PORTS = {"one": 8443, "other": 8444}
 
@@ -89,7 +88,7 @@ def test_two_that_put_back_at_once_put_it_back_once(bare, start_instance):
     for _ in range(5):
         rules.flush_rules(bare)
         bare.ip("route flush table 123")
-        wait_until(lambda: rules.loopback_is_managed(bare), 1, lambda: rules.everything(bare))
+        rules.wait_until_put_back(bare)
 
 
 def test_a_crash_leaves_it_and_the_next_start_adopts_it(bare, start_instance):

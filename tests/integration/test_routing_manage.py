@@ -16,7 +16,6 @@ from settings import configuration, listener, udp_listener
 from traffic import Background
 from udp import Balancer, both_families, round_trip
 from upstreams import UPSTREAM4, UPSTREAM6, Datagrams, Listener, Server, echo
-from waiting import wait_until
 
 MANAGE = {"mode": "manage"}
 
@@ -39,13 +38,6 @@ def assert_serves(namespace, client, upstream):
     assert peer[0] == client[0]
     assert_alive(connection, accepted)
     close(connection, accepted)
-
-
-def wait_until_put_back(namespace, condition):
-    """Within a second of now."""
-    began = time.monotonic()
-    wait_until(condition, 1.0, lambda: f"it is put back:\n{rules.everything(namespace)}")
-    return time.monotonic() - began
 
 
 def assert_gone(namespace, table=rules.TABLE):
@@ -113,7 +105,7 @@ WIPES = [flush_rules, flush_routes, delete_ours, flush_all]
 
 
 @pytest.mark.parametrize("wipe", WIPES)
-def test_what_is_wiped_under_traffic_is_put_back_within_a_second(wipe, bare, managed):
+def test_what_is_wiped_under_traffic_is_put_back(wipe, bare, managed):
     Server(bare, echo)
     upstream6 = Listener(bare, UPSTREAM6)
     connection = send(bare, v2(unused_client()))
@@ -133,7 +125,7 @@ def test_what_is_wiped_under_traffic_is_put_back_within_a_second(wipe, bare, man
     talking = Background(talk)
     for _ in range(3):
         wipe(bare)
-        wait_until_put_back(bare, lambda: rules.loopback_is_managed(bare))
+        rules.wait_until_put_back(bare)
     another = send(bare, v2(unused_client()))
     another.sendall(b"ping")
     assert another.recv(4) == b"ping"
@@ -150,7 +142,7 @@ def test_a_wipe_is_told_once_and_counted(bare, start_daemon):
     mmproxy.process.send_signal(signal.SIGSTOP)
     flush_all(bare)
     mmproxy.process.send_signal(signal.SIGCONT)
-    wait_until_put_back(bare, lambda: rules.loopback_is_managed(bare))
+    rules.wait_until_put_back(bare)
     line = mmproxy.wait_for_log("routing: put back")
     assert line["what"].split("; ") == [
         "ip route local default dev lo table 123",
@@ -173,7 +165,7 @@ def test_a_quarrel_about_a_rule_stays_small(bare, managed):
             deleted += 1
     assert 8 <= deleted <= 8 / 0.3 + 2
     assert 1 <= len(managed.log_lines("routing: put back")) <= 6
-    wait_until_put_back(bare, lambda: rules.loopback_is_managed(bare))
+    rules.wait_until_put_back(bare)
 
 
 def test_others_changes_cost_nothing(bare, managed):
@@ -196,7 +188,7 @@ def test_a_route_that_takes_the_place_of_ours_is_told(bare, managed):
     line = managed.wait_for_log("routing: cannot be put in place")
     assert "table 123 has another default route" in line["why"] and line.level == "error"
     bare.ip("route del blackhole default table 123")
-    wait_until_put_back(bare, lambda: rules.loopback_is_managed(bare))
+    rules.wait_until_put_back(bare)
     managed.wait_for_log("routing: in place now")
     assert len(managed.log_lines("routing: cannot be put in place")) == 1
 
@@ -231,7 +223,7 @@ def test_a_drain_keeps_it_until_the_last_session_has_ended(bare, start_daemon):
     mmproxy.wait_for_log("daemon: stopping")
     assert_alive(connection, accepted)
     flush_all(bare)
-    wait_until_put_back(bare, lambda: rules.loopback_is_managed(bare))
+    rules.wait_until_put_back(bare)
     assert_alive(connection, accepted)
     close(connection, accepted)
     assert mmproxy.wait_until_ended() == 0
@@ -279,7 +271,7 @@ def test_a_stranger_at_the_lock_delays_the_start_and_no_more(bare, start_daemon)
     mmproxy = start_daemon(bare, top={"routing": MANAGE})
     assert mmproxy.wait_for_log("routing: the lock between instances").level == "warning"
     flush_all(bare)
-    wait_until_put_back(bare, lambda: rules.loopback_is_managed(bare))
+    rules.wait_until_put_back(bare)
     mmproxy.stop()
     assert len(mmproxy.log_lines("routing: the lock between instances")) == 1
     assert_gone(bare)
@@ -294,7 +286,7 @@ def test_a_host_without_ipv6_is_managed_for_ipv4(bare, start_daemon):
     assert line.level == "info" and "no IPv6" in line["why"]
     assert not mmproxy.log_lines(" (warning|error) routing")
     flush_all(bare)
-    wait_until_put_back(bare, lambda: rules.loopback_is_managed(bare, families=[4]))
+    rules.wait_until_put_back(bare, lambda bare: rules.loopback_is_managed(bare, families=[4]))
     assert ctl.ask(mmproxy.control_socket, "status")["routing"]["missing"] == 1
     mmproxy.stop()
     assert_gone(bare)
@@ -304,7 +296,7 @@ def test_ipv6_that_is_switched_on_later_is_managed_from_then_on(bare, start_daem
     bare.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
     mmproxy = start_daemon(bare, top={"routing": MANAGE})
     bare.sysctl("net.ipv6.conf.all.disable_ipv6", 0)
-    wait_until_put_back(bare, lambda: rules.loopback_is_managed(bare))
+    rules.wait_until_put_back(bare)
     mmproxy.wait_for_log("routing: in place now")
     assert_serves(bare, CLIENT6, Listener(bare, UPSTREAM6))
 
@@ -312,7 +304,7 @@ def test_ipv6_that_is_switched_on_later_is_managed_from_then_on(bare, start_daem
 def test_lo_that_goes_down_and_comes_up_has_it_again(bare, managed):
     bare.ip("link set lo down\n")
     bare.ip("link set lo up\n")
-    wait_until(lambda: rules.loopback_is_managed(bare), 2, lambda: rules.everything(bare))
+    rules.wait_until_put_back(bare)
     assert_serves(bare, CLIENT6, Listener(bare, UPSTREAM6))
 
 

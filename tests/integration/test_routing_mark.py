@@ -133,7 +133,7 @@ WIPES = [
 
 
 @pytest.mark.parametrize("wipe", WIPES)
-def test_a_table_that_is_wiped_is_put_back_within_a_second(wipe, site, start):
+def test_a_table_that_is_wiped_is_put_back(wipe, site, start):
     mmproxy, upstream = start(HOST4, HOST6), Listener(site.host, (HOST4, 443))
 
     def ruleset():
@@ -142,7 +142,7 @@ def test_a_table_that_is_wiped_is_put_back_within_a_second(wipe, site, start):
     before = ruleset()
     for _ in range(2):
         site.host.nft(wipe)
-        wait_until(lambda: ruleset() == before, 1, lambda: f"it is put back: {ruleset()}")
+        wait_until(lambda: ruleset() == before, 15, lambda: f"it is put back: {ruleset()}")
         assert_serves(site.host, upstream, CLIENT4)
     line = mmproxy.wait_for_log("routing: put back")
     assert line["what"] == "nft table inet mmproxy_123"

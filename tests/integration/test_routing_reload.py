@@ -95,7 +95,7 @@ def test_managing_begins_and_ends_with_a_reload(bare, start):
     assert_alive(*session)
     # Still watched over: the session lives.
     rules.flush_rules(bare)
-    wait_until(lambda: rules.loopback_is_managed(bare), 1, lambda: rules.everything(bare))
+    rules.wait_until_put_back(bare)
     assert_alive(*session)
     close(*session)
     wait_until(lambda: rules.is_empty(bare), 5, lambda: rules.everything(bare))

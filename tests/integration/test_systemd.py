@@ -40,6 +40,21 @@ def assert_serves(host, upstream, port):
     close(*session)
 
 
+def watch_closely(systemd):
+    systemd.drop_in(SERVICE, "[Service]\nWatchdogSec=1\nLimitCORE=0\n")
+
+
+def wait_for_watchdog(systemd):
+    """Until it has ended a process. The next one is not watched as closely: on a busy machine, it
+    would be ended although it is well."""
+    systemd.wait_for_log(SERVICE, "Watchdog timeout")
+    systemd.drop_in(SERVICE, "[Service]\nLimitCORE=0\n")
+
+
+def restarts(systemd):
+    return int(systemd.show(SERVICE, "NRestarts"))
+
+
 def is_refused(host, address=MMPROXY):
     try:
         host.connect(address).close()
@@ -120,16 +135,16 @@ def test_a_missing_configuration_is_in_the_journal(systemd):
 def test_a_worker_that_is_stuck_ends_the_process_and_it_starts_again(systemd, host, upstream):
     install_plugin(systemd, "stuck")
     systemd.install({"/etc/hold": ""})
-    systemd.drop_in(SERVICE, "[Service]\nWatchdogSec=1\nLimitCORE=0\n")
+    watch_closely(systemd)
     entry = {"name": "stuck", "path": PLUGIN.format("stuck"), "config": {"while": "/etc/hold"}}
     start(systemd, workers=1, plugins=[entry])
     connection = send(host, v2(CLIENT4))
     systemd.wait_for_log(SERVICE, "a worker is stuck|Watchdog timeout")
-    systemd.wait_for_log(SERVICE, "Watchdog timeout")
+    wait_for_watchdog(systemd)
     wait_until_ended(connection)
     systemd.path("/etc/hold").unlink()
     is_up = lambda: systemd.show(SERVICE, "ActiveState") == "active"
-    wait_until(lambda: systemd.show(SERVICE, "NRestarts") == "1" and is_up(), 20, "a restart")
+    wait_until(lambda: restarts(systemd) >= 1 and is_up(), 20, "a restart")
     assert_serves(host, upstream, 41001)
 
 

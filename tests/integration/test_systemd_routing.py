@@ -76,13 +76,13 @@ def test_from_a_start_to_a_stop(managed, host):
     assert_gone(host)
 
 
-def test_what_is_wiped_is_put_back_within_a_second(managed, host):
+def test_what_is_wiped_is_put_back(managed, host):
     host.nft("flush ruleset")
     rules.flush_rules(host, 4)
     rules.flush_rules(host, 6)
     host.ip("route flush table 123")
     host.ip("route flush table 123", "-6")
-    wait_until(lambda: is_managed(host), 1, lambda: rules.everything(host))
+    rules.wait_until_put_back(host, is_managed)
     assert_all_is_served(host)
 
 

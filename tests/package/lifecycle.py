@@ -141,7 +141,10 @@ def start_as_it_comes(machine, network):
         here = "127.0.0.1" if client is machine.scene.server else Path.SERVER4
         with client.connect((here, SERVICE_PORT)) as connection:
             same(f"as it comes: nobody is let in, at {here}", b"", connection.recv(1))
-    refusals = machine.systemd.log(SERVICE).count("reason=balancer-not-allowed")
+    refused = "reason=balancer-not-allowed"
+    # The connection is closed before that is logged.
+    machine.systemd.wait_for_log(SERVICE, refused, count=2)
+    refusals = machine.systemd.log(SERVICE).count(refused)
     same("as it comes: because their addresses are not the balancers'", 2, refusals)
     machine.systemd.systemctl("stop", SERVICE)
 

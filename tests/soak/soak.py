@@ -38,7 +38,7 @@ MINUTES = 30
 # The warm-up, in seconds, is a part of the whole, within these bounds.
 WARM_UP_PART, WARM_UP_LEAST, WARM_UP_MOST = 0.2, 40, 120
 
-# By how much resident memory may differ after all.
+# By how much resident memory may have grown after all.
 RESIDENT_SHARE = 0.01
 
 ERRORS_TOLD = 20
@@ -105,10 +105,17 @@ def main(minutes=MINUTES):
             print(f"soak: {seconds:.0f} s")
             run(mmproxy, errors, loads, seconds, interval)
             settle(mmproxy, files)
-            after = State(mmproxy)
+            since, after = before, State(mmproxy)
+            if has_grown(since, after):
+                # A page may be touched for the first time once; what leaks does so each time.
+                print(f"again, for resident memory has grown to {mib(after.resident)}")
+                run(mmproxy, errors, loads, seconds, interval)
+                settle(mmproxy, files)
+                since, after = after, State(mmproxy)
             now = counters(mmproxy)
             judge_work(check, errors, loads, {name: now[name] - counted[name] for name in now})
             judge_state(check, mmproxy, before, after)
+            judge_memory(check, since, after)
     return check.close()
 
 
@@ -189,14 +196,21 @@ def judge_state(check, mmproxy, before, after):
     )
     check(after.threads == before.threads, f"threads: {before.threads}, now {after.threads}")
     check(after.mapped == before.mapped, f"{len(before.mapped)} files mapped, as before")
+    pipes = spare_pipes(mmproxy)
+    check(pipes > 0, f"streams were spliced: {pipes} spare pipes")
+
+
+def has_grown(before, after):
+    return after.resident - before.resident > RESIDENT_SHARE * before.resident
+
+
+def judge_memory(check, before, after):
     grown = after.resident - before.resident
     check(
-        abs(grown) <= RESIDENT_SHARE * before.resident,
+        not has_grown(before, after),
         f"resident: {mib(before.resident)}, now {mib(after.resident)}"
         f" ({100 * grown / before.resident:+.1f} %)",
     )
-    pipes = spare_pipes(mmproxy)
-    check(pipes > 0, f"streams were spliced: {pipes} spare pipes")
 
 
 if __name__ == "__main__":
