@@ -113,6 +113,7 @@ integration_files = \
 	tests/integration/test_offload_path.py \
 	tests/integration/test_offload_crowd.py \
 	tests/integration/test_offload_folder.py \
+	tests/integration/test_offload_gone.py \
 	tests/integration/test_offload_life.py \
 	tests/integration/test_offload_setup.py \
 	tests/integration/test_offload_silence.py \

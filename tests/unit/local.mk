@@ -92,6 +92,9 @@ unit_tests += tests/unit/test_doctor_diagnosis tests/unit/test_doctor_host tests
 	tests/unit/test_doctor_offload tests/unit/test_doctor_remedies
 unit_tests += tests/unit/test_doctor_probe tests/unit/test_doctor_readings tests/unit/test_trace_event
 endif
+if HAVE_BPF
+unit_tests += tests/unit/test_offload_filters tests/unit/test_doctor_offload_facts
+endif
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -183,6 +186,13 @@ tests_unit_test_offload_checksum_SOURCES = tests/unit/test_offload_checksum.c
 tests_unit_test_offload_checksum_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_offload_checksum_CFLAGS = $(unit_cflags)
 tests_unit_test_offload_checksum_LDADD = $(pure_ldadd)
+
+tests_unit_test_offload_filters_SOURCES = tests/unit/test_offload_filters.c
+tests_unit_test_offload_filters_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_offload_filters_CFLAGS = $(unit_cflags) $(LIBBPF_CFLAGS)
+tests_unit_test_offload_filters_LDADD = libmmproxy.a libpure.a $(libraries)
+tests_unit_test_offload_filters_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bpf_tc_query \
+	-Wl,--wrap=bpf_tc_detach -Wl,--wrap=bpf_tc_hook_destroy -Wl,--wrap=netlink_ask
 
 tests_unit_test_packet_SOURCES = tests/unit/test_packet.c
 tests_unit_test_packet_CPPFLAGS = $(unit_cppflags)
@@ -312,6 +322,13 @@ tests_unit_test_doctor_offload_SOURCES = tests/unit/test_doctor_offload.c
 tests_unit_test_doctor_offload_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_doctor_offload_CFLAGS = $(unit_cflags)
 tests_unit_test_doctor_offload_LDADD = libdoctor.a $(config_ldadd)
+
+tests_unit_test_doctor_offload_facts_SOURCES = tests/unit/test_doctor_offload_facts.c
+tests_unit_test_doctor_offload_facts_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_doctor_offload_facts_CFLAGS = $(unit_cflags)
+tests_unit_test_doctor_offload_facts_LDADD = libdoctor.a $(config_ldadd)
+tests_unit_test_doctor_offload_facts_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=filters_find \
+	-Wl,--wrap=config_wants_offload
 
 tests_unit_test_doctor_host_SOURCES = tests/unit/test_doctor_host.c
 tests_unit_test_doctor_host_CPPFLAGS = $(unit_cppflags)
