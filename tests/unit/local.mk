@@ -92,6 +92,9 @@ unit_tests += tests/unit/test_doctor_diagnosis tests/unit/test_doctor_host tests
 	tests/unit/test_doctor_offload tests/unit/test_doctor_remedies
 unit_tests += tests/unit/test_doctor_probe tests/unit/test_doctor_readings tests/unit/test_trace_event
 endif
+if HAVE_LIBSECCOMP
+unit_tests += tests/unit/test_seccomp_verify
+endif
 if HAVE_BPF
 unit_tests += tests/unit/test_offload_filters tests/unit/test_doctor_offload_facts
 endif
@@ -216,6 +219,12 @@ tests_unit_test_proxy_tlv_SOURCES = tests/unit/test_proxy_tlv.c
 tests_unit_test_proxy_tlv_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_proxy_tlv_CFLAGS = $(unit_cflags)
 tests_unit_test_proxy_tlv_LDADD = $(pure_ldadd)
+
+tests_unit_test_seccomp_verify_SOURCES = tests/unit/test_seccomp_verify.c
+tests_unit_test_seccomp_verify_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_seccomp_verify_CFLAGS = $(unit_cflags)
+tests_unit_test_seccomp_verify_LDADD = libmmproxy.a libpure.a $(libraries) $(LIBSECCOMP_LIBS)
+tests_unit_test_seccomp_verify_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fopen -Wl,--wrap=fopen64
 
 tests_unit_test_siphash_SOURCES = tests/unit/test_siphash.c
 tests_unit_test_siphash_CPPFLAGS = $(unit_cppflags)
