@@ -158,6 +158,7 @@ integration_files = \
 	tests/integration/test_routing_mark.py \
 	tests/integration/test_routing_reload.py \
 	tests/integration/test_routing_show.py \
+	tests/integration/test_routing_untold.py \
 	tests/integration/test_seccomp.py \
 	tests/integration/test_service.py \
 	tests/integration/test_settings_table.py \

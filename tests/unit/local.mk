@@ -87,6 +87,7 @@ unit_tests = \
 	tests/unit/test_udp_sharing
 
 if HAVE_LIBMNL
+unit_tests += tests/unit/test_return_item
 unit_tests += tests/unit/test_return_explain tests/unit/test_route_notices
 unit_tests += tests/unit/test_doctor_diagnosis tests/unit/test_doctor_host tests/unit/test_doctor_path \
 	tests/unit/test_doctor_offload tests/unit/test_doctor_remedies
@@ -301,6 +302,13 @@ tests_unit_test_config_routing_SOURCES = $(config_fixture) tests/unit/test_confi
 tests_unit_test_config_routing_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_routing_CFLAGS = $(unit_cflags)
 tests_unit_test_config_routing_LDADD = $(config_ldadd)
+
+tests_unit_test_return_item_SOURCES = tests/unit/test_return_item.c
+tests_unit_test_return_item_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_return_item_CFLAGS = $(unit_cflags)
+tests_unit_test_return_item_LDADD = $(config_ldadd)
+tests_unit_test_return_item_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=nft_mark_list \
+	-Wl,--wrap=nft_mark_is_ours -Wl,--wrap=nft_mark_apply -Wl,--wrap=nft_mark_remove
 
 tests_unit_test_return_plan_SOURCES = tests/unit/test_return_plan.c
 tests_unit_test_return_plan_CPPFLAGS = $(unit_cppflags)
