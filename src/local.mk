@@ -156,6 +156,7 @@ libmmproxy_a_SOURCES += \
 	src/routing/kernel_routes.c src/routing/kernel_routes.h \
 	src/routing/kernel_rules.c src/routing/kernel_rules.h \
 	src/routing/netlink.c src/routing/netlink.h \
+	src/routing/nft_table.c src/routing/nft_table.h \
 	src/routing/route_message.h \
 	src/routing/return_check.c src/routing/return_check.h \
 	src/routing/return_explain.c src/routing/return_explain.h \
@@ -166,6 +167,7 @@ libmmproxy_a_SOURCES += \
 	src/daemon/routing.c
 else
 libmmproxy_a_SOURCES += \
+	src/routing/nft_table_absent.c src/routing/nft_table.h \
 	src/routing/return_check_absent.c src/routing/return_check.h \
 	src/daemon/routing_absent.c
 endif

@@ -54,20 +54,36 @@ static void find_ours(struct found *found)
 	}
 }
 
+/* Those that have gone since they were listed are left out. */
+static int look_for_filters(struct found *found, uint32_t handle)
+{
+	struct interfaces *interfaces = &found->interfaces;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < interfaces->count; i++) {
+		int64_t number = filters_find(interfaces->list[i].index, handle);
+
+		if (number == -ENODEV)
+			continue;
+		if (number < 0 && number != -ENOENT)
+			return (int)number;
+		interfaces->list[kept] = interfaces->list[i];
+		found->filtered[kept++] = number >= 0;
+	}
+	interfaces->count = kept;
+	return 0;
+}
+
 static int look_at_interfaces(struct found *found)
 {
 	char folder[PATH_MAX];
-	uint32_t handle;
 	int error = interfaces_read(&found->interfaces);
 
 	if (error < 0)
 		return error;
 	layouts_folder(folder, found->directory);
-	handle = filters_handle(folder);
 	found->filtered = memory_resize(NULL, found->interfaces.count + 1, sizeof(bool));
-	for (size_t i = 0; i < found->interfaces.count; i++)
-		found->filtered[i] = filters_find(found->interfaces.list[i].index, handle) >= 0;
-	return 0;
+	return look_for_filters(found, filters_handle(folder));
 }
 
 static int look(struct found *found, const struct config *config)

@@ -35,6 +35,19 @@ static void read_programs(struct offload_facts *facts, const char *folder)
 	programs_close(&programs);
 }
 
+static void read_interface(struct offload_facts *facts, const struct interface *interface,
+			   uint32_t handle)
+{
+	int64_t number = filters_find(interface->index, handle);
+
+	if (number >= 0)
+		facts->filters++;
+	else if (number == -ENOENT)
+		snprintf(facts->without, sizeof(facts->without), "%s", interface->name);
+	else if (number != -ENODEV) /* it may have gone meanwhile */
+		facts->error = (int)number;
+}
+
 static void read_interfaces(struct offload_facts *facts, uint32_t handle)
 {
 	struct interfaces interfaces;
@@ -43,12 +56,8 @@ static void read_interfaces(struct offload_facts *facts, uint32_t handle)
 	for (size_t i = 0; i < interfaces.count; i++) {
 		const struct interface *interface = &interfaces.list[i];
 
-		if (!interface_takes_filter(interface))
-			continue;
-		if (filters_find(interface->index, handle) >= 0)
-			facts->filters++;
-		else
-			snprintf(facts->without, sizeof(facts->without), "%s", interface->name);
+		if (interface_takes_filter(interface))
+			read_interface(facts, interface, handle);
 	}
 	interfaces_finish(&interfaces);
 	if (error < 0)

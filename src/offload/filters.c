@@ -33,9 +33,11 @@ int64_t filters_find(unsigned interface, uint32_t handle)
 	LIBBPF_OPTS(bpf_tc_opts, filter, .handle = handle, .priority = FILTERS_PRIORITY);
 	int error = bpf_tc_query(&hook, &filter);
 
-	/* EINVAL: it has no clsact. */
+	/* EINVAL: it has no clsact. EOPNOTSUPP: this kernel has no filters at all. */
+	if (error == -EINVAL || error == -EOPNOTSUPP)
+		return -ENOENT;
 	if (error < 0)
-		return error == -EINVAL ? -ENOENT : error;
+		return error;
 	return filter.prog_id;
 }
 
@@ -70,17 +72,20 @@ int filters_attach(unsigned interface, uint32_t handle, int program, bool *made_
 	return error < 0 ? error : 1;
 }
 
+/* What was to be taken away has gone: by itself, with its clsact, or with the interface. */
+static bool has_gone(int error)
+{
+	return error == -ENOENT || error == -EINVAL || error == -ENODEV;
+}
+
 int filters_detach(unsigned interface, uint32_t handle)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)interface, .attach_point = BPF_TC_INGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, filter, .handle = handle, .priority = FILTERS_PRIORITY);
-	int error;
+	int64_t number = filters_find(interface, handle);
+	int error = number < 0 ? (int)number : bpf_tc_detach(&hook, &filter);
 
-	/* Without clsact the kernel takes offence. */
-	if (filters_find(interface, handle) < 0)
-		return 0;
-	error = bpf_tc_detach(&hook, &filter);
-	if (error == -ENOENT)
+	if (has_gone(error))
 		return 0;
 	return error < 0 ? error : 1;
 }
@@ -152,5 +157,7 @@ int filters_remove_qdisc(unsigned interface)
 	if (ingress.any > 0 || egress.any > 0)
 		return 0;
 	error = bpf_tc_hook_destroy(&hook);
+	if (has_gone(error))
+		return 0;
 	return error < 0 ? error : 1;
 }

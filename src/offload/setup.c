@@ -128,6 +128,9 @@ static void attached(const struct interface *interface, int result, void *contex
 
 	if (result >= 0 || !interface_takes_filter(interface))
 		return;
+	/* It was listed, and has gone since: that of a container that stopped, for one. */
+	if (result == -ENODEV)
+		return;
 	fail(loading, "cannot put the program at the ingress of", interface->name, result);
 	loading->error = result;
 }

@@ -98,7 +98,7 @@ static void put_back_qdisc(struct clearing *clearing, const struct remembered *w
 	if (index != what->index)
 		return;
 	error = filters_remove_qdisc(index);
-	if (error < 0 && error != -ENOENT && error != -EINVAL)
+	if (error < 0)
 		fail(clearing, "cannot remove clsact of", what->name, error);
 }
 

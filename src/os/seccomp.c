@@ -361,17 +361,20 @@ static int verify_thread(const char *thread)
 {
 	char path[64], line[256];
 	unsigned mode = SECCOMP_MODE_DISABLED;
+	bool told = false, ended;
 	FILE *status;
 
 	snprintf(path, sizeof(path), "/proc/self/task/%.20s/status", thread);
 	status = fopen(path, "re");
 	if (status == NULL)
 		return errno == ENOENT ? 0 : -errno; /* it has ended */
-	while (fgets(line, sizeof(line), status) != NULL) {
-		if (sscanf(line, "Seccomp: %u", &mode) == 1)
-			break;
-	}
+	while (!told && fgets(line, sizeof(line), status) != NULL)
+		told = sscanf(line, "Seccomp: %u", &mode) == 1;
+	/* Or it ended after the file was opened. */
+	ended = !told && ferror(status) && errno == ESRCH;
 	fclose(status);
+	if (ended)
+		return 0;
 	return mode == SECCOMP_MODE_FILTER ? 0 : -EPERM;
 }
 

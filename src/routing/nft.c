@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "routing/nft_table.h"
 #include "routing/return_plan.h"
 
 #define COMMENT "managed by mmproxy"
@@ -99,9 +100,18 @@ int nft_mark_remove(uint32_t mark, char error[static NFT_ERROR_SIZE])
 char *nft_mark_list(uint32_t mark)
 {
 	char command[64], name[RETURN_MARK_TABLE_SIZE], error[NFT_ERROR_SIZE], *listing = NULL;
+	int found;
 
 	snprintf(command, sizeof(command), "list table inet %s\n", return_mark_table(mark, name));
-	return run(command, &listing, error) == 0 ? listing : NULL;
+	if (run(command, &listing, error) == 0) {
+		if (listing == NULL)
+			errno = ENOMEM;
+		return listing;
+	}
+	/* It says that there is none, whatever it was that kept it from looking. */
+	found = nft_table_find(name);
+	errno = found < 0 ? -found : EIO;
+	return NULL;
 }
 
 bool nft_mark_is_ours(const char *listing)

@@ -27,8 +27,8 @@ int nft_mark_apply(uint32_t mark, char error[static NFT_ERROR_SIZE]);
 int nft_mark_remove(uint32_t mark, char error[static NFT_ERROR_SIZE]);
 
 /*
- * The table as nftables lists it, for free(); two listings are equal when the tables are. NULL:
- * there is none, or nftables cannot be asked.
+ * The table as nftables lists it, for free(); two listings are equal when the tables are. NULL with
+ * errno set: ENOENT, there is none; or it cannot be told.
  */
 char *nft_mark_list(uint32_t mark);
 

@@ -31,6 +31,7 @@ int nft_mark_remove(uint32_t mark, char error[static NFT_ERROR_SIZE])
 char *nft_mark_list(uint32_t mark)
 {
 	(void)mark;
+	errno = EOPNOTSUPP;
 	return NULL;
 }
 

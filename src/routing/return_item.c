@@ -195,14 +195,26 @@ static bool is_in_order(const struct return_item *item, const char *listing, boo
 	return item->table.listing != NULL ? strcmp(item->table.listing, listing) == 0 : shared;
 }
 
+/* 0, with NULL where there is no table; or -EIO: whether there is one cannot be told. */
+static int list_table(uint32_t mark, char **listing, char problem[static RETURN_PROBLEM_SIZE])
+{
+	*listing = nft_mark_list(mark);
+	if (*listing != NULL || errno == ENOENT)
+		return 0;
+	snprintf(problem, RETURN_PROBLEM_SIZE, "nftables cannot be asked: %s", strerror(errno));
+	return -EIO;
+}
+
 /* 0 or 1 by whether there was nothing at all or less than there should be. */
 static int ensure_table(struct return_item *item, bool shared,
 			char problem[static RETURN_PROBLEM_SIZE])
 {
-	char *listing = nft_mark_list(item->table.mark);
+	char *listing;
+	int error = list_table(item->table.mark, &listing, problem), result = 0;
 	bool adopted = listing != NULL && item->table.listing == NULL;
-	int error = 0, result = 0;
 
+	if (error < 0)
+		return error;
 	if (!is_in_order(item, listing, shared)) {
 		/* What a crashed instance has left may be of an older version. */
 		error = nft_mark_apply(item->table.mark, problem);
@@ -235,12 +247,15 @@ int return_item_ensure(struct return_item *item, struct netlink *netlink, bool s
 /* On a kernel that keeps no comments, having made it must do. */
 static int remove_table(const struct return_item *item, char problem[static RETURN_PROBLEM_SIZE])
 {
-	char *listing = nft_mark_list(item->table.mark);
+	bool held = item->table.made || item->table.listing != NULL;
+	char *listing;
+	int error = list_table(item->table.mark, &listing, problem);
 	bool ours = listing != NULL && (item->table.made || nft_mark_is_ours(listing));
 
 	free(listing);
+	/* Of one that this process never came to have, whatever kept it from that has been told. */
 	if (!ours)
-		return 0;
+		return held ? error : 0;
 	return nft_mark_remove(item->table.mark, problem) < 0 ? -EIO : 1;
 }
 

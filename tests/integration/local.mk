@@ -114,6 +114,7 @@ integration_files = \
 	tests/integration/test_offload_path.py \
 	tests/integration/test_offload_crowd.py \
 	tests/integration/test_offload_folder.py \
+	tests/integration/test_offload_gone.py \
 	tests/integration/test_offload_life.py \
 	tests/integration/test_offload_setup.py \
 	tests/integration/test_offload_silence.py \
@@ -158,6 +159,7 @@ integration_files = \
 	tests/integration/test_routing_mark.py \
 	tests/integration/test_routing_reload.py \
 	tests/integration/test_routing_show.py \
+	tests/integration/test_routing_untold.py \
 	tests/integration/test_seccomp.py \
 	tests/integration/test_service.py \
 	tests/integration/test_settings_table.py \

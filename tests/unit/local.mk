@@ -87,10 +87,17 @@ unit_tests = \
 	tests/unit/test_udp_sharing
 
 if HAVE_LIBMNL
+unit_tests += tests/unit/test_return_item
 unit_tests += tests/unit/test_return_explain tests/unit/test_route_notices
 unit_tests += tests/unit/test_doctor_diagnosis tests/unit/test_doctor_host tests/unit/test_doctor_path \
 	tests/unit/test_doctor_offload tests/unit/test_doctor_remedies
 unit_tests += tests/unit/test_doctor_probe tests/unit/test_doctor_readings tests/unit/test_trace_event
+endif
+if HAVE_LIBSECCOMP
+unit_tests += tests/unit/test_seccomp_verify
+endif
+if HAVE_BPF
+unit_tests += tests/unit/test_offload_filters tests/unit/test_doctor_offload_facts
 endif
 
 if HAVE_CMOCKA
@@ -184,6 +191,13 @@ tests_unit_test_offload_checksum_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_offload_checksum_CFLAGS = $(unit_cflags)
 tests_unit_test_offload_checksum_LDADD = $(pure_ldadd)
 
+tests_unit_test_offload_filters_SOURCES = tests/unit/test_offload_filters.c
+tests_unit_test_offload_filters_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_offload_filters_CFLAGS = $(unit_cflags) $(LIBBPF_CFLAGS)
+tests_unit_test_offload_filters_LDADD = libmmproxy.a libpure.a $(libraries)
+tests_unit_test_offload_filters_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bpf_tc_query \
+	-Wl,--wrap=bpf_tc_detach -Wl,--wrap=bpf_tc_hook_destroy -Wl,--wrap=netlink_ask
+
 tests_unit_test_packet_SOURCES = tests/unit/test_packet.c
 tests_unit_test_packet_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_packet_CFLAGS = $(unit_cflags)
@@ -206,6 +220,12 @@ tests_unit_test_proxy_tlv_SOURCES = tests/unit/test_proxy_tlv.c
 tests_unit_test_proxy_tlv_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_proxy_tlv_CFLAGS = $(unit_cflags)
 tests_unit_test_proxy_tlv_LDADD = $(pure_ldadd)
+
+tests_unit_test_seccomp_verify_SOURCES = tests/unit/test_seccomp_verify.c
+tests_unit_test_seccomp_verify_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_seccomp_verify_CFLAGS = $(unit_cflags)
+tests_unit_test_seccomp_verify_LDADD = libmmproxy.a libpure.a $(libraries) $(LIBSECCOMP_LIBS)
+tests_unit_test_seccomp_verify_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fopen -Wl,--wrap=fopen64
 
 tests_unit_test_siphash_SOURCES = tests/unit/test_siphash.c
 tests_unit_test_siphash_CPPFLAGS = $(unit_cppflags)
@@ -283,6 +303,13 @@ tests_unit_test_config_routing_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_routing_CFLAGS = $(unit_cflags)
 tests_unit_test_config_routing_LDADD = $(config_ldadd)
 
+tests_unit_test_return_item_SOURCES = tests/unit/test_return_item.c
+tests_unit_test_return_item_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_return_item_CFLAGS = $(unit_cflags)
+tests_unit_test_return_item_LDADD = $(config_ldadd)
+tests_unit_test_return_item_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=nft_mark_list \
+	-Wl,--wrap=nft_mark_is_ours -Wl,--wrap=nft_mark_apply -Wl,--wrap=nft_mark_remove
+
 tests_unit_test_return_plan_SOURCES = tests/unit/test_return_plan.c
 tests_unit_test_return_plan_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_return_plan_CFLAGS = $(unit_cflags)
@@ -312,6 +339,13 @@ tests_unit_test_doctor_offload_SOURCES = tests/unit/test_doctor_offload.c
 tests_unit_test_doctor_offload_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_doctor_offload_CFLAGS = $(unit_cflags)
 tests_unit_test_doctor_offload_LDADD = libdoctor.a $(config_ldadd)
+
+tests_unit_test_doctor_offload_facts_SOURCES = tests/unit/test_doctor_offload_facts.c
+tests_unit_test_doctor_offload_facts_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_doctor_offload_facts_CFLAGS = $(unit_cflags)
+tests_unit_test_doctor_offload_facts_LDADD = libdoctor.a $(config_ldadd)
+tests_unit_test_doctor_offload_facts_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=filters_find \
+	-Wl,--wrap=config_wants_offload
 
 tests_unit_test_doctor_host_SOURCES = tests/unit/test_doctor_host.c
 tests_unit_test_doctor_host_CPPFLAGS = $(unit_cppflags)
