@@ -119,6 +119,27 @@ bool nft_mark_is_ours(const char *listing)
 	return strstr(listing, "comment \"" COMMENT "\"") != NULL;
 }
 
+static unsigned occurrences(const char *text, const char *part)
+{
+	unsigned count = 0;
+
+	for (; (text = strstr(text, part)) != NULL; text++)
+		count++;
+	return count;
+}
+
+bool nft_mark_is_whole(uint32_t mark, const char *listing)
+{
+	static const char *const parts[] = {"\tchain ", " mark set "};
+	char ruleset[RETURN_MARK_RULESET_SIZE];
+
+	return_mark_ruleset(mark, ruleset);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (occurrences(listing, parts[i]) != occurrences(ruleset, parts[i]))
+			return false;
+	return true;
+}
+
 /* The mark whose table a line such as "table inet mmproxy_123" names; 0: none. */
 static uint32_t mark_of(const char *line)
 {

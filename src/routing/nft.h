@@ -35,6 +35,9 @@ char *nft_mark_list(uint32_t mark);
 /* Has it been put there by nft_mark_apply(), of whatever process? */
 bool nft_mark_is_ours(const char *listing);
 
+/* Are all its chains and rules in this listing, as far as their number says? */
+bool nft_mark_is_whole(uint32_t mark, const char *listing);
+
 /* The marks that have a table by the name of one of ours; *marks is for free(). */
 size_t nft_marks_read(uint32_t **marks);
 

@@ -35,6 +35,13 @@ char *nft_mark_list(uint32_t mark)
 	return NULL;
 }
 
+bool nft_mark_is_whole(uint32_t mark, const char *listing)
+{
+	(void)mark;
+	(void)listing;
+	return false;
+}
+
 bool nft_mark_is_ours(const char *listing)
 {
 	(void)listing;

@@ -192,7 +192,9 @@ static bool is_in_order(const struct return_item *item, const char *listing, boo
 		return false;
 	if (!nft_mark_is_ours(listing))
 		return true;
-	return item->table.listing != NULL ? strcmp(item->table.listing, listing) == 0 : shared;
+	if (item->table.listing != NULL)
+		return strcmp(item->table.listing, listing) == 0;
+	return shared && nft_mark_is_whole(item->table.mark, listing);
 }
 
 /* 0, with NULL where there is no table; or -EIO: whether there is one cannot be told. */
@@ -205,13 +207,24 @@ static int list_table(uint32_t mark, char **listing, char problem[static RETURN_
 	return -EIO;
 }
 
+/* What has just been put in place. NULL: somebody has been at it already, and is to be noticed. */
+static char *list_as_made(uint32_t mark)
+{
+	char *listing = nft_mark_list(mark);
+
+	if (listing == NULL || nft_mark_is_whole(mark, listing))
+		return listing;
+	free(listing);
+	return NULL;
+}
+
 /* 0 or 1 by whether there was nothing at all or less than there should be. */
 static int ensure_table(struct return_item *item, bool shared,
 			char problem[static RETURN_PROBLEM_SIZE])
 {
 	char *listing;
 	int error = list_table(item->table.mark, &listing, problem), result = 0;
-	bool adopted = listing != NULL && item->table.listing == NULL;
+	bool adopted = listing != NULL && item->table.listing == NULL && !item->table.made;
 
 	if (error < 0)
 		return error;
@@ -221,7 +234,7 @@ static int ensure_table(struct return_item *item, bool shared,
 		result = adopted ? 0 : 1;
 		item->table.made = item->table.made || error == 0;
 		free(listing);
-		listing = error == 0 ? nft_mark_list(item->table.mark) : NULL;
+		listing = error == 0 ? list_as_made(item->table.mark) : NULL;
 	}
 	if (error < 0)
 		return error;

@@ -308,7 +308,7 @@ tests_unit_test_return_item_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_return_item_CFLAGS = $(unit_cflags)
 tests_unit_test_return_item_LDADD = $(config_ldadd)
 tests_unit_test_return_item_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=nft_mark_list \
-	-Wl,--wrap=nft_mark_is_ours -Wl,--wrap=nft_mark_apply -Wl,--wrap=nft_mark_remove
+	-Wl,--wrap=nft_mark_is_ours -Wl,--wrap=nft_mark_is_whole -Wl,--wrap=nft_mark_apply -Wl,--wrap=nft_mark_remove
 
 tests_unit_test_return_plan_SOURCES = tests/unit/test_return_plan.c
 tests_unit_test_return_plan_CPPFLAGS = $(unit_cppflags)

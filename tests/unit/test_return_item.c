@@ -16,11 +16,13 @@
 
 char *__wrap_nft_mark_list(uint32_t mark);
 bool __wrap_nft_mark_is_ours(const char *listing);
+bool __wrap_nft_mark_is_whole(uint32_t mark, const char *listing);
 int __wrap_nft_mark_apply(uint32_t mark, char error[static NFT_ERROR_SIZE]);
 int __wrap_nft_mark_remove(uint32_t mark, char error[static NFT_ERROR_SIZE]);
 
-static bool there;
-static int list_error; /* 0: nftables says what there is */
+static bool there, whole;
+static bool stripped_at_once; /* by somebody, as soon as it has been put in place */
+static int list_error;        /* 0: nftables says what there is */
 static unsigned applied, removed;
 static struct return_item item;
 static char problem[RETURN_PROBLEM_SIZE];
@@ -38,11 +40,19 @@ bool __wrap_nft_mark_is_ours(const char *listing)
 	return true;
 }
 
+bool __wrap_nft_mark_is_whole(uint32_t mark, const char *listing)
+{
+	(void)mark;
+	assert_string_equal(listing, "the table");
+	return whole;
+}
+
 int __wrap_nft_mark_apply(uint32_t mark, char error[static NFT_ERROR_SIZE])
 {
 	(void)mark;
 	(void)error;
 	there = true;
+	whole = !stripped_at_once;
 	applied++;
 	return 0;
 }
@@ -59,7 +69,7 @@ int __wrap_nft_mark_remove(uint32_t mark, char error[static NFT_ERROR_SIZE])
 static int begin(void **state)
 {
 	(void)state;
-	there = false;
+	there = whole = stripped_at_once = false;
 	list_error = 0;
 	applied = removed = 0;
 	item = (struct return_item){.kind = RETURN_ITEM_TABLE};
@@ -78,6 +88,12 @@ static int finish(void **state)
 static int ensure(void)
 {
 	return return_item_ensure(&item, NULL, false, problem);
+}
+
+/* Where others may have the same item: at a start, and whenever it is looked at again. */
+static int look(void)
+{
+	return return_item_ensure(&item, NULL, true, problem);
 }
 
 static int take_away(void)
@@ -103,6 +119,28 @@ static void a_table_that_was_removed_is_put_back(void **state)
 	there = false;
 	assert_int_equal(ensure(), 1);
 	assert_int_equal(applied, 2);
+}
+
+static void one_that_was_stripped_at_once_is_put_back(void **state)
+{
+	(void)state;
+	stripped_at_once = true;
+	assert_int_equal(ensure(), 1);
+	stripped_at_once = false;
+	assert_int_equal(look(), 1);
+	assert_int_equal(applied, 2);
+	assert_int_equal(look(), 0);
+	assert_int_equal(applied, 2);
+}
+
+static void what_is_left_of_another_instances_table_is_replaced(void **state)
+{
+	(void)state;
+	there = true;
+	assert_int_equal(look(), 0);
+	assert_int_equal(applied, 1);
+	assert_int_equal(look(), 0);
+	assert_int_equal(applied, 1);
 }
 
 static void a_table_that_cannot_be_asked_for_was_not_removed(void **state)
@@ -144,6 +182,10 @@ int main(void)
 						finish),
 		cmocka_unit_test_setup_teardown(a_table_that_was_removed_is_put_back, begin,
 						finish),
+		cmocka_unit_test_setup_teardown(one_that_was_stripped_at_once_is_put_back, begin,
+						finish),
+		cmocka_unit_test_setup_teardown(what_is_left_of_another_instances_table_is_replaced,
+						begin, finish),
 		cmocka_unit_test_setup_teardown(a_table_that_cannot_be_asked_for_was_not_removed,
 						begin, finish),
 		cmocka_unit_test_setup_teardown(a_table_that_may_be_left_is_told, begin, finish),
