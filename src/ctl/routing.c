@@ -29,7 +29,7 @@ static enum routing_state find_mark_table(uint32_t mark)
 		return ROUTING_STATE_UNKNOWN;
 	listing = nft_mark_list(mark);
 	if (listing == NULL)
-		return ROUTING_STATE_MISSING;
+		return errno == ENOENT ? ROUTING_STATE_MISSING : ROUTING_STATE_UNKNOWN;
 	free(listing);
 	return ROUTING_STATE_THERE;
 }

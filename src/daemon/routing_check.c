@@ -95,8 +95,9 @@ static void tell_mark(const struct return_plan *plan, const struct return_verdic
 	bool nftables = return_mark_takes_nftables(plan, verdicts, mark);
 	char name[RETURN_MARK_TABLE_SIZE], command[RETURN_MARK_COMMAND_SIZE];
 	char *listing = nft_mark_list(mark);
+	bool missing = listing == NULL && errno == ENOENT;
 
-	if (listing == NULL && (nftables || !return_mark_is_accepted()))
+	if (missing && (nftables || !return_mark_is_accepted()))
 		log_warning("routing", "nothing brings the mark back on the upstreams' answers",
 			    LOG_NUMBER("mark", mark),
 			    LOG_TEXT("table", return_mark_table(mark, name)),
