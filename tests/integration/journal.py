@@ -4,6 +4,7 @@
 import contextlib
 import pathlib
 import re
+import select
 import socket
 import struct
 import threading
@@ -65,6 +66,10 @@ class Journal:
         thread, self._following = self._following, None
         if thread is not None:
             thread.join()
+
+    def is_empty(self):
+        """Nothing waits to be read: there is room again."""
+        return not select.select([self.socket], [], [], 0)[0]
 
     def _read(self):
         self.socket.settimeout(0.02)

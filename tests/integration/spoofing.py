@@ -18,11 +18,12 @@ _PLAIN_WORDS = (CLIENT4, CLIENT6, NO_ANSWER, REFUSED)
 
 _IP_TRANSPARENT, _IPV6_TRANSPARENT, _SO_MARK = 19, 75, 36
 
-# Seconds. The first SYN is answered in a microsecond, or it never will be.
-_PATIENCE = 0.15
+# Seconds for an answer that has to come, even where whoever answers waits for a CPU; and for one
+# that must not.
+_PATIENCE, BRIEFLY = 10, 0.15
 
 
-def _transparent(namespace, kind, upstream, mark):
+def _transparent(namespace, kind, upstream, mark, patience):
     six = family_of(upstream[0]) == socket.AF_INET6
     made = namespace.socket(family_of(upstream[0]), kind)
     if six:
@@ -31,7 +32,7 @@ def _transparent(namespace, kind, upstream, mark):
         made.setsockopt(socket.SOL_IP, _IP_TRANSPARENT, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as mmproxy: it blocks nobody
     made.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark)
-    made.settimeout(_PATIENCE)
+    made.settimeout(patience)
     made.bind((CLIENT6 if six else CLIENT4, 0))
     return made
 
@@ -57,17 +58,18 @@ def judge(seen):
     return seen if seen in _PLAIN_WORDS else CHANGED
 
 
-def connect(namespace, upstream, mark=0):
+def connect(namespace, upstream, mark=0, patience=_PATIENCE):
     """The address that upstreams.report_peer() has seen; or NO_ANSWER, or REFUSED."""
 
     def exchange(made):
         made.connect(upstream)
         return made.makefile("r").readline().split()[1]
 
-    return _outcome(_transparent(namespace, socket.SOCK_STREAM, upstream, mark), exchange)
+    made = _transparent(namespace, socket.SOCK_STREAM, upstream, mark, patience)
+    return _outcome(made, exchange)
 
 
-def ask(namespace, upstream, mark=0):
+def ask(namespace, upstream, mark=0, patience=_PATIENCE):
     """The same of a UDP upstream, which answers with the address that it has seen."""
 
     def exchange(made):
@@ -75,7 +77,8 @@ def ask(namespace, upstream, mark=0):
         made.send(b"who am I?")
         return made.recv(100).decode()
 
-    return _outcome(_transparent(namespace, socket.SOCK_DGRAM, upstream, mark), exchange)
+    made = _transparent(namespace, socket.SOCK_DGRAM, upstream, mark, patience)
+    return _outcome(made, exchange)
 
 
 def connect_plainly(namespace, upstream):

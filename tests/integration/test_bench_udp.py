@@ -77,9 +77,10 @@ def test_a_clean_run_loses_nothing(mode, host, start):
 
 @modes
 def test_exactly_what_is_dropped_is_lost(mode, host, start):
-    start(Echo(host, "--drop-every", "50"))
+    # Of a window some are dropped, even if only the first of its datagrams leave in time.
+    start(Echo(host, "--drop-every", "10"))
     result = load(host, **mode)
-    assert never_came(result) == result["sent"] // 50 > 0
+    assert never_came(result) == result["sent"] // 10 > 0
     assert result["sent"] == result["total"] + result["lost"]
     assert result["reordered"] == 0
 
@@ -95,6 +96,15 @@ def test_exactly_what_is_overtaken_is_reordered(mode, host, start):
 
 
 def test_answers_other_than_what_was_sent_are_wrong(host, udp_upstream):
+    result = {"lost": None}
+    while result["lost"] != 0:  # one is given up, if this process is held up for a second
+        result = result_with_wrong_answers(host, udp_upstream)
+    assert result["wrong"] == 4 * 4
+    assert result["total"] == 4
+
+
+def result_with_wrong_answers(host, udp_upstream):
+    """Of a load that gets four wrong answers to each of its four datagrams, and the right one."""
     process = start_load(host, to=UPSTREAM4, clients=2, rate=20, seconds=0.2, warm_up=0)
     for _ in range(4):
         payload, peer = udp_upstream.receive()
@@ -106,9 +116,7 @@ def test_answers_other_than_what_was_sent_are_wrong(host, udp_upstream):
         udp_upstream.send(client + sequence + filler[:-1] + b"?", peer)
         udp_upstream.send(payload + b"?", peer)
         udp_upstream.send(payload, peer)
-    result = result_of(process, status=1)
-    assert result["wrong"] == 4 * 4
-    assert result["total"] == 4 and result["lost"] == 0
+    return result_of(process, status=1)
 
 
 @modes

@@ -267,9 +267,10 @@ def test_sessions_are_filtered_by_age(host, start_daemon, upstream):
     )
     open_session(host, upstream, clients(2)[1])
     assert wait_for_sessions(mmproxy, 2)
-    assert [s["client"] for s in request(mmproxy, "sessions older=2")["sessions"]] == [
-        text(clients(2)[0])
-    ]
+    found = request(mmproxy, "sessions older=2")["sessions"]
+    assert found[0]["client"] == text(clients(2)[0])
+    # The other is not there, unless it has become as old by now.
+    assert all(session["age"] >= 2 for session in found)
 
 
 def test_without_a_limit_a_hundred_sessions_are_shown(host, start_daemon, upstream):
@@ -337,6 +338,7 @@ def test_counters_are_those_of_the_log_and_also_the_zeros(host, start_daemon, up
     open_session(host, upstream)
     wait_until_ended(send(host, v2(("203.0.113.66", 1))))
     mmproxy.wait_for_counter("sessions_closed_plugin_denied")
+    mmproxy.wait_for_counter("sessions_relayed")
     logged = mmproxy.counters()
     counters = request(mmproxy, "counters")["counters"]
     assert {name: value for name, value in counters.items() if value > 0} == logged
@@ -554,18 +556,20 @@ def test_commands_are_answered_while_mmproxy_drains(host, start_daemon, upstream
     wait_until(others_have_ended, 15, lambda: f"three workers have ended: {seen}")
     assert seen["state"] == "draining"
     assert "unanswered" not in seen
-    began = time.monotonic()
-    assert [one["state"] for one in request(mmproxy, "listeners")["listeners"]] == ["draining"]
-    (session,) = request(mmproxy, "sessions")["sessions"]
-    assert len(request(mmproxy, "clients")["clients"]) == 1
+    # Nobody is waited for: whoever had been, and in vain, would be named.
+    found = {name: request(mmproxy, name) for name in ("listeners", "sessions", "clients")}
+    assert not any("unanswered" in answer for answer in found.values()), found
+    assert [one["state"] for one in found["listeners"]["listeners"]] == ["draining"]
+    (session,) = found["sessions"]["sessions"]
+    assert len(found["clients"]["clients"]) == 1
     assert request(mmproxy, "counters")["counters"]["sessions_accepted"] == 1
     with Client(mmproxy) as client:
         answer = client.ask("reload")
         assert answer["ok"] is False and "stopping" in answer["lines"][0]
+        assert "unanswered" not in answer
     for absent in range(1, 5):
         if absent % 4 != session["id"] % 4:
             assert "no session" in refusal(mmproxy, f"kill {absent}")
-    assert time.monotonic() - began < 1.5, "nobody was waited for"
     request(mmproxy, f"kill {session['id']}")
     assert mmproxy.wait_until_ended() == 0
 

@@ -8,6 +8,7 @@ import types
 
 import pytest
 
+import plugins
 import raised
 from faults import failing, without_descriptors, without_memory
 from headers import CLIENT4, v2
@@ -194,26 +195,29 @@ def test_a_flow_that_no_other_can_make_room_for_fails(host, start_udp, udp_upstr
     """A worker that is held up makes no room, and another has flows that are not given up for it:
     then the first client of the third has nowhere to go."""
     holding_up = (CLIENT4[0], 2)
-    plugins = [
+    entries = [
         record.entry("probe", verdict=DENY, port=PROBE),
-        record.entry("slow", busy=2000, port=holding_up[1]),
+        record.entry("seen", port=holding_up[1]),
+        plugins.entry("stuck", {"while": "hold", "port": holding_up[1]}),
     ]
     # One place for each worker's socket, the fewest there can be.
-    options = {"max_flows": 3, "listen": "127.0.0.1:8443", "plugins": plugins}
+    options = {"max_flows": 3, "listen": "127.0.0.1:8443", "plugins": entries}
     mmproxy = start_udp(host, top={"workers": 3}, **options)
+    hold = mmproxy.write_config("", "hold")
     held_up, full, empty = balancers_of_three_workers(host, record)
     fresh, assured, late = clients(3), clients(6)[3:], clients(7)[6]
     for client in fresh:
         question(held_up, udp_upstream, client)
     held_up.send(holding_up, b"question")
-    record.wait_for("filter", label="slow", client=text(holding_up))
+    record.wait_for("filter", label="seen", client=text(holding_up))
     for client in assured:
         round_trip(full, udp_upstream, client)
         question(full, udp_upstream, client)
     empty.send(late, b"question")
     line = mmproxy.wait_for_log("session: failed .*reason=flow-table-full ")
     assert line["client"] == text(late)
-    mmproxy.assert_closed("flow-table-full")
+    mmproxy.assert_closed("flow-table-full")  # as would whoever is held up, once it goes on
+    hold.unlink()
 
 
 def balancers_of_three_workers(host, record):

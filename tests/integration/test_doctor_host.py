@@ -230,7 +230,8 @@ def test_a_udp_upstream_bound_to_a_wildcard_is_warned_of(family, wildcard, sound
     host = sound(Loopback, udp=True)
     host.silence(family)
     host.serve(family, (wildcard, 443))
-    assert host.answer(family) != host.answer({4: 6, 6: 4}[family])
+    assert host.answer(family, patience=spoofing.BRIEFLY) == spoofing.NO_ANSWER
+    assert host.answer({4: 6, 6: 4}[family]) in (spoofing.CLIENT4, spoofing.CLIENT6)
     report = doctor.examine(host.namespace, host.config())
     assert report.failed() == set(), report
     assert report.warnings() == {("upstream", host.where(family))}, report

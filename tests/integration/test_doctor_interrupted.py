@@ -29,10 +29,25 @@ def _detour(host):
 
 
 def _start(host, path, *options):
-    """A doctor that has changed the host, and waits for an answer."""
-    started = doctor.start(host.namespace, path, *options)
-    wait_until(lambda: _detour(host), 15, "the doctor has a return path of its own", interval=0)
-    return started
+    """A doctor that has changed the host, and is stopped there: it would wait half a second, which
+    may be over before anybody has noticed."""
+    while True:
+        started = doctor.start(host.namespace, path, *options)
+        wait_until(
+            lambda: _detour(host) or started.poll() is not None,
+            15,
+            "the doctor has a return path of its own, or had one",
+            interval=0,
+        )
+        started.send_signal(signal.SIGSTOP)
+        if _detour(host):
+            return started
+        started.kill()
+        started.communicate(timeout=20)
+
+
+def _go_on(started):
+    started.send_signal(signal.SIGCONT)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -41,6 +56,7 @@ def test_a_signal_leaves_nothing_behind(number, host):
     with doctor.config_file(host.config()) as path:
         started = _start(host, path)
         started.send_signal(number)
+        _go_on(started)
         output, _ = started.communicate(timeout=20)
     assert started.returncode == -number, output
     assert doctor.traces(host.namespace) == before
@@ -62,12 +78,9 @@ def test_what_a_killed_doctor_left_does_not_make_the_next_one_content(host):
     """Its own return path must not be taken for the host's."""
     host.ip(4, "xfrm policy flush")
     with doctor.config_file(host.config()) as path:
-        started = None
-        while started is None or not _detour(host):
-            started = doctor.start(host.namespace, path)
-            wait_until(lambda: _detour(host) or started.poll() is not None, 15, "", interval=0)
-            started.kill()
-            started.communicate(timeout=20)
+        started = _start(host, path)
+        started.kill()
+        started.communicate(timeout=20)
     report = doctor.examine(host.namespace, host.config())
     assert report.failed() == {("rule", "127.0.0.1:443")}, report
 
@@ -78,6 +91,7 @@ def test_two_doctors_do_not_meet(host):
     with doctor.config_file(host.config()) as path:
         first = _start(host, path, "--json")
         second = doctor.run(host.namespace, path)
+        _go_on(first)
         output, _ = first.communicate(timeout=20)
     assert ("rule", "127.0.0.1:443") in {
         (check["check"], check["upstream"])
@@ -94,5 +108,6 @@ def test_a_reader_that_leaves_ends_it_without_a_trace(host):
     with doctor.config_file(host.config()) as path:
         started = _start(host, path)
         started.stdout.close()
+        _go_on(started)
         started.wait(20)
     assert doctor.traces(host.namespace) == before

@@ -8,7 +8,7 @@ import pytest
 import doctor
 import settings
 from headers import CLIENT4, v2
-from sound_hosts import FAMILIES, Container, Loopback, OwnAddress
+from sound_hosts import FAMILIES, Container, Loopback, OwnAddress, hurry
 from upstreams import Listener, Server, report_peer
 
 HOST_CHECKS = "config kernel capability conntrack client-ports port-blocks lsm offload".split()
@@ -197,6 +197,7 @@ def test_an_upstream_that_asks_another_server_is_no_forwarder(sound):
     filters = Server(host.namespace, report_peer, ("192.0.2.1", 11332))
 
     def greet(connection, peer):
+        hurry()
         with host.namespace.connect(("192.0.2.1", 11332)) as asked:
             asked.sendall(b"what may I do?")
             connection.sendall(b"220 welcome\r\n")

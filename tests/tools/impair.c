@@ -284,13 +284,13 @@ static void run(int signals)
 
 		if (ppoll(polled, 4, forever ? NULL : &time, NULL) < 0 && errno != EINTR)
 			err(EXIT_FAILURE, "ppoll");
-		if (polled[3].revents != 0 || (polled[2].revents != 0 && !read_settings()))
-			return;
+		/* Of whatever was sent before a line came, the answer to the line tells. */
 		for (size_t i = 0; i < DIRECTIONS; i++) {
-			if (polled[i].revents != 0)
-				receive(&directions[i]);
+			receive(&directions[i]);
 			send_due(&directions[i]);
 		}
+		if (polled[3].revents != 0 || (polled[2].revents != 0 && !read_settings()))
+			return;
 	}
 }
 

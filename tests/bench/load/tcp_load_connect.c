@@ -106,11 +106,18 @@ static void serve(struct connects *connects, struct place *place, uint32_t event
 		receive(connects, place);
 }
 
+/* However short the time that counts is, it lasts until a connection was completed, or failed. */
+static bool nothing_counts_yet(const struct connects *connects)
+{
+	return connects->counting && connects->completed == 0 && connects->failed == 0;
+}
+
 static void run_until(struct connects *connects, int64_t end)
 {
 	struct epoll_event events[EVENTS];
 
-	while (connects->open > 0 && (connects->stopping || tcp_load_clock() < end)) {
+	while (connects->open > 0 &&
+	       (connects->stopping || tcp_load_clock() < end || nothing_counts_yet(connects))) {
 		int count = epoll_wait(connects->epoll, events, EVENTS, PATIENCE);
 
 		if (count == 0)

@@ -73,6 +73,9 @@ static void came_back(struct pings *pings, struct pinger *pinger)
 		latency_record(&pings->latency, pings->now - pinger->due);
 	}
 	pinger->due = pings->interval > 0 ? pinger->due + pings->interval : pings->now;
+	/* However short the time is, it lasts until a message counts. */
+	if (pings->messages == 0 && pings->interval == 0 && pinger->due >= pings->counted_until)
+		pings->counted_until = pinger->due + 1;
 	if (pinger->due <= pings->now && pinger->due < pings->counted_until)
 		ping(pings, pinger);
 }

@@ -35,9 +35,10 @@ struct streams {
 	struct stream *all;
 	unsigned alive;
 	int epoll;
-	bool stopping;
-	uint64_t bytes; /* that have arrived: back here, or, of the direction up, taken by a socket
-			 */
+	bool stopping, counting;
+	uint64_t before; /* bytes, when counting began */
+	uint64_t bytes;  /* that have arrived: back here, or, of the direction up, taken by a socket
+			  */
 	uint64_t wrong;
 };
 
@@ -151,11 +152,18 @@ static void serve(struct streams *streams, struct stream *stream, uint32_t event
 		write_some(streams, stream);
 }
 
+/* However short the time that counts is, it lasts until bytes have arrived. */
+static bool nothing_counts_yet(const struct streams *streams)
+{
+	return streams->counting && streams->bytes == streams->before;
+}
+
 static void run_until(struct streams *streams, int64_t end)
 {
 	struct epoll_event events[EVENTS];
 
-	while (streams->alive > 0 && (streams->stopping || tcp_load_clock() < end)) {
+	while (streams->alive > 0 &&
+	       (streams->stopping || tcp_load_clock() < end || nothing_counts_yet(streams))) {
 		int count = epoll_wait(streams->epoll, events, EVENTS, PATIENCE);
 
 		if (count == 0)
@@ -190,7 +198,7 @@ bool tcp_load_stream(const struct tcp_load_options *options)
 {
 	static struct streams streams;
 	struct gate gate = {.waits = options->wait};
-	uint64_t before;
+	uint64_t counted;
 	int64_t began, took;
 
 	streams.options = options;
@@ -198,12 +206,14 @@ bool tcp_load_stream(const struct tcp_load_options *options)
 	run_until(&streams, tcp_load_clock() + (int64_t)(options->warm_up * 1e9));
 	while (!gate_is_open(&gate))
 		run_until(&streams, tcp_load_clock() + TCP_LOAD_LOOK);
-	before = streams.bytes;
+	streams.counting = true;
+	streams.before = streams.bytes;
 	began = tcp_load_clock();
 	run_until(&streams, began + (int64_t)(options->seconds * 1e9));
 	took = tcp_load_clock() - began;
-	before = streams.bytes - before;
+	counted = streams.bytes - streams.before;
 
+	streams.counting = false;
 	streams.stopping = true;
 	for (unsigned i = 0; i < options->connections; i++) {
 		if (streams.all[i].connection.fd >= 0)
@@ -212,6 +222,6 @@ bool tcp_load_stream(const struct tcp_load_options *options)
 	run_until(&streams, 0);
 	printf("bytes=%" PRIu64 " seconds=%.3f connections=%u wrong=%" PRIu64 " total=%" PRIu64
 	       "\n",
-	       before, (double)took / 1e9, options->connections, streams.wrong, streams.bytes);
+	       counted, (double)took / 1e9, options->connections, streams.wrong, streams.bytes);
 	return streams.wrong == 0;
 }

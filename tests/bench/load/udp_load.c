@@ -107,6 +107,14 @@ static void report(const struct load *load, uint64_t echoed, uint64_t late, doub
 	putchar('\n');
 }
 
+/* What is due leaves, though it may take longer; and a window lasts until it has sent anything. */
+static bool is_measuring(const struct load *load, int64_t end)
+{
+	if (load->now < end)
+		return true;
+	return load->options->rate > 0 ? load->pace.next < load->pace.end : load->counts.sent == 0;
+}
+
 bool load_run(const struct load_options *options)
 {
 	static struct load load;
@@ -121,8 +129,7 @@ bool load_run(const struct load_options *options)
 	before = load.counts;
 	began = load.now;
 	end = began + nanoseconds(options->seconds);
-	/* What is due leaves, though it may take longer. */
-	while (load.now < end || load.pace.next < load.pace.end)
+	while (is_measuring(&load, end))
 		run_round(&load);
 	echoed = load.counts.echoed - before.echoed;
 	took = load.now - began;
