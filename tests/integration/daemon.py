@@ -246,6 +246,16 @@ class Daemon:
         self.assert_no_sanitizer_report()
         assert self.process.returncode == 0, f"exit status {self.process.returncode}:\n{self.log()}"
 
+    @contextlib.contextmanager
+    def halted(self):
+        """Inside the `with` it does nothing at all: SIGSTOP. What comes meanwhile waits for it."""
+        self.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: self.status("State").startswith("T"), _PATIENCE, "mmproxy stands still")
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def stopped_otherwise(self):
         """The test has ended it, in no good order."""
         self._stopped = True

@@ -2,7 +2,6 @@
 """A reset on one side becomes a reset on the other, behind every byte that was sent before it."""
 
 import os
-import signal
 import socket
 
 import pytest
@@ -77,13 +76,12 @@ def test_an_upstream_that_answers_and_resets_before_anyone_looks_is_heard(
     connection = send(host, v2(CLIENT4))
     mmproxy.wait_until_idle()
     # The SYN is lost; the kernel sends it again while mmproxy is stopped.
-    mmproxy.process.send_signal(signal.SIGSTOP)
-    host.nft("delete table inet t")
-    accepted, _ = upstream.accept()
-    accepted.sendall(b"go away\n")
-    wait_until_sent(accepted)
-    reset(accepted)
-    mmproxy.process.send_signal(signal.SIGCONT)
+    with mmproxy.halted():
+        host.nft("delete table inet t")
+        accepted, _ = upstream.accept()
+        accepted.sendall(b"go away\n")
+        wait_until_sent(accepted)
+        reset(accepted)
     assert read_to_end(connection) == (b"go away\n", RESET)
     assert mmproxy.wait_for_log("session: (closed|failed)")["reason"] == "upstream-reset"
 

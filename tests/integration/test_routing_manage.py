@@ -2,7 +2,6 @@
 """routing.mode = "manage": what the return path needs is there, and gone when it is not needed."""
 
 import re
-import signal
 import time
 
 import pytest
@@ -139,9 +138,8 @@ def test_what_is_wiped_under_traffic_is_put_back(wipe, bare, managed):
 def test_a_wipe_is_told_once_and_counted(bare, start_daemon):
     mmproxy = start_daemon(bare, top={"routing": MANAGE, "control": {}})
     # It sees all of it at once, however long that takes.
-    mmproxy.process.send_signal(signal.SIGSTOP)
-    flush_all(bare)
-    mmproxy.process.send_signal(signal.SIGCONT)
+    with mmproxy.halted():
+        flush_all(bare)
     rules.wait_until_put_back(bare)
     line = mmproxy.wait_for_log("routing: put back")
     assert line["what"].split("; ") == [

@@ -5,7 +5,6 @@ and a main thread that takes its time.
 What came in time was in time, though nobody could look.
 """
 
-import contextlib
 import signal
 import time
 
@@ -16,19 +15,8 @@ from sessions import MMPROXY, assert_alive, open_session, send, unused_client
 from settings import configuration, listener, udp_listener
 from traffic import read_exactly
 from udp import Balancer, round_trip
-from waiting import wait_until
 
 TIMEOUT = 3.0
-
-
-@contextlib.contextmanager
-def stopped(mmproxy):
-    mmproxy.process.send_signal(signal.SIGSTOP)
-    wait_until(lambda: mmproxy.status("State").startswith("T"), 10, "it is stopped", interval=0)
-    try:
-        yield
-    finally:
-        mmproxy.process.send_signal(signal.SIGCONT)
 
 
 def test_nobodys_time_is_up_for_what_a_stopped_process_could_not_look_at(
@@ -57,7 +45,7 @@ def test_nobodys_time_is_up_for_what_a_stopped_process_could_not_look_at(
     silent = host.connect(MMPROXY)
     mmproxy.wait_for_counter("sessions_accepted", 4)  # a flow is one of them
     mmproxy.wait_until_idle()
-    with stopped(mmproxy):
+    with mmproxy.halted():
         began = time.monotonic()
         host.nft("delete table inet t\n")
         silent.sendall(v2(late))

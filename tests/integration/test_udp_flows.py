@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """UDP: how many flows there are, who leaves when there is no room, and what is left of them."""
 
-import contextlib
-import signal
 import struct
 import time
 
@@ -296,24 +294,13 @@ def round_trip_beside_a_flood(host, upstream):
 # What is lost is counted.
 
 
-@contextlib.contextmanager
-def held_up(mmproxy):
-    """It is stopped meanwhile, and its sockets' queues fill up."""
-    mmproxy.process.send_signal(signal.SIGSTOP)
-    wait_until(lambda: mmproxy.status("State").startswith("T"), 10, "it is stopped", interval=0)
-    try:
-        yield
-    finally:
-        mmproxy.process.send_signal(signal.SIGCONT)
-
-
 def test_datagrams_that_the_listeners_queue_has_no_room_for_are_counted(
     host, start_udp, udp_upstream
 ):
     mmproxy = start_udp(host, top={"workers": 1})
     balancer = Balancer(host)
     round_trip(balancer, udp_upstream, CLIENT4)
-    with held_up(mmproxy):
+    with mmproxy.halted():
         for _ in range(20000):
             balancer.send(CLIENT4, bytes(1000))
     mmproxy.wait_until_idle()
@@ -333,7 +320,7 @@ def test_answers_that_a_flows_queue_has_no_room_for_are_counted_at_its_end(
     mmproxy = start_udp(host, idle_timeout=60, top={"workers": 1})
     balancer = Balancer(host)
     question(balancer, udp_upstream, CLIENT4)
-    with held_up(mmproxy):
+    with mmproxy.halted():
         for _ in range(5000):
             udp_upstream.send(bytes(1000), CLIENT4)
     set_idle_timeout(mmproxy, 0.3)
@@ -391,10 +378,9 @@ def test_datagrams_that_are_refused_leave_nothing_behind(host, start_udp, udp_up
             mmproxy.assert_closed(reason, count + (burst if reason == "header-missing" else 0))
 
     # The deepest batch that there can be, so that every slot has been used before memory is measured.
-    mmproxy.process.send_signal(signal.SIGSTOP)
-    for _ in range(burst):
-        balancer.send_bare(b"GET / HTTP/1.1\r\n\r\n")
-    mmproxy.process.send_signal(signal.SIGCONT)
+    with mmproxy.halted():
+        for _ in range(burst):
+            balancer.send_bare(b"GET / HTTP/1.1\r\n\r\n")
     mmproxy.wait_for_counter("sessions_closed_header_missing", burst)
     send_all(500)
     descriptors = mmproxy.descriptors()
