@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,10 +15,6 @@
  * and new connections are not kept waiting. */
 #define EVENTS_PER_ROUND 128
 
-/* Full rounds that timers wait for: the kernel tells of each descriptor once before it begins anew,
- * and this is as many as most processes have. Not for ever, or a flood would stop the timers. */
-#define FULL_ROUNDS_MAX 160
-
 static uint64_t monotonic_ms(void)
 {
 	struct timespec now;
@@ -26,14 +23,29 @@ static uint64_t monotonic_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* To be told once more of what is readable all the time. 0 or -errno. */
+static int line_up(struct loop *loop, int operation)
+{
+	struct epoll_event wanted = {.events = EPOLLIN | EPOLLET};
+
+	return epoll_ctl(loop->epoll, operation, loop->last_in_line, &wanted) < 0 ? -errno : 0;
+}
+
 int loop_init(struct loop *loop, const struct sys *sys)
 {
-	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	int error;
 
-	if (epoll < 0)
-		return -errno;
-	*loop = (struct loop){.sys = sys, .epoll = epoll, .now = monotonic_ms()};
+	*loop = (struct loop){.sys = sys, .now = monotonic_ms()};
 	loop->heard = loop->now;
+	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epoll < 0)
+		return -errno;
+	loop->last_in_line = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+	error = loop->last_in_line < 0 ? -errno : line_up(loop, EPOLL_CTL_ADD);
+	if (error < 0) {
+		loop_finish(loop);
+		return error;
+	}
 	timer_wheel_init(&loop->wheel, loop->now);
 	list_init(&loop->deferred);
 	return 0;
@@ -41,8 +53,10 @@ int loop_init(struct loop *loop, const struct sys *sys)
 
 void loop_finish(struct loop *loop)
 {
+	if (loop->last_in_line >= 0)
+		close(loop->last_in_line);
 	close(loop->epoll);
-	loop->epoll = -1;
+	loop->epoll = loop->last_in_line = -1;
 }
 
 int loop_watch(struct loop *loop, int fd, uint32_t events, struct loop_source *source)
@@ -120,32 +134,44 @@ static int wait_ms(const struct loop *loop, int timeout)
 	return timeout;
 }
 
-/* The kernel was asked after `asked`, and told of this many events. */
-static void note_heard(struct loop *loop, int count, uint64_t asked)
+/*
+ * The kernel was asked after `asked`, and told of this many events (below 0: a signal, and nothing
+ * was told). It tells of descriptors in the order in which they came to have something: where they
+ * are more than a round takes, the last in line says when those of a moment are through.
+ */
+static void note_heard(struct loop *loop, int count, bool line_is_through, uint64_t asked)
 {
-	bool full = count == EVENTS_PER_ROUND;
-
-	loop->full_rounds = full ? loop->full_rounds + 1 : 0;
-	/* Below 0: a signal, and nothing was told. */
-	if (count < 0 || (full && loop->full_rounds < FULL_ROUNDS_MAX))
+	if (count >= 0 && count < EVENTS_PER_ROUND)
+		loop->heard = asked;
+	else if (line_is_through && loop->is_lined_up)
+		loop->heard = loop->lined_up;
+	if (line_is_through)
+		loop->is_lined_up = false;
+	if (count < EVENTS_PER_ROUND || loop->is_lined_up)
 		return;
-	loop->full_rounds = 0;
-	loop->heard = asked;
+	loop->lined_up = loop->now;
+	loop->is_lined_up = line_up(loop, EPOLL_CTL_MOD) == 0;
+	if (!loop->is_lined_up)
+		loop->heard = asked;
 }
 
 void loop_run_once(struct loop *loop, int timeout)
 {
 	struct epoll_event events[EVENTS_PER_ROUND];
 	uint64_t asked = loop->now;
+	bool line_is_through = false;
 	int count = epoll_wait(loop->epoll, events, EVENTS_PER_ROUND, wait_ms(loop, timeout));
 
 	loop->now = monotonic_ms();
 	for (int i = 0; i < count; i++) {
 		struct loop_source *source = events[i].data.ptr;
 
-		source->ready(source, events[i].events);
+		if (source != NULL)
+			source->ready(source, events[i].events);
+		else
+			line_is_through = true;
 	}
-	note_heard(loop, count, asked);
+	note_heard(loop, count, line_is_through, asked);
 	timer_wheel_advance(&loop->wheel, loop->heard);
 	run_deferred(loop);
 }

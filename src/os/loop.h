@@ -33,12 +33,14 @@ struct loop {
 	int epoll;
 	uint64_t now; /* milliseconds, CLOCK_MONOTONIC, as of the round's start */
 	/*
-	 * What had come by then has been told. A thread that got no CPU, or was stopped, finds more
-	 * events than a round takes, or is late between hearing and looking at the clock: who has
-	 * been silent for long enough is judged by this, and timers go by it.
+	 * Whatever descriptor had something by then has been told of. A thread that got no CPU, or
+	 * was stopped, finds more events than a round takes, or is late between hearing and looking
+	 * at the clock: who has been silent for long enough is judged by this, and timers go by it.
 	 */
 	uint64_t heard;
-	unsigned full_rounds; /* one after the other */
+	int last_in_line; /* an eventfd: it stands behind whatever had something at `lined_up` */
+	bool is_lined_up;
+	uint64_t lined_up;
 	struct timer_wheel wheel;
 	struct list deferred;
 	bool stopping;

@@ -23,8 +23,8 @@
 /* More than two rounds' worth of events. */
 #define CROWD 300
 
-/* Rounds in which a timer must have been called, however full they are. */
-#define ROUNDS_MAX 1000
+/* In these each of a crowd is told of twice, and there are some that begin and end it. */
+#define ROUNDS_MAX 12
 
 static struct loop loop;
 static struct timer timer;
@@ -90,10 +90,18 @@ static void watch(struct watched *watched, unsigned count)
 
 static void run_until_expired(void)
 {
-	for (unsigned rounds = 0; expired == 0; rounds++) {
+	const unsigned before = expired;
+
+	for (unsigned rounds = 0; expired == before; rounds++) {
 		assert_true(rounds < ROUNDS_MAX);
 		loop_run_once(&loop, -1);
 	}
+}
+
+static void pass_deadline(void)
+{
+	while (loop.now < timer.deadline)
+		loop_look_at_clock(&loop);
 }
 
 static void a_timer_is_called_once_and_not_early(void **state)
@@ -140,15 +148,37 @@ static void everybody_of_a_crowd_is_told_before_a_deadline(void **state)
 	loop_timer_set(&loop, &timer, 1);
 	for (unsigned i = 0; i < CROWD; i++)
 		watch(&crowd[i], 1);
-	loop_look_at_clock(&loop);
-	while (loop.now < timer.deadline)
-		loop_look_at_clock(&loop);
+	pass_deadline();
 	/* None of them is ever read: each round is full. */
 	run_until_expired();
 	for (unsigned i = 0; i < CROWD; i++) {
 		assert_true(crowd[i].told > 0);
 		assert_int_equal(crowd[i].expired_before, 0);
 	}
+}
+
+static void timers_go_on_in_a_crowd_that_comes_and_goes(void **state)
+{
+	eventfd_t count;
+
+	(void)state;
+	for (unsigned i = 0; i < CROWD; i++)
+		watch(&crowd[i], 1);
+	for (unsigned times = 1; times < 100; times++) {
+		loop_timer_set(&loop, &timer, 1);
+		pass_deadline();
+		run_until_expired();
+		/* Now and then all are quiet, after any number of full rounds. */
+		for (unsigned i = 0; i < CROWD && times % 7 == 0; i++)
+			eventfd_read(crowd[i].fd, &count);
+		if (times % 7 == 0)
+			loop_run_once(&loop, 0);
+		for (unsigned i = 0; i < CROWD; i++)
+			eventfd_write(crowd[i].fd, 1);
+		for (unsigned i = 0; i < times % 5; i++)
+			loop_run_once(&loop, 0);
+	}
+	assert_int_equal(expired, 99);
 }
 
 /* One that was set late in a long round has its whole time. */
@@ -174,6 +204,8 @@ int main(void)
 						finish),
 		cmocka_unit_test_setup_teardown(everybody_of_a_crowd_is_told_before_a_deadline,
 						start, finish),
+		cmocka_unit_test_setup_teardown(timers_go_on_in_a_crowd_that_comes_and_goes, start,
+						finish),
 		cmocka_unit_test_setup_teardown(
 			a_clock_that_was_looked_at_is_what_timers_are_set_by, start, finish),
 	};
