@@ -383,9 +383,12 @@ static void read_more(struct control_connection *connection)
 	if (room == 0)
 		return;
 	length = recv(connection->fd, connection->in + connection->in_length, room, MSG_DONTWAIT);
-	if (length > 0)
+	if (length > 0) {
 		connection->in_length += (size_t)length;
-	else if (length == 0 || (errno != EAGAIN && errno != EINTR))
+		/* A request that has come is not too late, whenever it is looked at. */
+		if (memchr(connection->in, '\n', connection->in_length) != NULL)
+			loop_timer_set(loop_of(connection), &connection->timer, PATIENCE);
+	} else if (length == 0 || (errno != EAGAIN && errno != EINTR))
 		connection->ended = true;
 }
 
