@@ -305,15 +305,16 @@ static void relay_expired(struct tcp_session *session)
 
 void tcp_relay_expired(struct tcp_session *session)
 {
-	uint64_t waited = session->relay->loop.now - session->last_active;
-
-	if (session->state == TCP_RELAY)
+	if (session->state == TCP_RELAY) {
 		relay_expired(session);
-	else if (waited >= RESET_LIMIT)
+		return;
+	}
+	/* First, as it may find that the reader has taken something meanwhile. */
+	reset_advance(session);
+	if (session->state == TCP_RESETTING &&
+	    session->relay->loop.now - session->last_active >= RESET_LIMIT)
 		tcp_session_close(session,
 				  death_reason(session->client_died,
 					       session->client_died ? session->client.error
 								    : session->upstream.error));
-	else
-		reset_advance(session);
 }
