@@ -5,6 +5,9 @@
 #include "os/sys.h"
 #include "relay/tcp_session.h"
 
+/* How many are looked at for one that is silent. */
+#define LOOKS 8
+
 static struct tcp_session *first_of(const struct header_queue *queue)
 {
 	return container_of(queue->sessions.next, struct tcp_session, waiting);
@@ -21,18 +24,29 @@ static bool has_something_to_say(const struct tcp_session *session)
 	return session->relay->sys->unread(session->client.fd) > 0;
 }
 
-bool header_queue_is_evictable(const struct header_queue *queue, uint64_t now)
+/* Of those that have waited longest, and began before `before`; NULL where each has something to
+ * say. */
+static struct tcp_session *find_silent(const struct header_queue *queue, uint64_t before)
+{
+	struct list *link = queue->sessions.next;
+
+	for (unsigned i = 0; i < LOOKS && link != &queue->sessions; i++, link = link->next) {
+		struct tcp_session *session = container_of(link, struct tcp_session, waiting);
+
+		if (session->started > before)
+			return NULL;
+		if (!has_something_to_say(session))
+			return session;
+	}
+	return NULL;
+}
+
+struct tcp_session *header_queue_find(const struct header_queue *queue, uint64_t now)
 {
 	uint64_t grace =
 		queue->count > HEADER_QUEUE_FEW ? HEADER_QUEUE_GRACE_CROWDED : HEADER_QUEUE_GRACE;
-	uint64_t since = header_queue_oldest(queue);
 
-	return since <= now && now - since >= grace && !has_something_to_say(first_of(queue));
-}
-
-void header_queue_evict(struct header_queue *queue)
-{
-	tcp_header_evicted(first_of(queue));
+	return now >= grace ? find_silent(queue, now - grace) : NULL;
 }
 
 /* This worker's part of max_waiting_headers. */
@@ -41,6 +55,14 @@ static unsigned queue_limit(const struct tcp_session *session)
 	unsigned workers = session->relay->worker_count;
 
 	return (session->settings->max_waiting_headers + workers - 1) / workers;
+}
+
+static void make_room_beside(const struct tcp_session *session)
+{
+	struct tcp_session *silent = find_silent(session->header_queue, UINT64_MAX);
+
+	tcp_header_evicted(silent != NULL && silent != session ? silent
+							       : first_of(session->header_queue));
 }
 
 void header_queue_enter(struct tcp_session *session)
@@ -55,7 +77,7 @@ void header_queue_enter(struct tcp_session *session)
 	if (session->settings->max_waiting_headers == 0)
 		return;
 	while (queue->count > queue_limit(session))
-		header_queue_evict(queue);
+		make_room_beside(session);
 }
 
 void header_queue_leave(struct tcp_session *session)

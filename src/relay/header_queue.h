@@ -43,15 +43,16 @@ static inline void header_queue_init(struct header_queue *queue)
 /* When did the first of them begin to wait? In milliseconds, the loop's clock; none: UINT64_MAX. */
 uint64_t header_queue_oldest(const struct header_queue *queue);
 
-/* Has the first one waited long enough, in silence, to make room for others? */
-bool header_queue_is_evictable(const struct header_queue *queue, uint64_t now);
-
-/* Closes the first one; there is one. */
-void header_queue_evict(struct header_queue *queue);
+/*
+ * Who has waited long enough, in silence, to make room for others: of those that have waited
+ * longest the first whose socket has nothing that is not read yet. NULL: nobody.
+ */
+struct tcp_session *header_queue_find(const struct header_queue *queue, uint64_t now);
 
 /*
  * The session's header is not here yet: it waits in its listener's queue. If more than
- * max_waiting_headers do, those that have waited longest are closed, not this one.
+ * max_waiting_headers do, those that have waited longest are closed, the silent ones first, and not
+ * this one.
  */
 void header_queue_enter(struct tcp_session *session);
 

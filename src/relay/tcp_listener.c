@@ -149,14 +149,14 @@ static void connection_accepted(struct tcp_listener *listener, int fd,
 static const char *take_or_make_room(struct tcp_listener *listener)
 {
 	const char *why = take_budgets(listener);
-	struct header_queue *queue;
+	struct tcp_session *leaving;
 
 	if (why == NULL)
 		return NULL;
-	queue = tcp_room_find(listener);
-	if (queue == NULL)
+	leaving = tcp_room_find(listener);
+	if (leaving == NULL)
 		return why;
-	tcp_room_make(listener->relay, queue);
+	tcp_room_make(leaving);
 	return take_budgets(listener);
 }
 
@@ -165,7 +165,7 @@ static bool accept_one(struct tcp_listener *listener)
 {
 	struct relay *relay = listener->relay;
 	const char *why = take_or_make_room(listener);
-	struct header_queue *queue;
+	struct tcp_session *leaving;
 	struct sockaddr_storage peer;
 	int fd;
 
@@ -199,9 +199,9 @@ static bool accept_one(struct tcp_listener *listener)
 		return true;
 	default:
 		/* Others have taken the descriptors that were counted on. */
-		queue = fd == -EMFILE || fd == -ENFILE ? tcp_room_find_descriptor(relay) : NULL;
-		if (queue != NULL) {
-			tcp_room_make(relay, queue);
+		leaving = fd == -EMFILE || fd == -ENFILE ? tcp_room_find_descriptor(relay) : NULL;
+		if (leaving != NULL) {
+			tcp_room_make(leaving);
 			return true;
 		}
 		pause_accepting(listener, log_error_text(fd));

@@ -6,6 +6,7 @@
 #include "relay/header_queue.h"
 #include "relay/relay.h"
 #include "relay/tcp_listener.h"
+#include "relay/tcp_session.h"
 
 /*
  * Connections that make room in TCP_ROOM_INTERVAL, of each worker. Without a bound a flood that
@@ -29,8 +30,8 @@ static struct header_queue *oldest_queue(const struct relay *relay)
 	return oldest;
 }
 
-/* Is there somebody in this queue whose room can be had now? */
-static bool has_to_give(struct relay *relay, const struct header_queue *queue)
+/* Whose room can be had now, of this queue. */
+static struct tcp_session *find_in(struct relay *relay, const struct header_queue *queue)
 {
 	uint64_t interval = relay->loop.now / TCP_ROOM_INTERVAL;
 
@@ -38,37 +39,37 @@ static bool has_to_give(struct relay *relay, const struct header_queue *queue)
 		relay->room_interval = interval;
 		relay->room_made = 0;
 	}
-	return queue != NULL && relay->room_made < ROOM_PER_INTERVAL &&
-	       header_queue_is_evictable(queue, relay->loop.now);
+	if (queue == NULL || relay->room_made >= ROOM_PER_INTERVAL)
+		return NULL;
+	return header_queue_find(queue, relay->loop.now);
 }
 
-struct header_queue *tcp_room_find_descriptor(struct relay *relay)
+struct tcp_session *tcp_room_find_descriptor(struct relay *relay)
 {
-	struct header_queue *queue = oldest_queue(relay);
-
-	return has_to_give(relay, queue) ? queue : NULL;
+	return find_in(relay, oldest_queue(relay));
 }
 
-struct header_queue *tcp_room_find(struct tcp_listener *listener)
+struct tcp_session *tcp_room_find(struct tcp_listener *listener)
 {
 	struct relay *relay = listener->relay;
 	struct budget *budget = relay->descriptors;
 	struct header_queue *queue = oldest_queue(relay);
+	struct tcp_session *found;
 
 	if (budget_is_full(listener->budget)) {
 		budget = listener->budget;
 		queue = listener->header_queue;
 	}
-	if (has_to_give(relay, queue))
-		return queue;
-	budget_ask_for_room(budget);
-	return NULL;
+	found = find_in(relay, queue);
+	if (found == NULL)
+		budget_ask_for_room(budget);
+	return found;
 }
 
-void tcp_room_make(struct relay *relay, struct header_queue *queue)
+void tcp_room_make(struct tcp_session *session)
 {
-	header_queue_evict(queue);
-	relay->room_made++;
+	session->relay->room_made++;
+	tcp_header_evicted(session);
 }
 
 /*
@@ -80,11 +81,12 @@ static bool leave_room(struct relay *relay, struct budget *budget, struct header
 	if (!budget_wants_room(budget))
 		return false;
 	for (;;) {
-		struct header_queue *from = queue != NULL ? queue : oldest_queue(relay);
+		struct tcp_session *found =
+			find_in(relay, queue != NULL ? queue : oldest_queue(relay));
 
-		if (!has_to_give(relay, from))
+		if (found == NULL)
 			return true;
-		tcp_room_make(relay, from);
+		tcp_room_make(found);
 		budget_stop_asking(budget);
 	}
 }

@@ -6,25 +6,25 @@
 #ifndef MMPROXY_RELAY_TCP_ROOM_H
 #define MMPROXY_RELAY_TCP_ROOM_H
 
-struct header_queue;
 struct relay;
 struct tcp_listener;
+struct tcp_session;
 struct timer;
 
 /* Milliseconds between two looks for room, and for descriptors that others have freed. */
 #define TCP_ROOM_INTERVAL 25
 
 /*
- * This listener, or this worker as a whole, has no room for another session. Returns where the
- * worker has a connection that can make some now; or NULL, and other workers are asked.
+ * This listener, or this worker as a whole, has no room for another session. Returns whose
+ * connection can make some now; or NULL, and other workers are asked.
  */
-struct header_queue *tcp_room_find(struct tcp_listener *listener);
+struct tcp_session *tcp_room_find(struct tcp_listener *listener);
 
 /* The same where it is only a descriptor that is missing. Nobody is asked. */
-struct header_queue *tcp_room_find_descriptor(struct relay *relay);
+struct tcp_session *tcp_room_find_descriptor(struct relay *relay);
 
-/* Ends the connection of what one of these has returned. */
-void tcp_room_make(struct relay *relay, struct header_queue *queue);
+/* Ends the session that one of these has returned. */
+void tcp_room_make(struct tcp_session *session);
 
 /*
  * Of relay->room, which is set while headers are waited for and there are other workers: those that

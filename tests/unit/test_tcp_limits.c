@@ -393,6 +393,45 @@ static void one_whose_header_has_come_meanwhile_makes_no_room(void **state)
 	assert_true(is_open(0));
 }
 
+/* The next one, who has nothing to say, does. */
+static void the_silent_one_behind_it_makes_room(void **state)
+{
+	(void)state;
+	set_limit_of(&fixture.sessions, 2);
+	wait_silently(0);
+	wait_silently(1);
+	clients[2] = fake_incoming(fixture.listening, FIXTURE_BALANCER);
+	fake_peer_send(clients[0], FIXTURE_V1, FIXTURE_V1_SIZE);
+	fixture.relay.loop.now += HEADER_QUEUE_GRACE;
+	fixture_settle(&fixture);
+	assert_int_equal(evicted(), 1);
+	assert_false(is_open(1));
+	assert_true(is_open(0) && is_open(2));
+	assert_int_equal(count(COUNTER_ACCEPT_PAUSED), 0);
+}
+
+static void nor_does_it_go_for_the_limit_while_others_are_silent(void **state)
+{
+	(void)state;
+	fixture.settings.max_waiting_headers = 2;
+	wait_silently(0);
+	wait_silently(1);
+	clients[2] = fake_incoming(fixture.listening, FIXTURE_BALANCER);
+	fake_peer_send(clients[0], FIXTURE_V1, FIXTURE_V1_SIZE);
+	fixture_settle(&fixture);
+	assert_int_equal(evicted(), 1);
+	assert_false(is_open(1));
+	assert_true(is_open(0) && is_open(2));
+	/* One that comes is not sent away for those that are there. */
+	fixture.settings.max_waiting_headers = 1;
+	clients[3] = fake_incoming(fixture.listening, FIXTURE_BALANCER);
+	fake_peer_send(clients[2], FIXTURE_V1, FIXTURE_V1_SIZE);
+	fixture_settle(&fixture);
+	assert_int_equal(evicted(), 2);
+	assert_false(is_open(2));
+	assert_true(is_open(3));
+}
+
 static void descriptors_that_others_took_are_made_up_for(void **state)
 {
 	(void)state;
@@ -541,6 +580,8 @@ int main(void)
 		TEST(a_crowd_has_less_time),
 		TEST(room_is_not_made_faster_than_live_sessions_bear),
 		TEST(one_whose_header_has_come_meanwhile_makes_no_room),
+		TEST(the_silent_one_behind_it_makes_room),
+		TEST(nor_does_it_go_for_the_limit_while_others_are_silent),
 		TEST(descriptors_that_others_took_are_made_up_for),
 		TEST(another_listener_makes_room_for_descriptors_only),
 		TEST(a_listener_that_ends_serves_who_waits_before_half_headers),
