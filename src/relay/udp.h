@@ -58,6 +58,8 @@ struct udp_listener {
 	int fd;
 	uint32_t overflow; /* what the kernel last said it has lost */
 	unsigned carried;  /* flows that the kernel carries */
+	unsigned fills;    /* of all slots, since the queue was last read empty */
+	uint64_t told;     /* milliseconds: up to then all has been read, where there are any */
 	bool draining;     /* no new flows */
 	bool offers;       /* its socket is prepared for flows that the kernel carries */
 };

@@ -15,6 +15,24 @@
 /* A drained flow has ended when it has been quiet for so long, in milliseconds. */
 #define DRAIN_IDLE_TIMEOUT 1000
 
+/* Times that all slots were filled, one after the other, in which any queue has been read once. */
+#define FILLS_MAX 128
+
+/* What stood in the queue before `told` has been read. */
+static void note_fill(struct udp_listener *listener, bool emptied)
+{
+	listener->fills = emptied ? 0 : listener->fills + 1;
+	if (listener->fills > FILLS_MAX)
+		listener->fills = 1;
+	if (listener->fills == 1)
+		listener->told = listener->relay->loop.heard;
+}
+
+static uint64_t told_until(const struct udp_listener *listener)
+{
+	return listener->fills > 0 ? listener->told : listener->relay->loop.heard;
+}
+
 static void listener_ready(struct loop_source *source, uint32_t events)
 {
 	struct udp_listener *listener = container_of(source, struct udp_listener, source);
@@ -24,6 +42,7 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 
 	(void)events;
 	relay->udp->emptied = count < UDP_RECEIVER_SLOTS;
+	note_fill(listener, relay->udp->emptied);
 	/* Level-triggered: what is left is reported in the next round. */
 	if (count > 0)
 		udp_inbound_run(listener, (unsigned)count);
@@ -80,8 +99,7 @@ static void idle_expired(struct timer *timer)
 	struct flow_entry *oldest;
 
 	while ((oldest = flow_table_oldest(&listener->flows)) != NULL &&
-	       oldest->last_used + udp_listener_idle_timeout(listener) <=
-		       listener->relay->loop.heard) {
+	       oldest->last_used + udp_listener_idle_timeout(listener) <= told_until(listener)) {
 		struct udp_flow *flow = container_of(oldest, struct udp_flow, entry);
 
 		/* The kernel may know better. */

@@ -289,6 +289,41 @@ static void datagrams_and_answers_keep_a_flow_alive(void **state)
 	expect_closed(CLOSE_IDLE_TIMEOUT, 1);
 }
 
+/* The process was stopped, and more has come than is read at once. */
+static void one_that_has_spoken_in_time_is_read_before_it_is_judged(void **state)
+{
+	char client[32];
+
+	(void)state;
+	send_as(UDP_CLIENT, "one");
+	settle();
+	for (unsigned i = 0; i < 500; i++) {
+		snprintf(client, sizeof(client), "203.0.113.%u:%u", 20 + i % 50, 10000 + i);
+		send_as(client, "x");
+	}
+	send_as(UDP_CLIENT, "two");
+	fixture.relay.loop.now += fixture.settings.udp.idle_timeout + 10;
+	settle();
+	expect_closed(CLOSE_IDLE_TIMEOUT, 0);
+	EXPECT_HEARD(UDP_CLIENT, "one|two|");
+}
+
+/* A queue that is never empty is no reason to stay. */
+static void in_a_flood_the_silent_end(void **state)
+{
+	(void)state;
+	send_as(UDP_CLIENT, "one");
+	settle();
+	fixture.relay.loop.now += fixture.settings.udp.idle_timeout + 10;
+	for (unsigned round = 0; round < 300; round++) {
+		for (unsigned i = 0; i < 70; i++)
+			send_as(OTHER_CLIENT, "x");
+		udp_fixture_round(&fixture);
+		fixture.relay.loop.now++;
+	}
+	expect_closed(CLOSE_IDLE_TIMEOUT, 1);
+}
+
 static void without_an_idle_timeout_flows_stay(void **state)
 {
 	(void)state;
@@ -416,6 +451,8 @@ int main(void)
 		TEST(without_an_upstream_of_its_family_a_client_fails),
 		TEST(dialled_sockets_have_the_mark),
 		TEST(an_idle_flow_ends_on_time),
+		TEST(one_that_has_spoken_in_time_is_read_before_it_is_judged),
+		TEST(in_a_flood_the_silent_end),
 		TEST(datagrams_and_answers_keep_a_flow_alive),
 		TEST(without_an_idle_timeout_flows_stay),
 		TEST(a_drained_listener_opens_nothing_and_ends_soon),
