@@ -242,12 +242,7 @@ static void close_if_open(int fd)
 
 static void end_workers(struct server *server)
 {
-	/* A start that has failed ends nothing: the next one finds what the kernel carries. */
-	const bool failed = !server->stopping;
-
 	for (unsigned i = 0; server->workers != NULL && i < server->worker_count; i++) {
-		if (server->workers[i].started && failed)
-			worker_send_drain(&server->workers[i], true);
 		if (server->workers[i].started)
 			worker_send_stop(&server->workers[i]);
 		worker_join(&server->workers[i]);

@@ -206,11 +206,16 @@ static int stage_workers(struct server *server)
 		if (start_worker(server, i) < 0)
 			return -1;
 	}
+	listeners_handed(server->generation, NULL);
+	if (heartbeat_start(server) < 0)
+		return out_of_memory("heartbeat");
+	/* Nothing fails from here on. What a failed start had taken over would end with it. */
+	for (unsigned i = 0; i < server->worker_count; i++)
+		worker_begin(&server->workers[i]);
 	/* Who asks once mmproxy is ready finds what it carries. */
 	for (unsigned i = 0; i < server->worker_count && server->heritage.last > 0; i++)
 		worker_wait(&server->workers[i]);
-	listeners_handed(server->generation, NULL);
-	return heartbeat_start(server) < 0 ? out_of_memory("heartbeat") : 0;
+	return 0;
 }
 
 /* The order is decided here, once. Each returns what startup_run() does. */

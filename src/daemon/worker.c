@@ -185,13 +185,21 @@ static void adopt(struct worker *worker)
 			udp_adopt(&worker->relay, heritage->flows.ids[i]);
 }
 
+static void await(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) < 0 && errno == EINTR)
+		;
+}
+
 static void *worker_main(void *argument)
 {
 	struct worker *worker = argument;
 
 	plugin_set_seat_take(worker->plugins, worker->relay.tickets);
+	await(&worker->may_adopt);
 	/* Not before: plugins hear of their ends, in this thread. */
-	adopt(worker);
+	if (atomic_load(&worker->ending) == WORKER_RUNS)
+		adopt(worker);
 	sem_post(&worker->adopts);
 	while (!worker_has_ended(worker))
 		loop_run_once(&worker->relay.loop, -1);
@@ -217,6 +225,7 @@ static int open_inbox(struct worker *worker)
 
 static void worker_finish(struct worker *worker)
 {
+	sem_destroy(&worker->may_adopt);
 	sem_destroy(&worker->adopts);
 	ticket_pool_detach(worker->relay.tickets);
 	if (worker->inbox_event >= 0) {
@@ -248,6 +257,7 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 	worker->index = options->relay.worker;
 	worker->plugins = options->update->generation->plugins;
 	worker_listeners_init(worker);
+	sem_init(&worker->may_adopt, 0, 0);
 	sem_init(&worker->adopts, 0, 0);
 	list_init(&worker->news);
 	list_init(&worker->updates);
@@ -272,10 +282,14 @@ int worker_start(struct worker *worker, const struct worker_options *options)
 	return error;
 }
 
+void worker_begin(struct worker *worker)
+{
+	sem_post(&worker->may_adopt);
+}
+
 void worker_wait(struct worker *worker)
 {
-	while (sem_wait(&worker->adopts) < 0 && errno == EINTR)
-		;
+	await(&worker->adopts);
 }
 
 struct worker_update *worker_update_create(struct generation *generation, size_t room)
@@ -411,6 +425,7 @@ void worker_join(struct worker *worker)
 {
 	if (!worker->started)
 		return;
+	worker_begin(worker); /* perhaps it never was let */
 	pthread_join(worker->thread, NULL);
 	worker_finish(worker);
 	worker->started = false;

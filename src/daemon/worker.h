@@ -77,7 +77,8 @@ struct worker {
 	unsigned index;
 	struct plugin_set *plugins; /* in which it has a seat: those of its generation */
 	const struct heritage *heritage;
-	sem_t adopts; /* posted when it has taken over what an earlier process has left */
+	sem_t may_adopt; /* posted by the main thread when all workers have been started */
+	sem_t adopts;    /* posted when it has taken over what an earlier process has left */
 	pthread_t thread;
 	bool started;
 	bool draining;      /* its own note that it has begun to end */
@@ -119,7 +120,13 @@ struct worker_options {
  */
 int worker_start(struct worker *worker, const struct worker_options *options);
 
-/* Until it has taken over what is there: once, after its start. */
+/*
+ * Lets it take over what is there, and begin its work: once, when nothing can fail any more. One
+ * that is stopped before leaves everything as it is.
+ */
+void worker_begin(struct worker *worker);
+
+/* Until it has taken over what is there: once. */
 void worker_wait(struct worker *worker);
 
 /* With room for so many sockets, and a hold of the generation. NULL when out of memory. */

@@ -303,7 +303,7 @@ def test_by_choice_it_ends_with_the_drain(host, upstream, start_offload):
 
 
 def test_a_start_that_fails_ends_none_of_them(host, upstream, pins, start_offload, start_daemon):
-    """Not those that its first worker had taken over, and whatever becomes of them at an exit."""
+    """Whatever becomes of them at an exit, and whichever worker would have had them."""
     mmproxy = start_offload(host, top={"workers": 1})  # whose numbers are each of two's in turn
     sessions = [open_carried(host, upstream, mmproxy)[1:] for _ in range(4)]
     _stop_and_leave(mmproxy)
@@ -313,7 +313,7 @@ def test_a_start_that_fails_ends_none_of_them(host, upstream, pins, start_offloa
     failed = start_daemon(host, top=top, launch={"environment": shim.environment}, ready=False)
     assert failed.wait_until_ended() == 1
     assert failed.log_lines("daemon: cannot start a worker")
-    assert len(failed.log_lines("session: closed .*reason=left-to-kernel")) == 2
+    assert not failed.log_lines("session: closed")
     shim.close()
     for session in sessions:
         assert_alive(*session)

@@ -7,6 +7,7 @@ import pytest
 
 import control
 from daemon import passing
+from fail_call import FailCall
 from headers import CLIENT4
 from offload_udp import assert_none_pinned, end_of, flow, hand_over, kill
 from settings import configuration, udp_listener
@@ -347,6 +348,26 @@ def test_who_stops_leaves_it_to_the_next(framing, host, start_offloaded, udp_ups
     # What the first has counted is not counted again.
     passed = flow(following)["datagrams_from_client"] - counts["datagrams_from_client"]
     assert following.counters()["datagrams_from_client"] == passed
+
+
+def test_a_start_that_fails_takes_over_none_of_them(host, start_offloaded, udp_upstream):
+    clients = crowd(4)  # of either worker
+    mmproxy = start_offloaded(host, "first")
+    balancers = [Balancer(host, "first") for _ in clients]
+    for balancer, client in zip(balancers, clients):
+        hand_over(host, mmproxy, balancer, udp_upstream, client)
+    mmproxy.stop()
+    shim = FailCall()
+    shim.arm("pthread_create", "EAGAIN", at=2)
+    launch = {"environment": shim.environment}
+    failed = start_offloaded(host, "first", top={"workers": 2}, launch=launch, ready=False)
+    assert failed.wait_until_ended() == 1
+    assert failed.log_lines("daemon: cannot start a worker")
+    shim.close()
+    for balancer, client in zip(balancers, clients):
+        balancer.send_bare(b"still known")
+        assert udp_upstream.receive() == (b"still known", client)
+    assert len(control.request(start_offloaded(host, "first"), "sessions")["sessions"]) == 4
 
 
 def test_without_mmproxy_an_idle_flow_is_nobodys(host, start_offloaded, udp_upstream):
