@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A full disk loses lines by the thousand; the log gets one message a minute about them. */
+/* A full disk loses lines by the thousand; the log gets a message a minute about them, and is
+ * told at once when it begins and when it is over. */
 #include "trouble.h"
 
 #include <inttypes.h>
