@@ -24,8 +24,8 @@
 /* Descriptors left over for what opens one for a moment: a reload, a log, a name service. */
 #define SPARE_DESCRIPTORS 12
 
-/* Descriptors of a worker's own: its epoll and its inbox. */
-#define DESCRIPTORS_PER_WORKER 2
+/* Descriptors of a worker's own: its loop's two and its inbox. */
+#define DESCRIPTORS_PER_WORKER 3
 
 /* What an instance of a plugin may have open; a reload has two of each for a while. */
 #define DESCRIPTORS_PER_PLUGIN 8
