@@ -266,7 +266,7 @@ static int remove_table(const struct return_item *item, char problem[static RETU
 	bool ours = listing != NULL && (item->table.made || nft_mark_is_ours(listing));
 
 	free(listing);
-	/* Of one that this process never had there is nothing new to tell: it is whoever's it was. */
+	/* Of one that this process never had there is nothing new to tell. */
 	if (!ours)
 		return held ? error : 0;
 	return nft_mark_remove(item->table.mark, problem) < 0 ? -EIO : 1;
