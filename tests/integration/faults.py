@@ -49,9 +49,10 @@ def tampering(mmproxy, injection):
             strace.wait(10)
 
 
-def slow_to_reload(mmproxy):
-    """Its next reload takes longer than the two seconds that any worker has for an answer."""
-    return tampering(mmproxy, "openat:delay_enter=2500000:when=1")
+def slow_to_reload(mmproxy, seconds=2.5):
+    """Its next reload takes longer than the two seconds that any worker has for an answer. Whether
+    it did, the test has to see: another file may be the first that is opened."""
+    return tampering(mmproxy, f"openat:delay_enter={seconds * 1e6:.0f}:when=1")
 
 
 def tampered(injection):

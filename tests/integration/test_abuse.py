@@ -6,6 +6,7 @@ machine as well: no live session ends, no byte is wrong, everybody who sends a h
 nothing is taken that is not given back.
 """
 
+import statistics
 import time
 
 import pytest
@@ -98,13 +99,15 @@ class LiveFlows:
         self._balancers = {
             client: Balancer(host) for client in [("203.0.113.200", 5000 + n) for n in range(count)]
         }
-        self.lost = self.rounds = 0
+        self.rounds = 0
         # Whoever has been answered and comes back is no passer-by.
         for _ in range(3):
             self.round_trips()
 
     def round_trips(self):
+        """One for each; how many of them were not answered."""
         self.rounds += 1
+        lost = 0
         for client, balancer in self._balancers.items():
             balancer.socket.settimeout(0.5)
             asked = b"%d of %d" % (self.rounds, client[1])
@@ -114,7 +117,8 @@ class LiveFlows:
                     late, _, who = answer.partition(b" of ")
                     assert int(who) == client[1] and int(late) < self.rounds
             except TimeoutError:
-                self.lost += 1
+                lost += 1
+        return lost
 
 
 @pytest.mark.deadline(120)
@@ -139,7 +143,7 @@ def test_live_traffic_goes_on_beside_half_headers_no_descriptors_and_a_flood(
     mmproxy.wait_for_counter("sessions_closed_flow_evicted", 100)
     options = {"header": "v2", "seconds": 5, "warm_up": 0, "client": 100000}
     newcomers = start_load(host, "tcp_bench", "connect", MMPROXY, connections=4, **options)
-    worst = 0.0
+    took, lost = [], []
     most = 0
     while newcomers.poll() is None:
         for number, connection in enumerate(sessions):
@@ -147,11 +151,14 @@ def test_live_traffic_goes_on_beside_half_headers_no_descriptors_and_a_flood(
             began = time.monotonic()
             connection.sendall(word)
             assert read_exactly(connection, 8) == word
-            worst = max(worst, time.monotonic() - began)
-        flows.round_trips()
+            took.append(time.monotonic() - began)
+        lost.append(flows.round_trips())
         most = max(most, mmproxy.descriptors())
     served = result_of(newcomers)
-    print(f"worst round trip {worst:.3f} s, {flows.lost} of {flows.rounds * 10} datagrams lost")
+    print(f"worst round trip {max(took):.3f} s, {sum(lost)} of {len(lost) * 10} datagrams lost")
+    # It goes on: a pause of the machine's makes some late, or lose their turn, and not most.
+    assert statistics.median(took) < 1
+    assert sum(lost) < len(lost) * 10 / 2
     # Whoever sends a header at once is served, between thousands who do not.
     assert served["completed"] > 0 and served["failed"] == 0
     # No live flow made room for a stranger.

@@ -108,7 +108,7 @@ def test_commands_that_need_no_worker_are_answered_at_once(mmproxy, host, upstre
         return took
 
     # Whoever waits for the worker takes two seconds each time; a busy machine, now and then.
-    assert any(seconds() < 1.5 for _ in range(5))
+    assert statistics.median(seconds() for _ in range(5)) < 1.5
 
 
 def test_a_session_of_a_stuck_worker_is_not_said_to_be_killed(mmproxy, host, upstream):

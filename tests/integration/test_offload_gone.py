@@ -2,8 +2,10 @@
 """Interfaces that go while mmproxyctl offload is at work, as those of containers do, and what the
 kernel does not tell about others."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 
 import pytest
@@ -26,43 +28,62 @@ def directory(host):
     made.destroy()
 
 
-def begin(directory, action, injection, *words):
-    """mmproxyctl offload ACTION, which meets this, as strace's `inject` has it."""
+@contextlib.contextmanager
+def begun(directory, action, injection, *words):
+    """mmproxyctl offload ACTION, which meets this, as strace's `inject` has it. It has ended at the
+    end of the `with`: while it runs, its directory cannot be unmounted."""
     launch = faults.tampered(injection)
     command = [ctl.binary(), "offload", action, "--config", str(directory.config), *words]
-    return directory.namespace.popen(
+    process = directory.namespace.popen(
         [*launch["prefix"], *command],
         env={**os.environ, **launch["environment"]},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
-def run(*begun):
-    process = begin(*begun)
-    stdout, stderr = process.communicate(timeout=60)
+def run(*arguments):
+    with begun(*arguments) as process:
+        stdout, stderr = process.communicate(timeout=60)
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
-# Before each message to the kernel, in microseconds: an interface takes three.
-SLOWLY = "sendto:delay_enter=200000"
+# Messages to the kernel: the first is for the list, then an interface takes three, of which the
+# second makes clsact. So before lo's last one there is time, in microseconds, or until
+# leave_alone().
+HELD_UP = "sendto:delay_enter=20000000:when=4"
 
 
+def leave_alone(process):
+    """Ends the strace it meets: it goes on at once."""
+    with open(f"/proc/{process.pid}/status") as file:
+        (tracer,) = [line.split()[1] for line in file if line.startswith("TracerPid:")]
+    assert tracer != "0"
+    os.kill(int(tracer), signal.SIGKILL)
+
+
+@pytest.mark.deadline(120)
 def test_load_does_without_an_interface_that_has_gone_since_it_was_listed(directory):
     namespace = directory.namespace
     namespace.ip("link add gone type veth peer name gone-too\n")
-    process = begin(directory, "load", SLOWLY)
 
     def has_clsact(name):
         return "clsact" in namespace.run(["tc", "qdisc", "show", "dev", name]).stdout
 
     # lo is the first of those that were listed, and these are the last.
-    wait_until(lambda: has_clsact("lo"), 20, "the program is put at interfaces")
-    assert not has_clsact("gone") and not has_clsact("gone-too")
-    namespace.ip("link del gone\n")
-    assert process.poll() is None
-    stdout, stderr = process.communicate(timeout=60)
+    with begun(directory, "load", HELD_UP) as process:
+        wait_until(lambda: has_clsact("lo"), 40, "the program is put at interfaces")
+        assert not has_clsact("gone") and not has_clsact("gone-too")
+        namespace.ip("link del gone\n")
+        assert process.poll() is None
+        leave_alone(process)
+        stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stderr) == (0, "")
     assert stdout == f"loaded: layout 1 in {directory.path}\n"
     assert directory.ctl("status").returncode == 0
