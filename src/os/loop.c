@@ -35,7 +35,7 @@ int loop_init(struct loop *loop, const struct sys *sys)
 {
 	int error;
 
-	*loop = (struct loop){.sys = sys, .now = monotonic_ms()};
+	*loop = (struct loop){.sys = sys, .last_in_line = -1, .now = monotonic_ms()};
 	loop->heard = loop->now;
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (loop->epoll < 0)
