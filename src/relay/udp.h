@@ -59,7 +59,8 @@ struct udp_listener {
 	uint32_t overflow; /* what the kernel last said it has lost */
 	unsigned carried;  /* flows that the kernel carries */
 	unsigned fills;    /* of all slots, since the queue was last read empty */
-	uint64_t told;     /* milliseconds: up to then all has been read, where there are any */
+	uint64_t filled;   /* milliseconds: the last of them */
+	uint64_t told;     /* up to then all had been read before the first */
 	bool draining;     /* no new flows */
 	bool offers;       /* its socket is prepared for flows that the kernel carries */
 };

@@ -18,19 +18,27 @@
 /* Times that all slots were filled, one after the other, in which any queue has been read once. */
 #define FILLS_MAX 128
 
+/* May there be more than was read? If there was nothing, a round has passed without an event. */
+static bool is_behind(const struct udp_listener *listener)
+{
+	return listener->fills > 0 && listener->relay->loop.heard <= listener->filled;
+}
+
 /* What stood in the queue before `told` has been read. */
 static void note_fill(struct udp_listener *listener, bool emptied)
 {
-	listener->fills = emptied ? 0 : listener->fills + 1;
-	if (listener->fills > FILLS_MAX)
-		listener->fills = 1;
-	if (listener->fills == 1)
+	if (emptied || !is_behind(listener) || listener->fills == FILLS_MAX)
+		listener->fills = 0;
+	if (emptied)
+		return;
+	if (listener->fills++ == 0)
 		listener->told = listener->relay->loop.heard;
+	listener->filled = listener->relay->loop.now;
 }
 
 static uint64_t told_until(const struct udp_listener *listener)
 {
-	return listener->fills > 0 ? listener->told : listener->relay->loop.heard;
+	return is_behind(listener) ? listener->told : listener->relay->loop.heard;
 }
 
 static void listener_ready(struct loop_source *source, uint32_t events)

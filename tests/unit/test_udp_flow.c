@@ -308,6 +308,21 @@ static void one_that_has_spoken_in_time_is_read_before_it_is_judged(void **state
 	EXPECT_HEARD(UDP_CLIENT, "one|two|");
 }
 
+/* Then the next look into the queue finds nothing, and there is no event to say so. */
+static void as_many_as_are_read_at_once_are_all(void **state)
+{
+	char client[32];
+
+	(void)state;
+	for (unsigned i = 0; i < UDP_RECEIVER_SLOTS; i++) {
+		snprintf(client, sizeof(client), "203.0.113.20:%u", 10000 + i);
+		send_as(client, "x");
+	}
+	settle();
+	pass(fixture.settings.udp.idle_timeout + 50);
+	expect_closed(CLOSE_IDLE_TIMEOUT, UDP_RECEIVER_SLOTS);
+}
+
 /* A queue that is never empty is no reason to stay. */
 static void in_a_flood_the_silent_end(void **state)
 {
@@ -452,6 +467,7 @@ int main(void)
 		TEST(dialled_sockets_have_the_mark),
 		TEST(an_idle_flow_ends_on_time),
 		TEST(one_that_has_spoken_in_time_is_read_before_it_is_judged),
+		TEST(as_many_as_are_read_at_once_are_all),
 		TEST(in_a_flood_the_silent_end),
 		TEST(datagrams_and_answers_keep_a_flow_alive),
 		TEST(without_an_idle_timeout_flows_stay),
