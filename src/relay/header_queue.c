@@ -24,8 +24,7 @@ static bool has_something_to_say(const struct tcp_session *session)
 	return session->relay->sys->unread(session->client.fd) > 0;
 }
 
-/* Of those that have waited longest, and began before `before`; NULL where each has something to
- * say. */
+/* Of those that have waited longest, since `before` or earlier. NULL: none of them. */
 static struct tcp_session *find_silent(const struct header_queue *queue, uint64_t before)
 {
 	struct list *link = queue->sessions.next;
