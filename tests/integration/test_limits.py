@@ -4,6 +4,7 @@
 import contextlib
 import select
 import socket
+import statistics
 import time
 
 import pytest
@@ -143,9 +144,14 @@ def test_out_of_descriptors_it_waits_without_spinning(crowded):
 
 def test_out_of_descriptors_the_next_client_is_served_soon_after_one_leaves(crowded):
     mmproxy, server, connections, served = crowded
+    took = []
     for leaving in served[:10]:
+        began = time.monotonic()
         connections[leaving].close()
         server.next_peer(timeout=5)
+        took.append(time.monotonic() - began)
+    # Where this machine pauses it is not most of them that it holds up.
+    assert statistics.median(took) < 0.3, took
 
 
 def test_out_of_descriptors_nobody_is_turned_away(crowded):
