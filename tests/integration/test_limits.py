@@ -34,8 +34,9 @@ def test_the_header_deadline_is_kept_by_whoever_sends_nothing_half_or_drop_by_dr
         with contextlib.suppress(ConnectionError):
             dripping.socket.sendall(bytes([next(drops)]))
         time.sleep(0.1)
-    for connection in silent, halved, dripping:
-        assert connection.end.result() >= 1.8
+    ends = [connection.end.result() for connection in (silent, halved, dripping)]
+    # By this setting, and not by what there is without, of 5 s.
+    assert 1.8 <= min(ends) < 4.5, ends
     mmproxy.assert_closed("header-timeout", 2)
     mmproxy.assert_closed("header-timeout-empty")
     assert len(mmproxy.log_lines("session: refused .*reason=header-timeout")) == 3
@@ -97,7 +98,9 @@ def test_two_thousand_half_headers_end_and_hold_up_nobody(host, start_daemon, up
         for descriptor, _ in poller.poll(0.05):
             ended[descriptor] = time.monotonic()
             poller.unregister(descriptor)
-    assert min(ended[descriptor] - began[descriptor] for descriptor in began) >= 1.8
+    took = [ended[descriptor] - began[descriptor] for descriptor in began]
+    assert min(took) >= 1.8
+    assert statistics.median(took) < 4.5
     mmproxy.assert_closed("header-timeout", 2000)
 
 
