@@ -252,7 +252,7 @@ def test_where_descriptors_are_short_they_are_the_limit(workers, host, start_udp
     assert line.level == "warning"
     assert line["max_flows"] == "5000"
     assert line["listener"] == "dns"
-    assert 70 <= allowed < 200
+    assert 75 <= allowed < 200
     assert mmproxy.wait_for_log("listener: listening")["max_flows"] == str(allowed)
     live = Live(host, udp_upstream, 10)
     attackers = [Balancer(host) for _ in range(4)]
